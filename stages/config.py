@@ -1,0 +1,40 @@
+"""Stage `config`: reads params.yaml and conf/, writes artifacts/config.json.
+
+Refuses a params.yaml that was composed from another conf/, misses a value or makes no sense, before any work is done.
+"""
+
+from pathlib import Path
+
+from streamflow.adapters.files import read_all_params, write_json
+from streamflow.cli.reporting import one_line_errors, say
+from streamflow.config import Config, check, choices
+from streamflow.digest import tree_sha256
+from streamflow.errors import ConfigError
+
+CONF = Path("conf")
+RECORD = Path("artifacts/config.json")
+
+
+def run(config: Config) -> None:
+    """Check `config` against conf/ and record the choices it was composed from."""
+    conf_sha256 = tree_sha256(CONF)
+
+    check(config)
+    if config.conf_sha256 != conf_sha256:
+        again = " ".join(f"{group}={choice}" for group, choice in sorted(choices(config).items()))
+        raise ConfigError(
+            f"params.yaml was composed from another conf/ (digest {config.conf_sha256[:12]}, now {conf_sha256[:12]});"
+            f" compose it again: `streamflow repro {again} as_of={config.as_of}`"
+        )
+
+    write_json(RECORD, {"conf_sha256": conf_sha256, "choices": choices(config)})
+    say(f"config: as of {config.as_of}, {config.features.service}, {config.model_name}, source {config.source.name}")
+
+
+def main() -> None:
+    with one_line_errors("config"):
+        run(read_all_params())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,124 @@
+"""Stage `ingest@MONTH`: reads one month's extract, writes Postgres live tables and history and artifacts/ingest/MONTH.json.
+
+Runs each time and converges: an extract that is recorded changes nothing, a corrected one becomes a new version, a wiped
+database is filled again. Everything is validated before one transaction writes it.
+"""
+
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+
+from streamflow.adapters.extracts import month_folder, read_month
+from streamflow.adapters.files import read_params, write_json
+from streamflow.adapters.postgres import database
+from streamflow.adapters.warehouse import Warehouse, warehouse
+from streamflow.arrow import sorted_by_user
+from streamflow.calendar import parse_date
+from streamflow.cli.reporting import one_line_errors, say
+from streamflow.config import Config, SourceConfig
+from streamflow.digest import rows_sha256
+from streamflow.drift import describe_differences
+from streamflow.errors import ExtractError, HistoryError
+from streamflow.schema import TABLES
+from streamflow.synthetic import generate_month
+from streamflow.validation import check_month, check_row_count
+
+RECEIPTS = Path("artifacts/ingest")
+
+Extracts = dict[str, pa.Table]
+
+
+def run(config: Config, month: str, store: Warehouse) -> None:
+    """Record `month` in the warehouse and write its receipt."""
+    extracts, origins = read_extracts(config.source, month, store)
+
+    rows = {name: sorted_by_user(table) for name, table in extracts.items()}
+    digests = {name: rows_sha256(table) for name, table in rows.items()}
+    check_history(store, month, rows, digests)
+    recorded = {table.name: store.recorded_digest(table, month) for table in TABLES}
+    done = recorded == digests and all(
+        rows_sha256(store.live_rows(table, month)) == digests[table.name] for table in TABLES
+    )
+    if not done:
+        if recorded != digests:
+            check_month(extracts, origins, parse_date(month, "months"))
+            check_collapse(store, month, rows, config.source.max_row_drop, origins)
+    appended = store.record(month, rows) if not done else []
+
+    write_json(RECEIPTS / f"{month}.json", receipt(store, month, rows, digests))
+    counts = ", ".join(f"{each.table} +{each.total}" for each in appended if each.total)
+    say(f"ingest {month}: {rows['users'].num_rows} users; {counts or 'nothing new'}")
+
+
+def read_extracts(source: SourceConfig, month: str, store: Warehouse) -> tuple[Extracts, dict[str, str]]:
+    """The typed rows of a month from the configured source, and where each table came from."""
+    if source.name == "csv":
+        folder = month_folder(Path(str(source.dir)), month, source.folders, str(source.first_month))
+        return read_month(folder)
+    if source.name == "synthetic":
+        tables = generate_month(int(source.users or 0), month, int(source.seed or 0))
+        return tables, {name: f"synthetic {name}" for name in tables}
+    return read_live(month, store)
+
+
+def read_live(month: str, store: Warehouse) -> tuple[Extracts, dict[str, str]]:
+    """The live rows that others landed; a recorded month whose live rows are gone stays as recorded."""
+    live = {table.name: store.live_rows(table, month) for table in TABLES}
+    if any(table.num_rows for table in live.values()):
+        return live, {name: f"live.{name}" for name in live}
+    history = {table.name: store.history_rows(table, month) for table in TABLES}
+    if not any(table.num_rows for table in history.values()):
+        raise ExtractError(f"live.users holds no rows with as_of {month}; land the month, then `streamflow repro`")
+    say(f"ingest {month}: the live tables hold nothing of it; the recorded version stays")
+    return history, {name: f"history.{name}" for name in history}
+
+
+def check_history(store: Warehouse, month: str, rows: Extracts, digests: dict[str, str]) -> None:
+    """Refuse to go on from a history that is not what was recorded. Raises HistoryError naming rows."""
+    for table in TABLES:
+        recorded = store.recorded_digest(table, month)
+        if recorded is None:
+            continue
+        history = store.history_rows(table, month)
+        if rows_sha256(history) != recorded:
+            known = rows[table.name] if digests[table.name] == recorded else None
+            what = describe_differences(known, history) if known is not None else f"content is not {recorded[:12]}"
+            raise HistoryError(
+                f"history.{table.name} of {month} was changed after it was recorded: {what};"
+                " put the rows back, or restore the database from its backup"
+            )
+
+
+def check_collapse(
+    store: Warehouse, month: str, rows: Extracts, max_row_drop: float, origins: dict[str, str]
+) -> None:
+    """Refuse a table with far fewer rows than its last recorded month or version had. Raises ExtractError."""
+    for table in TABLES:
+        if before := store.rows_before(table, month):
+            check_row_count(rows[table.name].num_rows, before[1], before[0], max_row_drop, origins[table.name])
+
+
+def receipt(store: Warehouse, month: str, rows: Extracts, digests: dict[str, str]) -> dict[str, object]:
+    """What is known of a month: rows, content digests and recorded corrections of each table; no clock, no path."""
+    return {
+        "as_of": month,
+        "tables": {
+            table.name: {
+                "rows": rows[table.name].num_rows,
+                "content_sha256": digests[table.name],
+                "corrections": store.corrections(table, month),
+            }
+            for table in TABLES
+        },
+    }
+
+
+def main() -> None:
+    month = sys.argv[1]
+    with one_line_errors(f"ingest {month}"), database() as url, warehouse(url) as store:
+        run(read_params("ingest"), month, store)
+
+
+if __name__ == "__main__":
+    main()

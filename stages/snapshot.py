@@ -1,0 +1,59 @@
+"""Stage `snapshot@MONTH`: reads Postgres history at MONTH, writes data/snapshots/MONTH/TABLE.parquet.
+
+One REPEATABLE READ transaction, streamed with bounded memory, sorted by user. What comes out must have the digest that
+the receipt of the ingest names; anything else is a change of the history that nobody recorded, and is refused.
+"""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+from streamflow.adapters.files import read_params
+from streamflow.adapters.parquet import frozen_schema, with_event_timestamp, write_parquet
+from streamflow.adapters.postgres import database
+from streamflow.adapters.warehouse import Warehouse, warehouse
+from streamflow.arrow import arrow_schema
+from streamflow.calendar import instant
+from streamflow.cli.reporting import one_line_errors, progress, say
+from streamflow.config import Config
+from streamflow.digest import RowsDigest
+from streamflow.errors import HistoryError
+from streamflow.schema import TABLES
+
+RECEIPTS = Path("artifacts/ingest")
+SNAPSHOTS = Path("data/snapshots")
+
+
+def run(config: Config, month: str, store: Warehouse) -> None:
+    """Freeze `month` as it was known at `config.known_at`. Raises HistoryError if it is not what was ingested."""
+    receipt = json.loads((RECEIPTS / f"{month}.json").read_text(encoding="utf-8"))
+    history = store.freeze(month, config.known_at)
+
+    partial = SNAPSHOTS / f".{month}.partial"
+    try:
+        for table, batches in progress(history, f"freezing {month}", len(TABLES)):
+            digest = RowsDigest(arrow_schema(table))
+            stamped = (with_event_timestamp(batch, instant(month)) for batch in digest.through(batches))
+            rows = write_parquet(partial / f"{table.name}.parquet", frozen_schema(table), stamped)
+            expected = receipt["tables"][table.name]["content_sha256"]
+            if config.known_at is None and digest.hexdigest() != expected:
+                raise HistoryError(
+                    f"history.{table.name} is not what was ingested (its receipt says {expected[:12]});"
+                    f" `dvc repro ingest@{month}` names the rows that were changed"
+                )
+        shutil.rmtree(SNAPSHOTS / month, ignore_errors=True)
+        partial.replace(SNAPSHOTS / month)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    say(f"snapshot {month}: {rows} users in {len(TABLES)} tables")
+
+
+def main() -> None:
+    month = sys.argv[1]
+    with one_line_errors(f"snapshot {month}"), database() as url, warehouse(url) as store:
+        run(read_params("snapshot"), month, store)
+
+
+if __name__ == "__main__":
+    main()

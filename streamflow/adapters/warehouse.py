@@ -1,0 +1,296 @@
+"""The warehouse in Postgres: live tables as they landed, and their append-only, bitemporal history.
+
+`live.TABLE` holds the latest extract of each month and may be overwritten. `history.TABLE` holds every version of every
+row: `as_of` is the date the row describes, `recorded_at` when this database learned it, `retracted` marks a user that a
+corrected extract no longer has. `history.extracts` is the ledger: one row for each recorded version of a month's table.
+"""
+
+import io
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+import pyarrow as pa
+import pyarrow.csv
+from psycopg2.extensions import ISOLATION_LEVEL_REPEATABLE_READ
+
+from streamflow.adapters.postgres import connect
+from streamflow.arrow import arrow_schema
+from streamflow.digest import rows_sha256
+from streamflow.errors import HistoryError
+from streamflow.schema import ENTITY_KEY, EVENT_TIMESTAMP, TABLES, Kind, Table
+
+_SQL_TYPES: dict[Kind, str] = {
+    "text": "text",
+    "boolean": "boolean",
+    "integer": "bigint",
+    "real": "double precision",
+    "date": "date",
+}
+_BLOCK_BYTES = 8 << 20
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What recording one table of a month did; counts are rows."""
+
+    table: str
+    added: int
+    changed: int
+    retracted: int
+
+    @property
+    def total(self) -> int:
+        """Rows appended to the history."""
+        return self.added + self.changed + self.retracted
+
+
+@contextmanager
+def warehouse(url: str) -> Iterator["Warehouse"]:
+    """The warehouse of a database, its tables made if they are missing; the connection is closed at the end."""
+    connection = connect(url)
+    try:
+        store = Warehouse(connection)
+        store.create_tables()
+        yield store
+    finally:
+        connection.close()
+
+
+class Warehouse:
+    """Reads and writes of live and history tables over one connection."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+
+    def create_tables(self) -> None:
+        """Create schemas, tables and the triggers that keep the history append-only; no effect if they exist."""
+        with self._transaction() as cursor:
+            cursor.execute("SELECT count(*) FROM pg_tables WHERE schemaname IN ('live', 'history')")
+            if cursor.fetchone()[0] >= 2 * len(TABLES) + 1:
+                return
+            cursor.execute("SELECT pg_advisory_xact_lock(hashtext('streamflow warehouse'))")
+            cursor.execute(_definitions())
+
+    def live_rows(self, table: Table, month: str) -> pa.Table:
+        """The live rows of a month, sorted by user."""
+        with self._transaction() as cursor:
+            return _copied_table(cursor, table, _live_query(cursor, table, month))
+
+    def history_rows(self, table: Table, month: str, known_at: str | None = None) -> pa.Table:
+        """The state of a month as known at `known_at` (None: now), sorted by user."""
+        with self._transaction() as cursor:
+            return _copied_table(cursor, table, _state_query(cursor, table, month, known_at))
+
+    def recorded_digest(self, table: Table, month: str) -> str | None:
+        """Content digest of the last recorded version of a month's table; None if there is none."""
+        with self._transaction() as cursor:
+            cursor.execute(
+                "SELECT content_sha256 FROM history.extracts WHERE as_of = %s AND table_name = %s"
+                " ORDER BY recorded_at DESC LIMIT 1",
+                (month, table.name),
+            )
+            found = cursor.fetchone()
+        return found[0] if found else None
+
+    def rows_before(self, table: Table, month: str) -> tuple[str, int] | None:
+        """The latest recorded month up to and including `month`, and its rows; None if nothing was recorded."""
+        with self._transaction() as cursor:
+            cursor.execute(
+                "SELECT as_of::text, rows FROM history.extracts WHERE as_of <= %s AND table_name = %s"
+                " ORDER BY as_of DESC, recorded_at DESC LIMIT 1",
+                (month, table.name),
+            )
+            found: tuple[str, int] | None = cursor.fetchone()
+        return found
+
+    def corrections(self, table: Table, month: str) -> int:
+        """Rows that were recorded for a month after its first version."""
+        with self._transaction() as cursor:
+            cursor.execute(
+                f"SELECT count(*) FROM history.{table.name} WHERE as_of = %(month)s AND recorded_at >"
+                " (SELECT min(recorded_at) FROM history.extracts WHERE as_of = %(month)s AND table_name = %(table)s)",
+                {"month": month, "table": table.name},
+            )
+            return int(cursor.fetchone()[0])
+
+    def record(self, month: str, extracts: Mapping[str, pa.Table]) -> list[Recorded]:
+        """Land a month in the live tables and append what differs to the history, in one transaction.
+
+        `extracts` holds typed rows sorted by user, keyed by table name. A table whose content is recorded already gets
+        no history; its live rows are put right all the same.
+        """
+        with self._transaction() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(hashtext('streamflow ingest'))")
+            # Never earlier than what is recorded, even if the clock was set back.
+            cursor.execute(
+                "SELECT greatest(now(), max(recorded_at) + interval '1 microsecond') FROM history.extracts"
+            )
+            moment = cursor.fetchone()[0]
+            return [self._record_table(cursor, table, month, extracts[table.name], moment) for table in TABLES]
+
+    def freeze(self, month: str, known_at: str | None) -> Iterator[tuple[Table, Iterator[pa.RecordBatch]]]:
+        """Each table's state at a month, sorted by user, as a stream; all of one REPEATABLE READ snapshot.
+
+        Raises HistoryError if nothing is known of the month at `known_at`.
+        """
+        self._connection.set_session(isolation_level=ISOLATION_LEVEL_REPEATABLE_READ, readonly=True)
+        with self._transaction() as cursor:
+            for table in TABLES:
+                _require_known(cursor, table, month, known_at)
+                query = _state_query(cursor, table, month, known_at)
+                yield table, _copied_batches(cursor, table, query)
+
+    def _record_table(self, cursor: Any, table: Table, month: str, rows: pa.Table, moment: Any) -> Recorded:
+        columns = ", ".join(table.header)
+        cursor.execute(f"CREATE TEMP TABLE staging ON COMMIT DROP AS SELECT {columns} FROM live.{table.name} LIMIT 0")
+        cursor.copy_expert(f"COPY staging ({columns}) FROM STDIN (FORMAT csv, HEADER true)", _csv_buffer(rows))
+        cursor.execute(f"DELETE FROM live.{table.name} WHERE as_of = %s", (month,))
+        cursor.execute(f"INSERT INTO live.{table.name} (as_of, {columns}) SELECT %s, {columns} FROM staging", (month,))
+        digest = rows_sha256(rows)
+        cursor.execute(
+            "SELECT content_sha256 FROM history.extracts WHERE as_of = %s AND table_name = %s"
+            " ORDER BY recorded_at DESC LIMIT 1",
+            (month, table.name),
+        )
+        before = cursor.fetchone()
+        recorded = Recorded(table.name, 0, 0, 0)
+        if before is None or before[0] != digest:
+            recorded = _append_versions(cursor, table, month, moment)
+            cursor.execute(
+                "INSERT INTO history.extracts (as_of, table_name, recorded_at, rows, content_sha256, added, changed,"
+                " retracted) VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
+                (month, table.name, moment, rows.num_rows, digest, recorded.added, recorded.changed, recorded.retracted),
+            )
+        cursor.execute("DROP TABLE staging")
+        return recorded
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Any]:
+        try:
+            with self._connection, self._connection.cursor() as cursor:
+                yield cursor
+        except psycopg2.Error as error:
+            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            raise HistoryError(f"the warehouse refused: {reason}; nothing was written") from error
+
+
+def _append_versions(cursor: Any, table: Table, month: str, moment: Any) -> Recorded:
+    values = ", ".join(table.header[1:])
+    old, new = (", ".join(f"{alias}.{name}" for name in table.header[1:]) for alias in ("state", "staging"))
+    state = _state_query(cursor, table, month, None)
+    cursor.execute(
+        f"CREATE TEMP TABLE versions ON COMMIT DROP AS"
+        f" SELECT staging.*, false AS retracted, state.{ENTITY_KEY} IS NULL AS fresh"
+        f" FROM staging LEFT JOIN ({state}) state USING ({ENTITY_KEY})"
+        f" WHERE state.{ENTITY_KEY} IS NULL OR ROW({old}) IS DISTINCT FROM ROW({new})"
+    )
+    cursor.execute(
+        f"INSERT INTO versions ({ENTITY_KEY}, retracted, fresh)"
+        f" SELECT {ENTITY_KEY}, true, false FROM ({state}) state"
+        f" WHERE NOT EXISTS (SELECT FROM staging WHERE staging.{ENTITY_KEY} = state.{ENTITY_KEY})"
+    )
+    cursor.execute(
+        f"INSERT INTO history.{table.name} (as_of, recorded_at, {ENTITY_KEY}, {values}, retracted)"
+        f" SELECT %s, %s, {ENTITY_KEY}, {values}, retracted FROM versions",
+        (month, moment),
+    )
+    cursor.execute(
+        "SELECT count(*) FILTER (WHERE fresh), count(*) FILTER (WHERE NOT fresh AND NOT retracted),"
+        " count(*) FILTER (WHERE retracted) FROM versions"
+    )
+    added, changed, retracted = cursor.fetchone()
+    cursor.execute("DROP TABLE versions")
+    return Recorded(table.name, added, changed, retracted)
+
+
+def _require_known(cursor: Any, table: Table, month: str, known_at: str | None) -> None:
+    cursor.execute(
+        "SELECT min(recorded_at) FROM history.extracts WHERE as_of = %s AND table_name = %s", (month, table.name)
+    )
+    first = cursor.fetchone()[0]
+    if first is None:
+        raise HistoryError(f"history.{table.name} holds nothing of {month}; ingest it: `dvc repro ingest@{month}`")
+    cursor.execute("SELECT %s::timestamptz < %s", (known_at, first))
+    if cursor.fetchone()[0]:
+        raise HistoryError(
+            f"known_at={known_at}: {month} was first recorded at {first.isoformat()}; choose a later known_at or none"
+        )
+
+
+def _live_query(cursor: Any, table: Table, month: str) -> str:
+    columns = ", ".join(table.header)
+    return _bound(cursor, f"SELECT {columns} FROM live.{table.name} WHERE as_of = %s ORDER BY {ENTITY_KEY}", month)
+
+
+def _state_query(cursor: Any, table: Table, month: str, known_at: str | None) -> str:
+    columns = ", ".join(table.header)
+    return _bound(
+        cursor,
+        f"SELECT {columns} FROM (SELECT DISTINCT ON ({ENTITY_KEY}) * FROM history.{table.name} WHERE as_of = %s"
+        f" AND (%s::timestamptz IS NULL OR recorded_at <= %s::timestamptz)"
+        f" ORDER BY {ENTITY_KEY}, recorded_at DESC) latest WHERE NOT retracted ORDER BY {ENTITY_KEY}",
+        month,
+        known_at,
+        known_at,
+    )
+
+
+def _bound(cursor: Any, query: str, *values: Any) -> str:
+    text: bytes = cursor.mogrify(query, values)
+    return text.decode()
+
+
+def _copied_table(cursor: Any, table: Table, query: str) -> pa.Table:
+    return pa.Table.from_batches(_copied_batches(cursor, table, query), schema=arrow_schema(table))
+
+
+def _copied_batches(cursor: Any, table: Table, query: str) -> Iterator[pa.RecordBatch]:
+    """COPY to a file on disk, then stream it: memory stays bounded, and floats keep every bit in CSV's text."""
+    schema = arrow_schema(table)
+    with tempfile.TemporaryFile() as spool:
+        cursor.copy_expert(f"COPY ({query}) TO STDOUT (FORMAT csv, HEADER true)", spool)
+        spool.seek(0)
+        reader = pyarrow.csv.open_csv(
+            spool,
+            read_options=pyarrow.csv.ReadOptions(block_size=_BLOCK_BYTES),
+            convert_options=pyarrow.csv.ConvertOptions(
+                column_types=schema,
+                null_values=[""],
+                strings_can_be_null=True,
+                quoted_strings_can_be_null=False,
+                true_values=["t"],
+                false_values=["f"],
+            ),
+        )
+        for batch in reader:
+            yield pa.RecordBatch.from_arrays(batch.columns, schema=schema)
+
+
+def _csv_buffer(rows: pa.Table) -> io.BytesIO:
+    sink = pa.BufferOutputStream()
+    pyarrow.csv.write_csv(rows, sink)
+    return io.BytesIO(sink.getvalue().to_pybytes())
+
+
+def _definitions() -> str:
+    statements = [Path(__file__).with_name("warehouse.sql").read_text(encoding="utf-8")]
+    for table in TABLES:
+        plain = ", ".join(f"{c.name} {_SQL_TYPES[c.kind]}{'' if c.nullable else ' NOT NULL'}" for c in table.columns)
+        versioned = ", ".join(f"{c.name} {_SQL_TYPES[c.kind]}" for c in table.columns)
+        required = " AND ".join(f"{c.name} IS NOT NULL" for c in table.columns if not c.nullable)
+        key = f'{EVENT_TIMESTAMP} date NOT NULL, {ENTITY_KEY} text COLLATE "C" NOT NULL'
+        statements.append(
+            f"CREATE TABLE IF NOT EXISTS live.{table.name}"
+            f" ({key}, {plain}, PRIMARY KEY ({EVENT_TIMESTAMP}, {ENTITY_KEY}));"
+            f" CREATE TABLE IF NOT EXISTS history.{table.name} ({key}, recorded_at timestamptz NOT NULL, {versioned},"
+            f" retracted boolean NOT NULL, CHECK (retracted OR ({required})),"
+            f" PRIMARY KEY ({EVENT_TIMESTAMP}, {ENTITY_KEY}, recorded_at));"
+            f" CREATE OR REPLACE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON history.{table.name}"
+            f" FOR EACH STATEMENT EXECUTE FUNCTION history.refuse_change();"
+        )
+    return "\n".join(statements)

@@ -1,0 +1,95 @@
+"""The extracts as Arrow tables: types from the schema, and text turned into them without guessing."""
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from streamflow.errors import ExtractError
+from streamflow.schema import ENTITY_KEY, Column, Kind, Table
+
+ARROW_TYPES: dict[Kind, pa.DataType] = {
+    "text": pa.string(),
+    "boolean": pa.bool_(),
+    "integer": pa.int64(),
+    "real": pa.float64(),
+    "date": pa.date32(),
+}
+_NOTATION: dict[Kind, tuple[str, str]] = {
+    "text": (r"(?s)^.*$", "text"),
+    "boolean": (r"^(True|False|true|false)$", "True or False"),
+    "integer": (r"^-?[0-9]{1,18}$", "a whole number"),
+    "real": (r"^-?[0-9]{1,300}(\.[0-9]{1,300})?([eE][-+]?[0-9]{1,3})?$", "a number"),
+    "date": (r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$", "a date (YYYY-MM-DD)"),
+}
+FIRST_DATA_ROW = 2
+"""Row 1 of a file is its header; messages count as an editor does."""
+
+
+def arrow_schema(table: Table) -> pa.Schema:
+    """Key and columns of an extract; only columns that may hold NULL by design are nullable."""
+    key = pa.field(ENTITY_KEY, pa.string(), nullable=False)
+    return pa.schema(
+        [key, *(pa.field(c.name, ARROW_TYPES[c.kind], nullable=c.nullable) for c in table.columns)]
+    )
+
+
+def typed_rows(table: Table, text: pa.Table, origin: str) -> pa.Table:
+    """The rows of `text` (all columns string, NULL for an empty field), typed by the schema, order kept.
+
+    Raises ExtractError naming `origin`, column, row and value of the first field that is empty or not of its type.
+    """
+    key = Column(ENTITY_KEY, "text", "")
+    arrays = [_typed(column, text[column.name], text[ENTITY_KEY], origin) for column in (key, *table.columns)]
+    return pa.Table.from_arrays(arrays, schema=arrow_schema(table))
+
+
+def sorted_by_user(rows: pa.Table) -> pa.Table:
+    """The rows in the order of the key's UTF-8 bytes, in one chunk."""
+    return rows.sort_by(ENTITY_KEY).combine_chunks()
+
+
+def refusal(origin: str, column: str, row: int, user: str | None, value: object, rule: str, more: int = 0) -> ExtractError:
+    """The one line that every refused field gets."""
+    who = f", user {user}" if user and column != ENTITY_KEY else ""
+    others = f" (and {more} more)" if more else ""
+    shown = "nothing" if value is None else repr(value) if isinstance(value, str) else str(value)
+    return ExtractError(
+        f"{origin}: column {column}, row {row}{who}: {shown} {rule}{others};"
+        " mend the extract and run `streamflow repro` again; nothing was written"
+    )
+
+
+def _typed(column: Column, values: pa.ChunkedArray, users: pa.ChunkedArray, origin: str) -> pa.ChunkedArray:
+    pattern, expected = _NOTATION[column.kind]
+    if not column.nullable:
+        _refuse_first(pc.is_null(values), column, values, users, origin, f"where {expected} must be")
+    malformed = pc.invert(pc.match_substring_regex(values, pattern))
+    _refuse_first(pc.fill_null(malformed, False), column, values, users, origin, f"is not {expected}")
+    if column.kind == "boolean":
+        values = pc.utf8_lower(values)
+    if column.name == ENTITY_KEY:
+        padded = pc.not_equal(pc.utf8_trim_whitespace(values), values)
+        _refuse_first(padded, column, values, users, origin, "has white space around it")
+    try:
+        return values.cast(ARROW_TYPES[column.kind])
+    except pa.ArrowInvalid:
+        bad = pa.chunked_array([[not _casts(value, column.kind) for value in values.to_pylist()]])
+        _refuse_first(bad, column, values, users, origin, f"is not {expected}")
+        raise
+
+
+def _casts(value: str | None, kind: Kind) -> bool:
+    try:
+        pa.array([value]).cast(ARROW_TYPES[kind])
+    except pa.ArrowInvalid:
+        return False
+    return True
+
+
+def _refuse_first(
+    bad: pa.ChunkedArray, column: Column, values: pa.ChunkedArray, users: pa.ChunkedArray, origin: str, rule: str
+) -> None:
+    row = pc.index(bad, True).as_py()
+    if row < 0:
+        return
+    more = pc.sum(bad).as_py() - 1
+    raise refusal(origin, column.name, row + FIRST_DATA_ROW, users[row].as_py(), values[row].as_py(), rule, more)

@@ -1,0 +1,192 @@
+"""The typed configuration: what params.yaml may hold, and the checks that types can't make.
+
+The dataclasses are OmegaConf structured configs (which can't be frozen); treat them as values.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from omegaconf import MISSING, DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from streamflow.calendar import month_later, parse_date
+from streamflow.errors import ConfigError
+from streamflow.schema import FEATURE_SERVICES
+
+SOURCES = ("csv", "postgres", "synthetic")
+POLICIES = ("auto", "never")
+PROMOTION_METRICS = ("roc_auc", "average_precision", "f1", "accuracy")
+
+
+@dataclass
+class SourceConfig:
+    """Where the monthly extracts come from; a field that a source does not use stays None."""
+
+    name: str = MISSING
+    max_row_drop: float = MISSING
+    users: int | None = None
+    seed: int | None = None
+    dir: str | None = None
+    first_month: str | None = None
+    folders: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class FeaturesConfig:
+    """The Feast feature service that a model is trained on and served with."""
+
+    service: str = MISSING
+
+
+@dataclass
+class SplitConfig:
+    """Shares of users in validation and test; the rest trains."""
+
+    salt: str = MISSING
+    validation: float = MISSING
+    test: float = MISSING
+
+
+@dataclass
+class PromotionConfig:
+    """When a new version becomes Production."""
+
+    policy: str = MISSING
+    metric: str = MISSING
+    tolerance: float = MISSING
+
+
+@dataclass
+class ComputeConfig:
+    """Threads of the numeric kernels, and joblib workers."""
+
+    threads: int = MISSING
+    jobs: int = MISSING
+
+
+@dataclass
+class Config:
+    """params.yaml. Dates are ISO text; `known_at` is an ISO timestamp in UTC or None."""
+
+    as_of: str = MISSING
+    months: list[str] = MISSING
+    known_at: str | None = MISSING
+    label_horizon_months: int = MISSING
+    label_as_of: str = MISSING
+    seed: int = MISSING
+    conf_sha256: str = MISSING
+    model_name: str = MISSING
+    model: dict[str, Any] = MISSING
+    source: SourceConfig = MISSING
+    features: FeaturesConfig = MISSING
+    split: SplitConfig = MISSING
+    promotion: PromotionConfig = MISSING
+    compute: ComputeConfig = MISSING
+
+
+def typed(values: Mapping[str, Any] | DictConfig, sections: Iterable[str] | None = None) -> Config:
+    """The configuration that `values` states; a section that is not asked for raises when it is read.
+
+    `sections` None asks for all. Raises ConfigError naming the first key that is missing, unknown or of another type.
+    """
+    wanted = set(Config.__dataclass_fields__) if sections is None else {name.split(".")[0] for name in sections}
+    try:
+        given = OmegaConf.create(dict(values)) if not isinstance(values, DictConfig) else values
+        chosen = {key: given[key] for key in given if sections is None or key in wanted}
+        merged = OmegaConf.merge(OmegaConf.structured(Config), chosen)
+    except OmegaConfBaseException as error:
+        raise ConfigError(f"params.yaml: {_first_line(error)}; compose it again with `streamflow repro`") from error
+    missing = sorted(key for key in OmegaConf.missing_keys(merged) if key.split(".")[0] in wanted)
+    written_missing = sorted(_paths_of(merged, "???"))
+    if missing or written_missing:
+        name = (missing or written_missing)[0]
+        raise ConfigError(f"{name} has no value; give it one: `streamflow repro … {name}=VALUE`")
+    return merged  # type: ignore[return-value]
+
+
+def check(config: Config) -> None:
+    """Refuse values that have the right type and make no sense. Raises ConfigError with the value and the way out."""
+    for month in config.months:
+        parse_date(month, "months")
+    parse_date(config.as_of, "as_of")
+    months = list(config.months)
+    if len(set(months)) != len(months):
+        raise ConfigError(f"months={months} names a month twice; name each once")
+    _one_of("as_of", config.as_of, months, "add it: 'months=[…]'")
+    if config.label_horizon_months < 0:
+        raise ConfigError(f"label_horizon_months={config.label_horizon_months} is negative; use 0 or more")
+    expected = month_later(config.as_of, config.label_horizon_months)
+    if config.label_as_of != expected:
+        raise ConfigError(f"label_as_of={config.label_as_of} must be {expected}; it is derived, do not set it")
+    _one_of("label_as_of", config.label_as_of, months, "add it: 'months=[…]'")
+    _check_known_at(config.known_at)
+    _one_of("features.service", config.features.service, FEATURE_SERVICES, "choose one of them")
+    _one_of("promotion.policy", config.promotion.policy, POLICIES, "choose one of them")
+    _one_of("promotion.metric", config.promotion.metric, PROMOTION_METRICS, "choose one of them")
+    _check_source(config.source)
+    _check_shares(config.split)
+    if config.compute.threads < 1:
+        raise ConfigError(f"compute.threads={config.compute.threads} must be 1 or more")
+    if "_target_" not in config.model:
+        raise ConfigError("model has no _target_; choose a file of conf/model: `streamflow repro model=random_forest`")
+
+
+def choices(config: Config) -> dict[str, str]:
+    """Config group to the option that was chosen, for the groups that name themselves."""
+    return {
+        "features": config.features.service,
+        "model": config.model_name,
+        "promotion": config.promotion.policy,
+        "source": config.source.name,
+    }
+
+
+def _check_source(source: SourceConfig) -> None:
+    _one_of("source.name", source.name, SOURCES, "choose one of them")
+    if not 0 < source.max_row_drop <= 1:
+        raise ConfigError(f"source.max_row_drop={source.max_row_drop} must be above 0 and at most 1")
+    if source.name == "csv" and not source.dir:
+        raise ConfigError("source=csv needs a folder: `streamflow repro source=csv source.dir=PATH`")
+    if source.name == "synthetic" and (source.users is None or source.users < 100):
+        raise ConfigError(f"source.users={source.users} is too few to train on; use 100 or more")
+
+
+def _check_shares(split: SplitConfig) -> None:
+    if not (0 < split.validation < 1 and 0 < split.test < 1 and split.validation + split.test < 1):
+        raise ConfigError(
+            f"split.validation={split.validation} and split.test={split.test} must be above 0 and leave users to train on"
+        )
+
+
+def _check_known_at(known_at: str | None) -> None:
+    if known_at is None:
+        return
+    try:
+        moment = datetime.fromisoformat(known_at)
+    except ValueError:
+        raise ConfigError(f"known_at={known_at} is not a timestamp; write it as 2024-02-15T00:00:00+00:00") from None
+    if moment.tzinfo is None:
+        raise ConfigError(f"known_at={known_at} has no time zone; write it as {known_at}+00:00")
+
+
+def _one_of(name: str, value: str, allowed: Iterable[str], way_out: str) -> None:
+    if value not in allowed:
+        raise ConfigError(f"{name}={value} is not one of {', '.join(allowed)}; {way_out}")
+
+
+def _paths_of(config: Any, text: str, prefix: str = "") -> list[str]:
+    # DVC dumps a missing value as the text "???" (treeverse/dvc#10812).
+    if isinstance(config, DictConfig):
+        found: list[str] = []
+        for key in config:
+            if not OmegaConf.is_missing(config, key):
+                found += _paths_of(config[key], text, f"{prefix}{key}.")
+        return found
+    return [prefix.rstrip(".")] if config == text else []
+
+
+def _first_line(error: OmegaConfBaseException) -> str:
+    key = f"{error.full_key}: " if getattr(error, "full_key", None) else ""
+    return key + str(error.msg or error).splitlines()[0]

@@ -1,0 +1,78 @@
+"""Content digests: SHA-256, lower-case hex."""
+
+import hashlib
+import io
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.csv
+
+IGNORED = ("__pycache__",)
+
+
+def file_sha256(path: Path) -> str:
+    """Digest of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def tree_sha256(root: Path) -> str:
+    """Digest of the names and bytes of all files under `root`, compiled files aside."""
+    listing = {
+        path.relative_to(root).as_posix(): file_sha256(path)
+        for path in sorted(root.rglob("*"))
+        if path.is_file() and not any(part in IGNORED for part in path.parts)
+    }
+    return mapping_sha256(listing)
+
+
+def mapping_sha256(mapping: Mapping[str, Any]) -> str:
+    """Digest of the canonical JSON of a mapping; the order of its keys does not matter."""
+    text = json.dumps(mapping, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def rows_sha256(rows: pa.Table) -> str:
+    """Digest of the rows of a table that is sorted by its key, whatever file or server they came from.
+
+    The canonical form is CSV with a header, text quoted, NULL an empty unquoted field and numbers in their shortest
+    exact notation, so NULL and "" differ and so do 0.1 and its neighbours.
+    """
+    digest = RowsDigest(rows.schema)
+    for _ in digest.through(rows.to_batches()):
+        pass
+    return digest.hexdigest()
+
+
+class RowsDigest:
+    """`rows_sha256` of a stream of batches; how the rows are cut into batches does not matter."""
+
+    def __init__(self, schema: pa.Schema) -> None:
+        self._sink = _Hasher()
+        self._writer = pyarrow.csv.CSVWriter(pa.PythonFile(self._sink, mode="w"), schema)
+
+    def through(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """Yield each batch after taking it into the digest."""
+        for batch in batches:
+            self._writer.write_batch(batch)
+            yield batch
+
+    def hexdigest(self) -> str:
+        """Digest of all rows that went through; nothing can be added afterwards."""
+        self._writer.close()
+        return self._sink.hash.hexdigest()
+
+
+class _Hasher(io.RawIOBase):
+    def __init__(self) -> None:
+        self.hash = hashlib.sha256()
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        self.hash.update(data)
+        return len(data)
