@@ -3,13 +3,13 @@
 from feast import FileSource
 from feast.data_format import ParquetFormat
 
-from streamflow.adapters.feature_store import snapshot_pattern
+from streamflow.adapters.files import snapshot_pattern
 from streamflow.schema import EVENT_TIMESTAMP, FEATURE_VIEWS
 
 sources = {
     view: FileSource(
         name=table.name,
-        path=snapshot_pattern(table),
+        path=snapshot_pattern(table.name),
         file_format=ParquetFormat(),
         timestamp_field=EVENT_TIMESTAMP,
         description=f"Frozen rows of {table.name}, one Parquet file for each month",

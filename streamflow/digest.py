@@ -19,6 +19,11 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def bytes_sha256(content: bytes) -> str:
+    """Digest of bytes."""
+    return hashlib.sha256(content).hexdigest()
+
+
 def tree_sha256(root: Path) -> str:
     """Digest of the names and bytes of all files under `root`, compiled files aside."""
     listing = {

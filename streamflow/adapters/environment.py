@@ -1,7 +1,12 @@
 """The process environment that numeric results may depend on."""
 
 import os
+import platform
+import re
 import time
+from importlib.metadata import distributions
+
+OWN_DISTRIBUTION = "streamflow-churn"
 
 PINNED = {
     # OpenBLAS picks a kernel for the CPU at import; kernels differ in the last bit. Haswell runs on any x86-64-v3.
@@ -32,3 +37,47 @@ def silence_telemetry() -> None:
     """Keep the libraries from calling home; values that the user set stay."""
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
+
+
+def locked_packages(lock: str) -> dict[str, str]:
+    """Package to version, as requirements.lock pins them; names normalised."""
+    pinned = re.findall(r"^([A-Za-z0-9][A-Za-z0-9._-]*)==([^\s\\;]+)", lock, re.MULTILINE)
+    return {_normalised(name): version for name, version in pinned}
+
+
+def installed_packages() -> dict[str, str]:
+    """Package to version, as installed in this environment; names normalised, this project left out."""
+    found = {_normalised(each.metadata["Name"]): each.version for each in distributions()}
+    found.pop(OWN_DISTRIBUTION, None)
+    return found
+
+
+def environment_differences(lock: str) -> list[str]:
+    """What is installed otherwise than locked, one phrase for each package; empty if the environment is the lock's."""
+    locked, installed = locked_packages(lock), installed_packages()
+    return [
+        f"{name} {installed.get(name, 'missing')} (locked {locked.get(name, 'not at all')})"
+        for name in sorted(locked.keys() | installed.keys())
+        if locked.get(name) != installed.get(name)
+    ]
+
+
+def machine() -> dict[str, str]:
+    """Python, platform and CPU of this process."""
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cpu": _cpu_model(),
+    }
+
+
+def _cpu_model() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            return next(line.split(":", 1)[1].strip() for line in file if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def _normalised(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()

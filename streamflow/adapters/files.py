@@ -38,6 +38,12 @@ def state_dir(root: Path | None = None) -> Path:
     return folder
 
 
+def snapshot_pattern(table: str) -> str:
+    """Where the frozen files of a table lie: one for each month, or the one of STREAMFLOW_SNAPSHOT_MONTH."""
+    month = os.environ.get("STREAMFLOW_SNAPSHOT_MONTH", "*")
+    return str(project_root() / "data" / "snapshots" / month / f"{table}.parquet")
+
+
 def read_params(stage: str) -> Config:
     """The part of params.yaml that dvc.yaml declares for a stage; any other section raises when it is read."""
     pipeline = yaml.safe_load(PIPELINE.read_text(encoding="utf-8"))

@@ -1,0 +1,177 @@
+"""Stage `register`: reads all of the above, writes an MLflow run and a model version; no DVC output.
+
+Converges: inputs and bytes that are registered already change nothing, the same inputs with other bytes are an error. A new
+version becomes Production if the promotion policy says so.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from omegaconf import OmegaConf
+
+from streamflow.adapters.environment import environment_differences, machine
+from streamflow.adapters.files import PARAMS, read_params, state_dir
+from streamflow.adapters.postgres import database
+from streamflow.adapters.registry import LoadedModel, Registry, open_registry
+from streamflow.adapters.repository import LOCK, changed_files, commit, lock_content, tag_of_commit
+from streamflow.cli.reporting import one_line_errors, say
+from streamflow.config import Config
+from streamflow.dataset import SPLIT
+from streamflow.decisions import Decision, decide
+from streamflow.digest import bytes_sha256, file_sha256
+from streamflow.errors import RegistryError, StreamFlowError
+from streamflow.metrics import classification_metrics
+from streamflow.provenance import Provenance, input_fingerprint, locked_output
+from streamflow.schema import LABEL, MODEL_NAME
+from streamflow.splits import TEST
+
+REQUIREMENTS = Path("requirements.lock")
+DATASET = Path("data/dataset")
+MODEL = Path("artifacts/model")
+EVALUATION = Path("artifacts/evaluation")
+
+
+def run(config: Config, registry: Registry) -> None:
+    """Register the trained model unless it is, and let the policy decide about Production."""
+    facts = gather(config)
+    known = registry.version_with_fingerprint(facts.input_fingerprint)
+    champion = registry.production()
+
+    if known is not None and known.tags["streamflow.model_sha256"] != facts.model_sha256:
+        raise RegistryError(
+            f"{MODEL_NAME} version {known.version} came from the same inputs with model"
+            f" {known.tags['streamflow.model_sha256'][:12]}, this run made {facts.model_sha256[:12]}: training is not"
+            " deterministic here; nothing was registered"
+        )
+    if known is not None and is_whole(registry, known):
+        if champion is None:
+            promote(registry, known.version, Decision(True, "there was no Production version"))
+        say(f"register: {MODEL_NAME} version {known.version} holds model {facts.model_sha256[:12]} already")
+        return
+    version = registry.register(
+        model_folder=MODEL,
+        artifacts=run_artifacts(facts),
+        params=_flat(OmegaConf.to_container(OmegaConf.load(PARAMS))),
+        metrics={**_json(EVALUATION / "metrics.json"), **training_seconds(facts.model_sha256)},
+        tags=facts.tags(),
+        run_tags={"mlflow.source.git.commit": facts.git_commit, "mlflow.source.type": "PROJECT"},
+        description=f"{config.model_name} on {config.features.service} as of {config.as_of}",
+    )
+    say(f"register: {MODEL_NAME} version {version.version}, model {facts.model_sha256[:12]}")
+    promote(registry, version.version, decision(config, registry, champion))
+
+
+def gather(config: Config) -> Provenance:
+    """The facts behind the model that the pipeline has just made."""
+    lock = lock_content()
+    lock_sha256 = file_sha256(REQUIREMENTS)
+    months = sorted({config.as_of, config.label_as_of})
+    return Provenance(
+        git_commit=commit(),
+        git_tag=tag_of_commit(),
+        git_dirty=bool(changed_files()),
+        dvc_lock_sha256=file_sha256(LOCK),
+        requirements_lock_sha256=lock_sha256,
+        environment_matches_lock=not environment_differences(REQUIREMENTS.read_text(encoding="utf-8")),
+        params_sha256=file_sha256(PARAMS),
+        dataset_md5=locked_output(lock, "dataset", str(DATASET)),
+        snapshots={month: locked_output(lock, f"snapshot@{month}", f"data/snapshots/{month}") for month in months},
+        model_sha256=bytes_sha256((MODEL / "model.onnx").read_bytes()),
+        input_fingerprint=input_fingerprint(lock, lock_sha256),
+        as_of=config.as_of,
+        known_at=config.known_at,
+        label_horizon_months=config.label_horizon_months,
+        feature_service=config.features.service,
+        seed=config.seed,
+        threads=config.compute.threads,
+        **machine(),
+    )
+
+
+def is_whole(registry: Registry, version: Any) -> bool:
+    """Whether a version's files are there and the registered ones."""
+    try:
+        registry.load(version)
+    except StreamFlowError as error:
+        say(f"register: version {version.version} is not usable ({error}); registering the model again")
+        return False
+    return True
+
+
+def run_artifacts(facts: Provenance) -> dict[str, str]:
+    """Local path to folder of the run: what was read, what came out, and provenance.json."""
+    record = state_dir() / "provenance" / "provenance.json"
+    record.parent.mkdir(parents=True, exist_ok=True)
+    record.write_text(json.dumps(facts.__dict__, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    return {
+        str(record): "",
+        str(LOCK): "",
+        str(PARAMS): "",
+        str(REQUIREMENTS): "",
+        str(MODEL / "feature_schema.json"): "",
+        str(DATASET / "dataset.json"): "",
+        str(EVALUATION / "report.html"): "",
+        str(EVALUATION / "plots"): "plots",
+    }
+
+
+def decision(config: Config, registry: Registry, champion: Any) -> Decision:
+    """What the policy says about the new version, the champion scored on the same test users."""
+    policy, metric = config.promotion.policy, config.promotion.metric
+    challenger = _json(EVALUATION / "metrics.json")[metric]
+    if champion is None or policy == "never":
+        return decide(policy, metric, challenger, None, config.promotion.tolerance)
+    try:
+        score = champion_score(registry.load(champion), metric)
+    except StreamFlowError as error:
+        return Decision(False, f"the champion, version {champion.version}, can't be scored: {error}")
+    return decide(policy, metric, challenger, score, config.promotion.tolerance)
+
+
+def champion_score(champion: LoadedModel, metric: str) -> float:
+    """A metric of the champion on this dataset's test users. Raises RegistryError if the dataset lacks its features."""
+    dataset = pq.read_table(DATASET / "dataset.parquet")
+    lacking = [c.name for c in champion.model.features if c.name not in dataset.column_names]
+    if lacking:
+        raise RegistryError(f"this dataset has no {', '.join(lacking)}; promote by hand in `streamflow ui` if you mean it")
+    test = dataset.filter(pc.equal(dataset[SPLIT], TEST))
+    scores = champion.model.score({c.name: test[c.name].to_pylist() for c in champion.model.features})
+    return classification_metrics(test[LABEL].to_pylist(), *scores)[metric]
+
+
+def promote(registry: Registry, version: str, decided: Decision) -> None:
+    """Carry a decision out and say it."""
+    if decided.promote:
+        registry.promote(version)
+    say(f"register: version {version} {'is Production' if decided.promote else 'is not promoted'}: {decided.reason}")
+
+
+def training_seconds(model_sha256: str) -> dict[str, float]:
+    """How long this model took to train, if it was trained here."""
+    path = state_dir() / "timings" / "train.json"
+    timing = _json(path) if path.exists() else {}
+    return {"training_seconds": timing["seconds"]} if timing.get("model_sha256") == model_sha256 else {}
+
+
+def _json(path: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return content
+
+
+def _flat(values: Any, prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return flat
+
+
+def main() -> None:
+    with one_line_errors("register"), database() as url:
+        run(read_params("register"), open_registry(url))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,241 @@
+"""MLflow: runs, model versions and the alias Production, over the same Postgres or the server MLFLOW_TRACKING_URI names.
+
+MLflow is imported inside the functions: it takes seconds, and commands that don't need it must not pay for it.
+"""
+
+import json
+import logging
+import os
+import tempfile
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from streamflow.adapters.files import state_dir
+from streamflow.adapters.postgres import ensure_schema, sqlalchemy_url
+from streamflow.digest import file_sha256
+from streamflow.errors import ModelError, RegistryError
+from streamflow.model_card import check_golden, schema_features
+from streamflow.provenance import PREFIX
+from streamflow.schema import MODEL_NAME
+from streamflow.scoring import ChurnModel
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+    from mlflow.models import ModelSignature
+
+SCHEMA = "mlflow"
+PRODUCTION = "Production"
+EXPERIMENT = MODEL_NAME
+CARD_FILES = ("feature_schema.json", "golden.json")
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A registered version whose bytes and golden rows were checked. `tags` are those of the version."""
+
+    version: str
+    run_id: str
+    model: ChurnModel
+    tags: Mapping[str, str]
+
+    @property
+    def model_sha256(self) -> str:
+        """Digest of the ONNX bytes, equal to the registered one."""
+        return self.tags[f"{PREFIX}model_sha256"]
+
+
+class Registry:
+    """The experiment and the registered model of this project."""
+
+    def __init__(self, client: "MlflowClient") -> None:
+        self._client = client
+
+    def version_with_fingerprint(self, fingerprint: str) -> "ModelVersion | None":
+        """The newest version derived from these inputs; None if there is none."""
+        with _translated():
+            found = self._client.search_model_versions(
+                f"name = '{MODEL_NAME}' and tags.`{PREFIX}input_fingerprint` = '{fingerprint}'"
+            )
+        return max(found, key=lambda version: int(version.version), default=None)
+
+    def production(self) -> "ModelVersion | None":
+        """The version behind the alias Production; None if there is none."""
+        return self.version_behind(PRODUCTION)
+
+    def version_behind(self, alias: str) -> "ModelVersion | None":
+        """The version that an alias names; None if the alias or the model does not exist."""
+        from mlflow.exceptions import MlflowException
+
+        with _translated():
+            try:
+                return self._client.get_model_version_by_alias(MODEL_NAME, alias)
+            except MlflowException as error:
+                if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                    return None
+                raise
+
+    def versions(self) -> list["ModelVersion"]:
+        """All versions, newest first, with their aliases."""
+        with _translated():
+            found = self._client.search_model_versions(f"name = '{MODEL_NAME}'")
+            detailed = [self._client.get_model_version(MODEL_NAME, each.version) for each in found]
+        return sorted(detailed, key=lambda version: -int(version.version))
+
+    def run_metrics(self, version: "ModelVersion") -> dict[str, float]:
+        """Metrics of the run that a version came from."""
+        with _translated():
+            return dict(self._client.get_run(version.run_id).data.metrics)
+
+    def load(self, version: "ModelVersion") -> LoadedModel:
+        """Download a version and prove it: digest, feature schema, golden rows. Raises ModelError or RegistryError."""
+        import mlflow
+
+        where = f"{MODEL_NAME} version {version.version}"
+        with tempfile.TemporaryDirectory() as scratch, _translated():
+            try:
+                folder = Path(
+                    mlflow.artifacts.download_artifacts(
+                        artifact_uri=f"models:/{MODEL_NAME}/{version.version}", dst_path=scratch
+                    )
+                )
+                onnx_path, schema_path, golden_path = (folder / name for name in ("model.onnx", *CARD_FILES))
+                digest = file_sha256(onnx_path)
+                onnx_bytes = onnx_path.read_bytes()
+                schema, golden = json.loads(schema_path.read_text()), json.loads(golden_path.read_text())
+            except (OSError, mlflow.exceptions.MlflowException) as error:
+                raise RegistryError(f"{where}: its files can't be fetched: {_first_line(error)}") from error
+        expected = version.tags.get(f"{PREFIX}model_sha256")
+        if digest != expected:
+            raise ModelError(f"{where}: model.onnx has SHA-256 {digest[:12]}, registered was {str(expected)[:12]}")
+        model = ChurnModel(onnx_bytes, schema_features(schema))
+        check_golden(model, golden)
+        return LoadedModel(version.version, version.run_id, model, dict(version.tags))
+
+    def register(
+        self,
+        *,
+        model_folder: Path,
+        artifacts: Mapping[str, str],
+        params: Mapping[str, Any],
+        metrics: Mapping[str, float],
+        tags: Mapping[str, str],
+        run_tags: Mapping[str, str],
+        description: str,
+    ) -> "ModelVersion":
+        """Log a run and register its model; returns the new version.
+
+        `artifacts` maps local paths to folders of the run; `tags` go on run and version. If anything fails, the run is
+        marked FAILED and there is no version.
+        """
+        import mlflow
+        import onnx
+
+        with _translated():
+            self._ensure_experiment()
+            with mlflow.start_run(run_name=description):
+                mlflow.set_tags({**run_tags, **tags})
+                mlflow.log_params(params)
+                for path, folder in artifacts.items():
+                    log = mlflow.log_artifacts if Path(path).is_dir() else mlflow.log_artifact
+                    log(path, folder or None)
+                schema = json.loads((model_folder / "feature_schema.json").read_text(encoding="utf-8"))
+                logged = mlflow.onnx.log_model(
+                    onnx.load(str(model_folder / "model.onnx")),
+                    name="model",
+                    signature=_signature(schema),
+                    pip_requirements=_scoring_requirements(),
+                    save_as_external_data=False,
+                )
+                # Names the model, so that MLflow shows its metrics beside it.
+                mlflow.log_metrics(dict(metrics), model_id=logged.model_id)
+                for name in CARD_FILES:
+                    self._add_to_model(logged.model_id, model_folder / name)
+                if mlflow.models.get_model_info(logged.model_uri).signature is None:
+                    raise ModelError("MLflow dropped the model's signature (mlflow#25593); not registered")
+                run_id = logged.run_id
+                self._ensure_model()
+                return self._client.create_model_version(
+                    MODEL_NAME,
+                    source=logged.model_uri,
+                    run_id=run_id,
+                    tags=dict(tags),
+                    description=description,
+                    model_id=logged.model_id,
+                )
+
+    def promote(self, version: str) -> None:
+        """Point the alias Production at a version, and the deprecated stage of that name with it."""
+        with _translated():
+            self._client.set_registered_model_alias(MODEL_NAME, PRODUCTION, version)
+            self._client.transition_model_version_stage(MODEL_NAME, version, PRODUCTION, archive_existing_versions=True)
+
+    def _ensure_experiment(self) -> None:
+        import mlflow
+
+        if self._client.get_experiment_by_name(EXPERIMENT) is None:
+            location = None if os.environ.get("MLFLOW_TRACKING_URI") else (state_dir() / "mlartifacts").as_uri()
+            self._client.create_experiment(EXPERIMENT, artifact_location=location)
+        mlflow.set_experiment(EXPERIMENT)
+
+    def _ensure_model(self) -> None:
+        if not self._client.search_registered_models(f"name = '{MODEL_NAME}'"):
+            self._client.create_registered_model(MODEL_NAME, description="Probability that a StreamFlow user churns")
+
+    def _add_to_model(self, model_id: str, path: Path) -> None:
+        with tempfile.TemporaryDirectory() as scratch:
+            (Path(scratch) / path.name).write_bytes(path.read_bytes())
+            self._client.log_model_artifacts(model_id, scratch)
+
+
+def tracking_uri(url: str) -> str:
+    """What MLflow calls its tracking URI: MLFLOW_TRACKING_URI, or the schema `mlflow` of the Postgres server."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or sqlalchemy_url(url, SCHEMA)
+
+
+def open_registry(url: str) -> Registry:
+    """The registry over the Postgres server at `url`, its tables made if they are missing. Raises RegistryError."""
+    with _translated():
+        import mlflow
+
+        for name in ("mlflow", "alembic"):
+            logging.getLogger(name).setLevel(logging.ERROR)
+        if not os.environ.get("MLFLOW_TRACKING_URI"):
+            ensure_schema(url, SCHEMA)
+        mlflow.set_tracking_uri(tracking_uri(url))
+        return Registry(mlflow.MlflowClient())
+
+
+def _signature(schema: Mapping[str, Any]) -> "ModelSignature":
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, Schema
+
+    inputs = [ColSpec("string" if each["kind"] == "text" else "double", each["name"]) for each in schema["features"]]
+    return ModelSignature(Schema(inputs), Schema([ColSpec("float", "churn_probability"), ColSpec("long", "churn")]))
+
+
+def _scoring_requirements() -> list[str]:
+    from importlib.metadata import version
+
+    return [f"{name}=={version(name)}" for name in ("mlflow", "numpy", "onnx", "onnxruntime", "pandas")]
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # stages are deprecated; DESIGN mirrors the alias to them all the same
+            from mlflow.exceptions import MlflowException
+            from sqlalchemy.exc import SQLAlchemyError
+
+            yield
+    except (MlflowException, SQLAlchemyError) as error:
+        raise RegistryError(f"MLflow: {_first_line(error)}; see `streamflow db url` and MLFLOW_TRACKING_URI") from error
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

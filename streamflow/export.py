@@ -1,0 +1,99 @@
+"""From a fitted pipeline to ONNX bytes that are the same for the same pipeline."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper
+from skl2onnx import convert_sklearn
+from skl2onnx.common._registration import get_converter
+from skl2onnx.common.data_types import FloatTensorType, StringTensorType
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.pipeline import Pipeline
+
+from streamflow.errors import ModelError
+from streamflow.schema import MODEL_NAME, Column
+from streamflow.scoring import PREDICTION_OUTPUT, PROBABILITY_OUTPUT
+
+OPSETS = {"": 17, "ai.onnx.ml": 3}
+PARITY_TOLERANCE = 1e-5
+"""Float32 sums of 300 trees differ from float64 ones by less than this; see docs/adr/0003."""
+
+
+def export_onnx(pipeline: Pipeline, features: Sequence[Column], threshold: float) -> bytes:
+    """A graph with one input for each feature and two outputs of shape (n_users, 1): churn_probability and churn.
+
+    The decision threshold is part of the graph. Raises ModelError if the estimator can't be converted.
+    """
+    inputs = [
+        (column.name, StringTensorType([None, 1]) if column.kind == "text" else FloatTensorType([None, 1]))
+        for column in features
+    ]
+    try:
+        model = convert_sklearn(
+            pipeline,
+            name=MODEL_NAME,
+            initial_types=inputs,
+            options={"zipmap": False},
+            target_opset=OPSETS,
+            custom_conversion_functions={HistGradientBoostingClassifier: _convert_hist_gradient_boosting},
+        )
+    except Exception as error:  # skl2onnx raises whatever its converters do
+        name = type(pipeline[-1]).__name__
+        raise ModelError(f"{name} can't be converted to ONNX: {str(error).splitlines()[0]}; choose another model") from error
+    column = list(pipeline[-1].classes_).index(True)
+    _end_with_decision(model.graph, column, threshold)
+    onnx.checker.check_model(model)
+    return bytes(model.SerializeToString(deterministic=True))
+
+
+def _end_with_decision(graph: Any, churn_column: int, threshold: float) -> None:
+    probabilities = graph.output[1].name
+    graph.initializer.extend(
+        [
+            helper.make_tensor("churn_column", TensorProto.INT64, [1], [churn_column]),
+            helper.make_tensor("threshold", TensorProto.FLOAT, [1], [threshold]),
+        ]
+    )
+    graph.node.extend(
+        [
+            helper.make_node("Gather", [probabilities, "churn_column"], [PROBABILITY_OUTPUT], axis=1),
+            helper.make_node("GreaterOrEqual", [PROBABILITY_OUTPUT, "threshold"], ["churns"]),
+            helper.make_node("Cast", ["churns"], [PREDICTION_OUTPUT], to=TensorProto.INT64),
+        ]
+    )
+    del graph.output[:]
+    graph.output.extend(
+        [
+            helper.make_tensor_value_info(PROBABILITY_OUTPUT, TensorProto.FLOAT, [None, 1]),
+            helper.make_tensor_value_info(PREDICTION_OUTPUT, TensorProto.INT64, [None, 1]),
+        ]
+    )
+
+
+class _PlainNumbers:
+    """A skl2onnx container whose nodes get Python numbers.
+
+    skl2onnx 1.20 hands numpy and Python booleans of scikit-learn 1.9's gradient boosting to an attribute of integers,
+    which protobuf refuses.
+    """
+
+    def __init__(self, container: Any) -> None:
+        self._container = container
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._container, name)
+
+    def add_node(self, *args: Any, **attributes: Any) -> Any:
+        return self._container.add_node(*args, **{name: _plain(value) for name, value in attributes.items()})
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, list):
+        return [int(each) if isinstance(each, bool | np.bool_ | np.integer) else each for each in value]
+    return value
+
+
+def _convert_hist_gradient_boosting(scope: Any, operator: Any, container: Any) -> None:
+    get_converter("SklearnHistGradientBoostingClassifier")(scope, operator, _PlainNumbers(container))

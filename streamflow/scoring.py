@@ -1,0 +1,57 @@
+"""Scoring with the exported ONNX model: the only way in which evaluation, registration and serving get a number."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+
+from streamflow.errors import ModelError
+from streamflow.schema import Column
+
+PROBABILITY_OUTPUT = "churn_probability"
+PREDICTION_OUTPUT = "churn"
+
+Inputs = dict[str, np.ndarray[Any, Any]]
+
+
+def model_inputs(values: Mapping[str, Sequence[Any]], features: Sequence[Column]) -> Inputs:
+    """One array of shape (n_users, 1) for each feature: text as object, all else as float32 with NaN for NULL.
+
+    Raises KeyError if a feature has no values.
+    """
+    return {column.name: _array(values[column.name], column) for column in features}
+
+
+class ChurnModel:
+    """An ONNX model in memory, pinned to one thread so that a score never depends on the machine's load."""
+
+    def __init__(self, onnx_bytes: bytes, features: Sequence[Column]) -> None:
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        try:
+            self._session = ort.InferenceSession(onnx_bytes, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # ONNX Runtime raises classes that it does not export
+            raise ModelError(f"the model is not a usable ONNX file: {str(error).splitlines()[0]}") from error
+        inputs = [each.name for each in self._session.get_inputs()]
+        expected = [column.name for column in features]
+        if inputs != expected:
+            raise ModelError(f"the model takes {inputs}, its feature schema names {expected}; register it again")
+        self.features = tuple(features)
+
+    def score(self, values: Mapping[str, Sequence[Any]]) -> tuple[list[float], list[int]]:
+        """Churn probability and prediction (1: churns, at the model's own threshold) for each user, in order."""
+        return self.score_inputs(model_inputs(values, self.features))
+
+    def score_inputs(self, inputs: Inputs) -> tuple[list[float], list[int]]:
+        """`score` for arrays that `model_inputs` made."""
+        probabilities, predictions = self._session.run([PROBABILITY_OUTPUT, PREDICTION_OUTPUT], inputs)
+        return probabilities[:, 0].tolist(), predictions[:, 0].tolist()
+
+
+def _array(values: Sequence[Any], column: Column) -> np.ndarray[Any, Any]:
+    if column.kind == "text":
+        return np.array(values, dtype=object).reshape(-1, 1)
+    return np.array([np.nan if value is None else value for value in values], dtype=np.float32).reshape(-1, 1)
