@@ -16,7 +16,7 @@ from streamflow.adapters.warehouse import Warehouse, warehouse
 from streamflow.arrow import sorted_by_user
 from streamflow.calendar import parse_date
 from streamflow.cli.reporting import one_line_errors, say
-from streamflow.config import Config, SourceConfig
+from streamflow.config import Config, SourceConfig, source_identity
 from streamflow.digest import rows_sha256
 from streamflow.drift import describe_differences
 from streamflow.errors import ExtractError, HistoryError
@@ -116,8 +116,10 @@ def receipt(store: Warehouse, month: str, rows: Extracts, digests: dict[str, str
 
 def main() -> None:
     month = sys.argv[1]
-    with one_line_errors(f"ingest {month}"), database() as url, warehouse(url) as store:
-        run(read_params("ingest"), month, store)
+    with one_line_errors(f"ingest {month}"):
+        config = read_params("ingest")
+        with database() as url, warehouse(url, source_identity(config.source)) as store:
+            run(config, month, store)
 
 
 if __name__ == "__main__":

@@ -21,9 +21,8 @@ from streamflow.cli.reporting import one_line_errors, say
 from streamflow.config import Config
 from streamflow.dataset import SPLIT
 from streamflow.decisions import Decision, decide
-from streamflow.digest import bytes_sha256, file_sha256
+from streamflow.digest import file_sha256
 from streamflow.errors import RegistryError, StreamFlowError
-from streamflow.metrics import classification_metrics
 from streamflow.provenance import Provenance, input_fingerprint, locked_output
 from streamflow.schema import LABEL, MODEL_NAME
 from streamflow.splits import TEST
@@ -36,21 +35,23 @@ EVALUATION = Path("artifacts/evaluation")
 
 def run(config: Config, registry: Registry) -> None:
     """Register the trained model unless it is, and let the policy decide about Production."""
-    facts = gather(config)
-    known = registry.version_with_fingerprint(facts.input_fingerprint)
+    fingerprint = input_fingerprint(lock_content(), file_sha256(REQUIREMENTS))
+    model_sha256 = file_sha256(MODEL / "model.onnx")
+    known = registry.version_with_fingerprint(fingerprint)
     champion = registry.production()
 
-    if known is not None and known.tags["streamflow.model_sha256"] != facts.model_sha256:
+    if known is not None and known.tags["streamflow.model_sha256"] != model_sha256:
         raise RegistryError(
             f"{MODEL_NAME} version {known.version} came from the same inputs with model"
-            f" {known.tags['streamflow.model_sha256'][:12]}, this run made {facts.model_sha256[:12]}: training is not"
+            f" {known.tags['streamflow.model_sha256'][:12]}, this run made {model_sha256[:12]}: training is not"
             " deterministic here; nothing was registered"
         )
     if known is not None and is_whole(registry, known):
         if champion is None:
-            promote(registry, known.version, Decision(True, "there was no Production version"))
-        say(f"register: {MODEL_NAME} version {known.version} holds model {facts.model_sha256[:12]} already")
+            promote(registry, known.version, decide(config.promotion.policy, config.promotion.metric, 0.0, None, 0.0))
+        say(f"register: {MODEL_NAME} version {known.version} holds model {model_sha256[:12]} already")
         return
+    facts = gather(config, fingerprint, model_sha256)
     version = registry.register(
         model_folder=MODEL,
         artifacts=run_artifacts(facts),
@@ -64,23 +65,22 @@ def run(config: Config, registry: Registry) -> None:
     promote(registry, version.version, decision(config, registry, champion))
 
 
-def gather(config: Config) -> Provenance:
+def gather(config: Config, fingerprint: str, model_sha256: str) -> Provenance:
     """The facts behind the model that the pipeline has just made."""
     lock = lock_content()
-    lock_sha256 = file_sha256(REQUIREMENTS)
     months = sorted({config.as_of, config.label_as_of})
     return Provenance(
         git_commit=commit(),
         git_tag=tag_of_commit(),
         git_dirty=bool(changed_files()),
         dvc_lock_sha256=file_sha256(LOCK),
-        requirements_lock_sha256=lock_sha256,
+        requirements_lock_sha256=file_sha256(REQUIREMENTS),
         environment_matches_lock=not environment_differences(REQUIREMENTS.read_text(encoding="utf-8")),
         params_sha256=file_sha256(PARAMS),
         dataset_md5=locked_output(lock, "dataset", str(DATASET)),
         snapshots={month: locked_output(lock, f"snapshot@{month}", f"data/snapshots/{month}") for month in months},
-        model_sha256=bytes_sha256((MODEL / "model.onnx").read_bytes()),
-        input_fingerprint=input_fingerprint(lock, lock_sha256),
+        model_sha256=model_sha256,
+        input_fingerprint=fingerprint,
         as_of=config.as_of,
         known_at=config.known_at,
         label_horizon_months=config.label_horizon_months,
@@ -133,6 +133,8 @@ def decision(config: Config, registry: Registry, champion: Any) -> Decision:
 
 def champion_score(champion: LoadedModel, metric: str) -> float:
     """A metric of the champion on this dataset's test users. Raises RegistryError if the dataset lacks its features."""
+    from streamflow.metrics import classification_metrics  # scikit-learn, which most runs of this stage don't need
+
     dataset = pq.read_table(DATASET / "dataset.parquet")
     lacking = [c.name for c in champion.model.features if c.name not in dataset.column_names]
     if lacking:

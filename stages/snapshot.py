@@ -16,7 +16,7 @@ from streamflow.adapters.warehouse import Warehouse, warehouse
 from streamflow.arrow import arrow_schema
 from streamflow.calendar import instant
 from streamflow.cli.reporting import one_line_errors, progress, say
-from streamflow.config import Config
+from streamflow.config import Config, source_identity
 from streamflow.digest import RowsDigest
 from streamflow.errors import HistoryError
 from streamflow.schema import TABLES
@@ -51,8 +51,10 @@ def run(config: Config, month: str, store: Warehouse) -> None:
 
 def main() -> None:
     month = sys.argv[1]
-    with one_line_errors(f"snapshot {month}"), database() as url, warehouse(url) as store:
-        run(read_params("snapshot"), month, store)
+    with one_line_errors(f"snapshot {month}"):
+        config = read_params("snapshot")
+        with database() as url, warehouse(url, source_identity(config.source)) as store:
+            run(config, month, store)
 
 
 if __name__ == "__main__":

@@ -143,6 +143,11 @@ def choices(config: Config) -> dict[str, str]:
     }
 
 
+def source_identity(source: SourceConfig) -> str:
+    """The name under which the warehouse keeps a source's history. CSV folders are deliveries of one source."""
+    return f"synthetic users={source.users} seed={source.seed}" if source.name == "synthetic" else source.name
+
+
 def _check_source(source: SourceConfig) -> None:
     _one_of("source.name", source.name, SOURCES, "choose one of them")
     if not 0 < source.max_row_drop <= 1:

@@ -19,6 +19,7 @@ PINNED = {
 }
 QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "DO_NOT_TRACK": "1",
     "FEAST_USAGE": "False",
     "ORT_DISABLE_TELEMETRY": "1",

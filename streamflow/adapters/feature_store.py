@@ -3,12 +3,13 @@
 Feast is imported inside the functions: it takes seconds, and a stage with nothing to do must not pay for it.
 """
 
+import io
 import os
 import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from streamflow.adapters.files import project_root
+from streamflow.adapters.online_store import PROJECT, SCHEMA
 from streamflow.adapters.postgres import connection_fields, ensure_schema, sqlalchemy_url
 from streamflow.calendar import instant
 from streamflow.errors import FeatureStoreError
@@ -25,8 +27,6 @@ if TYPE_CHECKING:
     from feast import FeatureStore
     from feast.repo_contents import RepoContents
 
-SCHEMA = "feast"
-PROJECT = "streamflow"
 MONTH_VARIABLE = "STREAMFLOW_SNAPSHOT_MONTH"
 _REPO = "feature_repo"
 
@@ -34,10 +34,13 @@ _REPO = "feature_repo"
 def server_variables(url: str) -> dict[str, str]:
     """The environment variables that feature_store.yaml names, for a database URL."""
     fields = connection_fields(url)
-    return {
+    variables = {
         "STREAMFLOW_FEAST_REGISTRY": sqlalchemy_url(url, SCHEMA),
         **{f"STREAMFLOW_PG{name.upper()}": value for name, value in fields.items()},
     }
+    # feature_store.yaml holds them in single quotes, where YAML doubles a quote. libpq reads PGTZ: Feast writes UTC
+    # without a zone, which a session in another zone would shift.
+    return {"PGTZ": "UTC", **{name: value.replace("'", "''") for name, value in variables.items()}}
 
 
 def online_feature_store(url: str) -> "FeatureStore":
@@ -127,7 +130,9 @@ def _inside(repo: Path) -> Iterator[None]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    with warnings.catch_warnings():
+    # Feast prints its progress; that is for people only.
+    hidden = nullcontext() if sys.stdout.isatty() else redirect_stdout(io.StringIO())
+    with warnings.catch_warnings(), hidden:
         warnings.simplefilter("ignore")
         yield
 

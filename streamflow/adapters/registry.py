@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from streamflow.adapters.files import state_dir
 from streamflow.adapters.postgres import ensure_schema, sqlalchemy_url
-from streamflow.digest import file_sha256
+from streamflow.digest import bytes_sha256
 from streamflow.errors import ModelError, RegistryError
 from streamflow.model_card import check_golden, schema_features
 from streamflow.provenance import PREFIX
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 SCHEMA = "mlflow"
 PRODUCTION = "Production"
 EXPERIMENT = MODEL_NAME
+_TRACKING_VARIABLE = "MLFLOW_TRACKING_URI"
+_ROOT_VARIABLE = "_MLFLOW_SERVER_ARTIFACT_ROOT"
 CARD_FILES = ("feature_schema.json", "golden.json")
 
 
@@ -52,8 +54,9 @@ class LoadedModel:
 class Registry:
     """The experiment and the registered model of this project."""
 
-    def __init__(self, client: "MlflowClient") -> None:
+    def __init__(self, client: "MlflowClient", artifact_root: str | None) -> None:
         self._client = client
+        self._artifact_root = artifact_root
 
     def version_with_fingerprint(self, fingerprint: str) -> "ModelVersion | None":
         """The newest version derived from these inputs; None if there is none."""
@@ -93,23 +96,20 @@ class Registry:
 
     def load(self, version: "ModelVersion") -> LoadedModel:
         """Download a version and prove it: digest, feature schema, golden rows. Raises ModelError or RegistryError."""
-        import mlflow
+        from mlflow.exceptions import MlflowException
+        from mlflow.store.artifact.models_artifact_repo import ModelsArtifactRepository
 
         where = f"{MODEL_NAME} version {version.version}"
         with tempfile.TemporaryDirectory() as scratch, _translated():
             try:
-                folder = Path(
-                    mlflow.artifacts.download_artifacts(
-                        artifact_uri=f"models:/{MODEL_NAME}/{version.version}", dst_path=scratch
-                    )
-                )
-                onnx_path, schema_path, golden_path = (folder / name for name in ("model.onnx", *CARD_FILES))
-                digest = file_sha256(onnx_path)
-                onnx_bytes = onnx_path.read_bytes()
-                schema, golden = json.loads(schema_path.read_text()), json.loads(golden_path.read_text())
-            except (OSError, mlflow.exceptions.MlflowException) as error:
+                # mlflow.artifacts does the same after importing half of MLflow.
+                repository = ModelsArtifactRepository(f"models:/{MODEL_NAME}/{version.version}")
+                folder = Path(repository.download_artifacts("", scratch))
+                onnx_bytes = (folder / "model.onnx").read_bytes()
+                schema, golden = (json.loads((folder / name).read_text(encoding="utf-8")) for name in CARD_FILES)
+            except (OSError, ValueError, MlflowException) as error:
                 raise RegistryError(f"{where}: its files can't be fetched: {_first_line(error)}") from error
-        expected = version.tags.get(f"{PREFIX}model_sha256")
+        digest, expected = bytes_sha256(onnx_bytes), version.tags.get(f"{PREFIX}model_sha256")
         if digest != expected:
             raise ModelError(f"{where}: model.onnx has SHA-256 {digest[:12]}, registered was {str(expected)[:12]}")
         model = ChurnModel(onnx_bytes, schema_features(schema))
@@ -178,8 +178,7 @@ class Registry:
         import mlflow
 
         if self._client.get_experiment_by_name(EXPERIMENT) is None:
-            location = None if os.environ.get("MLFLOW_TRACKING_URI") else (state_dir() / "mlartifacts").as_uri()
-            self._client.create_experiment(EXPERIMENT, artifact_location=location)
+            self._client.create_experiment(EXPERIMENT, artifact_location=self._artifact_root)
         mlflow.set_experiment(EXPERIMENT)
 
     def _ensure_model(self) -> None:
@@ -192,22 +191,32 @@ class Registry:
             self._client.log_model_artifacts(model_id, scratch)
 
 
+def artifact_root() -> str:
+    """Where runs and models keep their files when no MLflow server is named: var/mlartifacts, as a URI."""
+    return (state_dir() / "mlartifacts").as_uri()
+
+
 def tracking_uri(url: str) -> str:
     """What MLflow calls its tracking URI: MLFLOW_TRACKING_URI, or the schema `mlflow` of the Postgres server."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or sqlalchemy_url(url, SCHEMA)
+    return os.environ.get(_TRACKING_VARIABLE) or sqlalchemy_url(url, SCHEMA)
 
 
 def open_registry(url: str) -> Registry:
     """The registry over the Postgres server at `url`, its tables made if they are missing. Raises RegistryError."""
+    external = os.environ.get(_TRACKING_VARIABLE)
     with _translated():
         import mlflow
 
         for name in ("mlflow", "alembic"):
             logging.getLogger(name).setLevel(logging.ERROR)
-        if not os.environ.get("MLFLOW_TRACKING_URI"):
+        if not external:
             ensure_schema(url, SCHEMA)
+            # Without it a client over a database makes ./mlruns wherever it is started.
+            os.environ[_ROOT_VARIABLE] = artifact_root()
         mlflow.set_tracking_uri(tracking_uri(url))
-        return Registry(mlflow.MlflowClient())
+        if not external:
+            os.environ.pop(_TRACKING_VARIABLE, None)  # set_tracking_uri exports it, which would look like a server
+        return Registry(mlflow.MlflowClient(), None if external else artifact_root())
 
 
 def _signature(schema: Mapping[str, Any]) -> "ModelSignature":

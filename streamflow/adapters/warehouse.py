@@ -3,6 +3,7 @@
 `live.TABLE` holds the latest extract of each month and may be overwritten. `history.TABLE` holds every version of every
 row: `as_of` is the date the row describes, `recorded_at` when this database learned it, `retracted` marks a user that a
 corrected extract no longer has. `history.extracts` is the ledger: one row for each recorded version of a month's table.
+Each source has a history of its own, so that a trial with made-up users never corrects real ones.
 """
 
 import io
@@ -50,11 +51,11 @@ class Recorded:
 
 
 @contextmanager
-def warehouse(url: str) -> Iterator["Warehouse"]:
-    """The warehouse of a database, its tables made if they are missing; the connection is closed at the end."""
+def warehouse(url: str, source: str) -> Iterator["Warehouse"]:
+    """The warehouse of a database with the history of one source, its tables made if they are missing; the connection is closed at the end."""
     connection = connect(url)
     try:
-        store = Warehouse(connection)
+        store = Warehouse(connection, source)
         store.create_tables()
         yield store
     finally:
@@ -62,10 +63,11 @@ def warehouse(url: str) -> Iterator["Warehouse"]:
 
 
 class Warehouse:
-    """Reads and writes of live and history tables over one connection."""
+    """Reads and writes of live tables and of one source's history over one connection."""
 
-    def __init__(self, connection: Any) -> None:
+    def __init__(self, connection: Any, source: str) -> None:
         self._connection = connection
+        self._source = source
 
     def create_tables(self) -> None:
         """Create schemas, tables and the triggers that keep the history append-only; no effect if they exist."""
@@ -84,26 +86,20 @@ class Warehouse:
     def history_rows(self, table: Table, month: str, known_at: str | None = None) -> pa.Table:
         """The state of a month as known at `known_at` (None: now), sorted by user."""
         with self._transaction() as cursor:
-            return _copied_table(cursor, table, _state_query(cursor, table, month, known_at))
+            return _copied_table(cursor, table, self._state_query(cursor, table, month, known_at))
 
     def recorded_digest(self, table: Table, month: str) -> str | None:
         """Content digest of the last recorded version of a month's table; None if there is none."""
         with self._transaction() as cursor:
-            cursor.execute(
-                "SELECT content_sha256 FROM history.extracts WHERE as_of = %s AND table_name = %s"
-                " ORDER BY recorded_at DESC LIMIT 1",
-                (month, table.name),
-            )
-            found = cursor.fetchone()
-        return found[0] if found else None
+            return self._recorded_digest(cursor, table, month)
 
     def rows_before(self, table: Table, month: str) -> tuple[str, int] | None:
         """The latest recorded month up to and including `month`, and its rows; None if nothing was recorded."""
         with self._transaction() as cursor:
             cursor.execute(
-                "SELECT as_of::text, rows FROM history.extracts WHERE as_of <= %s AND table_name = %s"
+                "SELECT as_of::text, rows FROM history.extracts WHERE source = %s AND as_of <= %s AND table_name = %s"
                 " ORDER BY as_of DESC, recorded_at DESC LIMIT 1",
-                (month, table.name),
+                (self._source, month, table.name),
             )
             found: tuple[str, int] | None = cursor.fetchone()
         return found
@@ -112,9 +108,10 @@ class Warehouse:
         """Rows that were recorded for a month after its first version."""
         with self._transaction() as cursor:
             cursor.execute(
-                f"SELECT count(*) FROM history.{table.name} WHERE as_of = %(month)s AND recorded_at >"
-                " (SELECT min(recorded_at) FROM history.extracts WHERE as_of = %(month)s AND table_name = %(table)s)",
-                {"month": month, "table": table.name},
+                f"SELECT count(*) FROM history.{table.name} WHERE source = %(source)s AND as_of = %(month)s"
+                " AND recorded_at > (SELECT min(recorded_at) FROM history.extracts"
+                " WHERE source = %(source)s AND as_of = %(month)s AND table_name = %(table)s)",
+                {"source": self._source, "month": month, "table": table.name},
             )
             return int(cursor.fetchone()[0])
 
@@ -141,8 +138,8 @@ class Warehouse:
         self._connection.set_session(isolation_level=ISOLATION_LEVEL_REPEATABLE_READ, readonly=True)
         with self._transaction() as cursor:
             for table in TABLES:
-                _require_known(cursor, table, month, known_at)
-                query = _state_query(cursor, table, month, known_at)
+                self._require_known(cursor, table, month, known_at)
+                query = self._state_query(cursor, table, month, known_at)
                 yield table, _copied_batches(cursor, table, query)
 
     def _record_table(self, cursor: Any, table: Table, month: str, rows: pa.Table, moment: Any) -> Recorded:
@@ -152,22 +149,81 @@ class Warehouse:
         cursor.execute(f"DELETE FROM live.{table.name} WHERE as_of = %s", (month,))
         cursor.execute(f"INSERT INTO live.{table.name} (as_of, {columns}) SELECT %s, {columns} FROM staging", (month,))
         digest = rows_sha256(rows)
-        cursor.execute(
-            "SELECT content_sha256 FROM history.extracts WHERE as_of = %s AND table_name = %s"
-            " ORDER BY recorded_at DESC LIMIT 1",
-            (month, table.name),
-        )
-        before = cursor.fetchone()
         recorded = Recorded(table.name, 0, 0, 0)
-        if before is None or before[0] != digest:
-            recorded = _append_versions(cursor, table, month, moment)
+        if digest != self._recorded_digest(cursor, table, month):
+            recorded = self._append_versions(cursor, table, month, moment)
             cursor.execute(
-                "INSERT INTO history.extracts (as_of, table_name, recorded_at, rows, content_sha256, added, changed,"
-                " retracted) VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
-                (month, table.name, moment, rows.num_rows, digest, recorded.added, recorded.changed, recorded.retracted),
+                "INSERT INTO history.extracts (source, as_of, table_name, recorded_at, rows, content_sha256, added,"
+                " changed, retracted) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
+                (self._source, month, table.name, moment, rows.num_rows, digest, recorded.added, recorded.changed, recorded.retracted),
             )
         cursor.execute("DROP TABLE staging")
         return recorded
+
+    def _recorded_digest(self, cursor: Any, table: Table, month: str) -> str | None:
+        cursor.execute(
+            "SELECT content_sha256 FROM history.extracts WHERE source = %s AND as_of = %s AND table_name = %s"
+            " ORDER BY recorded_at DESC LIMIT 1",
+            (self._source, month, table.name),
+        )
+        found = cursor.fetchone()
+        return found[0] if found else None
+
+    def _append_versions(self, cursor: Any, table: Table, month: str, moment: Any) -> Recorded:
+        values = ", ".join(table.header[1:])
+        old, new = (", ".join(f"{alias}.{name}" for name in table.header[1:]) for alias in ("state", "staging"))
+        state = self._state_query(cursor, table, month, None)
+        cursor.execute(
+            f"CREATE TEMP TABLE versions ON COMMIT DROP AS"
+            f" SELECT staging.*, false AS retracted, state.{ENTITY_KEY} IS NULL AS fresh"
+            f" FROM staging LEFT JOIN ({state}) state USING ({ENTITY_KEY})"
+            f" WHERE state.{ENTITY_KEY} IS NULL OR ROW({old}) IS DISTINCT FROM ROW({new})"
+        )
+        cursor.execute(
+            f"INSERT INTO versions ({ENTITY_KEY}, retracted, fresh)"
+            f" SELECT {ENTITY_KEY}, true, false FROM ({state}) state"
+            f" WHERE NOT EXISTS (SELECT FROM staging WHERE staging.{ENTITY_KEY} = state.{ENTITY_KEY})"
+        )
+        cursor.execute(
+            f"INSERT INTO history.{table.name} (source, as_of, recorded_at, {ENTITY_KEY}, {values}, retracted)"
+            f" SELECT %s, %s, %s, {ENTITY_KEY}, {values}, retracted FROM versions",
+            (self._source, month, moment),
+        )
+        cursor.execute(
+            "SELECT count(*) FILTER (WHERE fresh), count(*) FILTER (WHERE NOT fresh AND NOT retracted),"
+            " count(*) FILTER (WHERE retracted) FROM versions"
+        )
+        added, changed, retracted = cursor.fetchone()
+        cursor.execute("DROP TABLE versions")
+        return Recorded(table.name, added, changed, retracted)
+
+    def _require_known(self, cursor: Any, table: Table, month: str, known_at: str | None) -> None:
+        cursor.execute(
+            "SELECT min(recorded_at) FROM history.extracts WHERE source = %s AND as_of = %s AND table_name = %s",
+            (self._source, month, table.name),
+        )
+        first = cursor.fetchone()[0]
+        if first is None:
+            raise HistoryError(f"history.{table.name} holds nothing of {month}; ingest it: `dvc repro ingest@{month}`")
+        cursor.execute("SELECT %s::timestamptz < %s", (known_at, first))
+        if cursor.fetchone()[0]:
+            raise HistoryError(
+                f"known_at={known_at}: {month} was first recorded at {first.isoformat()}; choose a later known_at or none"
+            )
+
+    def _state_query(self, cursor: Any, table: Table, month: str, known_at: str | None) -> str:
+        columns = ", ".join(table.header)
+        return _bound(
+            cursor,
+            f"SELECT {columns} FROM (SELECT DISTINCT ON ({ENTITY_KEY}) * FROM history.{table.name}"
+            f" WHERE source = %s AND as_of = %s"
+            f" AND (%s::timestamptz IS NULL OR recorded_at <= %s::timestamptz)"
+            f" ORDER BY {ENTITY_KEY}, recorded_at DESC) latest WHERE NOT retracted ORDER BY {ENTITY_KEY}",
+            self._source,
+            month,
+            known_at,
+            known_at,
+        )
 
     @contextmanager
     def _transaction(self) -> Iterator[Any]:
@@ -179,65 +235,9 @@ class Warehouse:
             raise HistoryError(f"the warehouse refused: {reason}; nothing was written") from error
 
 
-def _append_versions(cursor: Any, table: Table, month: str, moment: Any) -> Recorded:
-    values = ", ".join(table.header[1:])
-    old, new = (", ".join(f"{alias}.{name}" for name in table.header[1:]) for alias in ("state", "staging"))
-    state = _state_query(cursor, table, month, None)
-    cursor.execute(
-        f"CREATE TEMP TABLE versions ON COMMIT DROP AS"
-        f" SELECT staging.*, false AS retracted, state.{ENTITY_KEY} IS NULL AS fresh"
-        f" FROM staging LEFT JOIN ({state}) state USING ({ENTITY_KEY})"
-        f" WHERE state.{ENTITY_KEY} IS NULL OR ROW({old}) IS DISTINCT FROM ROW({new})"
-    )
-    cursor.execute(
-        f"INSERT INTO versions ({ENTITY_KEY}, retracted, fresh)"
-        f" SELECT {ENTITY_KEY}, true, false FROM ({state}) state"
-        f" WHERE NOT EXISTS (SELECT FROM staging WHERE staging.{ENTITY_KEY} = state.{ENTITY_KEY})"
-    )
-    cursor.execute(
-        f"INSERT INTO history.{table.name} (as_of, recorded_at, {ENTITY_KEY}, {values}, retracted)"
-        f" SELECT %s, %s, {ENTITY_KEY}, {values}, retracted FROM versions",
-        (month, moment),
-    )
-    cursor.execute(
-        "SELECT count(*) FILTER (WHERE fresh), count(*) FILTER (WHERE NOT fresh AND NOT retracted),"
-        " count(*) FILTER (WHERE retracted) FROM versions"
-    )
-    added, changed, retracted = cursor.fetchone()
-    cursor.execute("DROP TABLE versions")
-    return Recorded(table.name, added, changed, retracted)
-
-
-def _require_known(cursor: Any, table: Table, month: str, known_at: str | None) -> None:
-    cursor.execute(
-        "SELECT min(recorded_at) FROM history.extracts WHERE as_of = %s AND table_name = %s", (month, table.name)
-    )
-    first = cursor.fetchone()[0]
-    if first is None:
-        raise HistoryError(f"history.{table.name} holds nothing of {month}; ingest it: `dvc repro ingest@{month}`")
-    cursor.execute("SELECT %s::timestamptz < %s", (known_at, first))
-    if cursor.fetchone()[0]:
-        raise HistoryError(
-            f"known_at={known_at}: {month} was first recorded at {first.isoformat()}; choose a later known_at or none"
-        )
-
-
 def _live_query(cursor: Any, table: Table, month: str) -> str:
     columns = ", ".join(table.header)
     return _bound(cursor, f"SELECT {columns} FROM live.{table.name} WHERE as_of = %s ORDER BY {ENTITY_KEY}", month)
-
-
-def _state_query(cursor: Any, table: Table, month: str, known_at: str | None) -> str:
-    columns = ", ".join(table.header)
-    return _bound(
-        cursor,
-        f"SELECT {columns} FROM (SELECT DISTINCT ON ({ENTITY_KEY}) * FROM history.{table.name} WHERE as_of = %s"
-        f" AND (%s::timestamptz IS NULL OR recorded_at <= %s::timestamptz)"
-        f" ORDER BY {ENTITY_KEY}, recorded_at DESC) latest WHERE NOT retracted ORDER BY {ENTITY_KEY}",
-        month,
-        known_at,
-        known_at,
-    )
 
 
 def _bound(cursor: Any, query: str, *values: Any) -> str:
@@ -287,9 +287,9 @@ def _definitions() -> str:
         statements.append(
             f"CREATE TABLE IF NOT EXISTS live.{table.name}"
             f" ({key}, {plain}, PRIMARY KEY ({EVENT_TIMESTAMP}, {ENTITY_KEY}));"
-            f" CREATE TABLE IF NOT EXISTS history.{table.name} ({key}, recorded_at timestamptz NOT NULL, {versioned},"
+            f" CREATE TABLE IF NOT EXISTS history.{table.name} (source text NOT NULL, {key}, recorded_at timestamptz NOT NULL, {versioned},"
             f" retracted boolean NOT NULL, CHECK (retracted OR ({required})),"
-            f" PRIMARY KEY ({EVENT_TIMESTAMP}, {ENTITY_KEY}, recorded_at));"
+            f" PRIMARY KEY (source, {EVENT_TIMESTAMP}, {ENTITY_KEY}, recorded_at));"
             f" CREATE OR REPLACE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON history.{table.name}"
             f" FOR EACH STATEMENT EXECUTE FUNCTION history.refuse_change();"
         )

@@ -7,6 +7,7 @@ BEGIN
 END $$;
 
 CREATE TABLE IF NOT EXISTS history.extracts (
+    source text NOT NULL,
     as_of date NOT NULL,
     table_name text NOT NULL,
     recorded_at timestamptz NOT NULL,
@@ -15,7 +16,7 @@ CREATE TABLE IF NOT EXISTS history.extracts (
     added bigint NOT NULL,
     changed bigint NOT NULL,
     retracted bigint NOT NULL,
-    PRIMARY KEY (as_of, table_name, recorded_at)
+    PRIMARY KEY (source, as_of, table_name, recorded_at)
 );
 CREATE OR REPLACE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON history.extracts
     FOR EACH STATEMENT EXECUTE FUNCTION history.refuse_change();
