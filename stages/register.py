@@ -5,6 +5,7 @@ version becomes Production if the promotion policy says so.
 """
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pyarrow.parquet as pq
 from omegaconf import OmegaConf
 
 from streamflow.adapters.environment import environment_differences, machine
-from streamflow.adapters.files import PARAMS, read_params, state_dir
+from streamflow.adapters.files import PARAMS, read_params, state_dir, write_json
 from streamflow.adapters.postgres import database
 from streamflow.adapters.registry import LoadedModel, Registry, open_registry
 from streamflow.adapters.repository import LOCK, changed_files, commit, lock_content, tag_of_commit
@@ -47,9 +48,8 @@ def run(config: Config, registry: Registry) -> None:
             " deterministic here; nothing was registered"
         )
     if known is not None and is_whole(registry, known):
-        if champion is None:
-            promote(registry, known.version, decide(config.promotion.policy, config.promotion.metric, 0.0, None, 0.0))
         say(f"register: {MODEL_NAME} version {known.version} holds model {model_sha256[:12]} already")
+        conclude(registry, known.version, champion, reconsidered(config, known, champion))
         return
     facts = gather(config, fingerprint, model_sha256)
     version = registry.register(
@@ -61,8 +61,8 @@ def run(config: Config, registry: Registry) -> None:
         run_tags={"mlflow.source.git.commit": facts.git_commit, "mlflow.source.type": "PROJECT"},
         description=f"{config.model_name} on {config.features.service} as of {config.as_of}",
     )
-    say(f"register: {MODEL_NAME} version {version.version}, model {facts.model_sha256[:12]}")
-    promote(registry, version.version, decision(config, registry, champion))
+    say(f"register: {MODEL_NAME} version {version.version} made, model {model_sha256[:12]}")
+    conclude(registry, version.version, champion, decision(config, registry, champion))
 
 
 def gather(config: Config, fingerprint: str, model_sha256: str) -> Provenance:
@@ -104,8 +104,7 @@ def is_whole(registry: Registry, version: Any) -> bool:
 def run_artifacts(facts: Provenance) -> dict[str, str]:
     """Local path to folder of the run: what was read, what came out, and provenance.json."""
     record = state_dir() / "provenance" / "provenance.json"
-    record.parent.mkdir(parents=True, exist_ok=True)
-    record.write_text(json.dumps(facts.__dict__, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    write_json(record, asdict(facts))
     return {
         str(record): "",
         str(LOCK): "",
@@ -144,11 +143,22 @@ def champion_score(champion: LoadedModel, metric: str) -> float:
     return classification_metrics(test[LABEL].to_pylist(), *scores)[metric]
 
 
-def promote(registry: Registry, version: str, decided: Decision) -> None:
-    """Carry a decision out and say it."""
+def reconsidered(config: Config, known: Any, champion: Any) -> Decision:
+    """What to do about a version that was registered before: it has been decided on, unless there is no Production."""
+    if champion is None:
+        return decide(config.promotion.policy, config.promotion.metric, 0.0, None, 0.0)
+    is_champion = champion.version == known.version
+    return Decision(False, "it is Production" if is_champion else "registered before; Production stays as decided then")
+
+
+def conclude(registry: Registry, version: str, champion: Any, decided: Decision) -> None:
+    """Carry a decision out, say it, and leave it for the summary of `streamflow repro`."""
     if decided.promote:
         registry.promote(version)
-    say(f"register: version {version} {'is Production' if decided.promote else 'is not promoted'}: {decided.reason}")
+    production = version if decided.promote else champion.version if champion else "none"
+    record = {"version": str(version), "production": str(production), "reason": decided.reason}
+    write_json(state_dir() / "registered.json", record)
+    say(f"register: version {version} {'becomes Production' if decided.promote else 'is not promoted'}: {decided.reason}")
 
 
 def training_seconds(model_sha256: str) -> dict[str, float]:

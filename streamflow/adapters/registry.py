@@ -219,6 +219,18 @@ def open_registry(url: str) -> Registry:
         return Registry(mlflow.MlflowClient(), None if external else artifact_root())
 
 
+def load_alias(url: str, alias: str, service: str) -> LoadedModel:
+    """The verified model behind an alias. Raises RegistryError or ModelError if there is none that takes `service`."""
+    registry = open_registry(url)
+    version = registry.version_behind(alias)
+    if version is None:
+        raise RegistryError(f"no version of {MODEL_NAME} has the alias {alias}; run `make repro`")
+    found = version.tags.get(f"{PREFIX}feature_service")
+    if found != service:
+        raise ModelError(f"version {version.version} takes the features of {found}, this graph looks up {service}")
+    return registry.load(version)
+
+
 def _signature(schema: Mapping[str, Any]) -> "ModelSignature":
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, Schema

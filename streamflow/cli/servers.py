@@ -1,0 +1,66 @@
+"""`streamflow serve` and `streamflow ui`: servers in the foreground, on loopback unless told otherwise."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+
+from streamflow.adapters.postgres import database
+from streamflow.cli.reporting import say
+from streamflow.errors import EnvironmentFault
+
+LOOPBACK = "127.0.0.1"
+
+
+@click.command()
+@click.option("--host", default=LOOPBACK, show_default=True, help="Address to listen on.")
+@click.option("--port", default=8000, show_default=True, help="Port of the HTTP endpoints.")
+def serve(host: str, port: int) -> None:
+    """Serve the Production model over HTTP (Ray Serve: gateway, feature lookup, scorer)."""
+    require_free(host, port)
+    with database():
+        say(f"serving on http://{host}:{port} once the model is loaded; Ctrl-C ends it")
+        sys.exit(_foreground([_program("serve"), "run", "serve.app:build", f"host={host}", f"port={port}"]))
+
+
+@click.command()
+@click.option("--host", default=LOOPBACK, show_default=True, help="Address to listen on.")
+@click.option("--port", default=5000, show_default=True, help="Port of the pages.")
+def ui(host: str, port: int) -> None:
+    """Open MLflow's pages on the runs and models of this project."""
+    from streamflow.adapters.registry import artifact_root, open_registry, tracking_uri
+
+    require_free(host, port)
+    with database() as url:
+        open_registry(url)
+        say(f"MLflow on http://{host}:{port}; Ctrl-C ends it")
+        # The URL may hold a password: hand it over in the environment, which `ps` does not show.
+        os.environ["MLFLOW_BACKEND_STORE_URI"] = tracking_uri(url)
+        os.environ["MLFLOW_DEFAULT_ARTIFACT_ROOT"] = artifact_root()
+        sys.exit(_foreground([_program("mlflow"), "server", "--host", host, "--port", str(port), "--workers", "1"]))
+
+
+def require_free(host: str, port: int) -> None:
+    """Refuse a port that something listens on. Raises EnvironmentFault."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise EnvironmentFault(f"{host}:{port} is taken ({error.strerror}); end what listens there, or --port N") from error
+
+
+def _program(name: str) -> str:
+    return str(Path(sys.executable).with_name(name))
+
+
+def _foreground(command: list[str]) -> int:
+    """Run a server until it ends; a signal to us ends it, and we wait until it has cleaned up."""
+    child = subprocess.Popen(command)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda received, _frame: child.send_signal(received))
+    return child.wait()
