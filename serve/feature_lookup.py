@@ -53,6 +53,6 @@ class FeatureLookupDeployment(FeatureLookup):
     """FeatureLookup over the project's online store."""
 
     def __init__(self, root: str, service: str) -> None:
-        from streamflow.adapters.feature_store import online_feature_store
+        from streamflow.adapters.online_store import online_feature_store
 
         super().__init__(online_feature_store(prepare(root)), service)

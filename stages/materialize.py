@@ -7,9 +7,14 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from streamflow.adapters.feature_store import apply_definitions, materialize, online_feature_store
 from streamflow.adapters.files import read_params
-from streamflow.adapters.online_store import published, settle
+from streamflow.adapters.online_store import (
+    apply_definitions,
+    materialize,
+    online_feature_store,
+    published,
+    settle,
+)
 from streamflow.adapters.postgres import database
 from streamflow.cli.reporting import one_line_errors, say
 from streamflow.config import Config

@@ -97,7 +97,7 @@ def typed(values: Mapping[str, Any] | DictConfig, sections: Iterable[str] | None
         chosen = {key: given[key] for key in given if sections is None or key in wanted}
         merged = OmegaConf.merge(OmegaConf.structured(Config), chosen)
     except OmegaConfBaseException as error:
-        raise ConfigError(f"params.yaml: {_first_line(error)}; compose it again with `streamflow repro`") from error
+        raise ConfigError(f"{_first_line(error)}; see conf/config.yaml for what it may be") from error
     missing = sorted(key for key in OmegaConf.missing_keys(merged) if key.split(".")[0] in wanted)
     written_missing = sorted(_paths_of(merged, "???"))
     if missing or written_missing:

@@ -44,8 +44,16 @@ def export_onnx(pipeline: Pipeline, features: Sequence[Column], threshold: float
         raise ModelError(f"{name} can't be converted to ONNX: {str(error).splitlines()[0]}; choose another model") from error
     column = list(pipeline[-1].classes_).index(True)
     _end_with_decision(model.graph, column, threshold)
+    _sort_opsets(model)
     onnx.checker.check_model(model)
     return bytes(model.SerializeToString(deterministic=True))
+
+
+def _sort_opsets(model: onnx.ModelProto) -> None:
+    # skl2onnx takes them from a set of text, whose order changes with the hash seed of the process.
+    ordered = sorted(model.opset_import, key=lambda opset: opset.domain)
+    del model.opset_import[:]
+    model.opset_import.extend(ordered)
 
 
 def _end_with_decision(graph: Any, churn_column: int, threshold: float) -> None:

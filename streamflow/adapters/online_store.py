@@ -1,21 +1,27 @@
-"""What the online store's tables hold, and the ledger of what was published to them.
+"""Feast online: registry and online store in Postgres, and the ledger of what was published to them.
 
 Feast keeps one table for each feature view in schema `feast`. The ledger row of a view names the frozen file that it was
 published from and a digest of the published rows, so that a wiped or changed table is seen without asking Feast.
 """
 
+import os
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Any
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 
 import psycopg2
 
-from streamflow.adapters.postgres import connect
+from streamflow.adapters.feature_store import PROJECT, REPO, definitions, import_feast, quiet
+from streamflow.adapters.files import project_root
+from streamflow.adapters.postgres import connect, connection_fields, ensure_schema, sqlalchemy_url
 from streamflow.calendar import instant
 from streamflow.errors import FeatureStoreError
 
-PROJECT = "streamflow"
+if TYPE_CHECKING:
+    from feast import FeatureStore
+
 SCHEMA = "feast"
 
 _LEDGER = f"""
@@ -35,6 +41,52 @@ class OnlineContent:
 
     users: int
     digest: str
+
+
+def server_variables(url: str) -> dict[str, str]:
+    """The environment variables that feature_store.yaml names, for a database URL."""
+    fields = connection_fields(url)
+    variables = {
+        "STREAMFLOW_FEAST_REGISTRY": sqlalchemy_url(url, SCHEMA),
+        **{f"STREAMFLOW_PG{name.upper()}": value for name, value in fields.items()},
+    }
+    # feature_store.yaml holds them in single quotes, where YAML doubles a quote. libpq reads PGTZ: Feast writes UTC
+    # without a zone, which a session in another zone would shift.
+    return {"PGTZ": "UTC", **{name: value.replace("'", "''") for name, value in variables.items()}}
+
+
+def online_feature_store(url: str) -> "FeatureStore":
+    """The feature store of feature_store.yaml over the Postgres server at `url`. Raises FeatureStoreError."""
+    import_feast()
+    from feast import FeatureStore
+
+    os.environ.update(server_variables(url))
+    ensure_schema(url, SCHEMA)
+    try:
+        return FeatureStore(repo_path=str(project_root() / REPO))
+    except Exception as error:  # Feast lets SQLAlchemy, pydantic and its own errors through
+        raise FeatureStoreError(f"Feast does not open its registry: {_reason(error)}; see `streamflow db start`") from error
+
+
+def apply_definitions(store: "FeatureStore") -> None:
+    """Bring registry and online tables to what feature_repo/ defines (as `feast apply` does)."""
+    parsed = definitions(project_root() / REPO)
+    with quiet():
+        store.apply(
+            [
+                *parsed.entities,
+                *parsed.data_sources,
+                *parsed.feature_views,
+                *parsed.feature_services,
+            ]
+        )
+
+
+def materialize(store: "FeatureStore", as_of: str) -> None:
+    """Load the state of `as_of` into the online store (as `feast materialize` does)."""
+    end = instant(as_of)
+    with quiet():
+        store.materialize(start_date=end - timedelta(days=1), end_date=end)
 
 
 def published(url: str, sources: Mapping[str, str]) -> bool:
@@ -88,3 +140,8 @@ def _content(cursor: Any, view: str) -> OnlineContent:
 
 def _table(view: str) -> str:
     return f'{SCHEMA}."{PROJECT}_{view}"'
+
+
+def _reason(error: BaseException) -> str:
+    text: Any = str(error).strip() or type(error).__name__
+    return str(text).splitlines()[0]

@@ -108,11 +108,13 @@ def _restore(before: dict[Path, bytes | None]) -> None:
 
 def _refused(error: Exception, overrides: Sequence[str]) -> ConfigError:
     text = str(error)
-    missing = re.search(r"Could not find '([^'/]+)/([^']+)'.*?Available options in '[^']*':\n(.*)", text, re.DOTALL)
+    reason = error.__cause__ or error.__context__
+    if isinstance(reason, ConfigError):  # from one of our own resolvers
+        return reason
+    missing = re.search(r"Could not find '([^'/]+)/([^']+)'.*?Available options in '[^']*':\n((?:\t\S+\n)+)", text, re.DOTALL)
     if missing:
-        group, choice, rest = missing.groups()
-        options = re.findall(r"^\t(\S+)", rest, re.MULTILINE)
-        return ConfigError(f"{group}={choice}: no such option; one of {', '.join(options)}")
+        group, choice, options = missing.groups()
+        return ConfigError(f"{group}={choice}: no such option; one of {', '.join(options.split())}")
     unknown = re.search(r"Could not override '([^']+)'", text)
     if unknown:
         return ConfigError(f"{unknown[1]} is not a key of conf/ (in {' '.join(overrides)}); see conf/config.yaml")

@@ -46,7 +46,7 @@ def env() -> None:
     \b
     streamflow db start; eval "$(streamflow db env)"; feast -c feature_repo feature-views list
     """
-    from streamflow.adapters.feature_store import server_variables
+    from streamflow.adapters.online_store import server_variables
 
     with database() as address:
         for name, value in server_variables(address).items():

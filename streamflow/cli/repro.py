@@ -12,6 +12,7 @@ from streamflow.adapters.files import read_all_params, state_dir
 from streamflow.adapters.pipeline import StageFailed, compose, reproduce, undone_if_refused
 from streamflow.adapters.postgres import database
 from streamflow.cli.reporting import USER_ERROR, say
+from streamflow.schema import MODEL_NAME
 
 DATASET = Path("data/dataset/dataset.json")
 METRICS = Path("artifacts/evaluation/metrics.json")
@@ -49,6 +50,7 @@ def repro(overrides: tuple[str, ...], force: bool) -> None:
 
 def _summary() -> str:
     config, counts, metrics = read_all_params(), _json(DATASET), _json(METRICS)
+    registered = _json(state_dir() / "registered.json")
     return "\n".join(
         [
             f"StreamFlow churn as of {config.as_of}: {config.model_name} on {config.features.service}",
@@ -56,16 +58,12 @@ def _summary() -> str:
             f" {counts['parts']['test']['rows']:,} of them held out for the test",
             f"  metrics     ROC AUC {metrics['roc_auc']:.4f}, F1 {metrics['f1']:.4f}, accuracy {metrics['accuracy']:.4f}"
             f" (majority class {metrics['baseline_accuracy']:.4f})",
-            f"  production  {_production()}",
+            f"  model       version {registered['version']} of {MODEL_NAME}: {registered['reason']}",
+            f"  production  version {registered['production']}",
             f"  report      {REPORT}",
             "  next        make serve, then POST /predict; or `streamflow ui`",
         ]
     )
-
-
-def _production() -> str:
-    registered = _json(state_dir() / "registered.json")
-    return f"version {registered['production']}; this model is version {registered['version']}: {registered['reason']}"
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""One thin adapter for each outside system; foreign errors are translated here."""
