@@ -7,7 +7,9 @@ from streamflow.schema import views_of
 
 
 def _service(name: str) -> FeatureService:
-    return FeatureService(name=name, features=[views[view][list(features)] for view, features in views_of(name).items()])
+    return FeatureService(
+        name=name, features=[views[view][list(features)] for view, features in views_of(name).items()]
+    )
 
 
 churn_v1 = _service("churn_v1")

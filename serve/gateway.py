@@ -131,9 +131,7 @@ class Gateway:
 
     @staticmethod
     def _missing(status: int, user_id: str, names: list[str]) -> Refusal:
-        return Refusal(
-            status, MissingFeatures(error=f"Missing features for user_id={user_id}", missing_features=names)
-        )
+        return Refusal(status, MissingFeatures(error=f"Missing features for user_id={user_id}", missing_features=names))
 
 
 def http_api(gateway: Gateway) -> FastAPI:
@@ -144,7 +142,10 @@ def http_api(gateway: Gateway) -> FastAPI:
         UNAVAILABLE: {"model": Problem, "description": "no model, or the feature store does not answer"},
     }
     unusable: dict[int | str, dict[str, Any]] = {
-        UNUSABLE: {"model": MissingFeatures | Problem, "description": "features that must not be null are, or bad input"}
+        UNUSABLE: {
+            "model": MissingFeatures | Problem,
+            "description": "features that must not be null are, or bad input",
+        }
     }
     unavailable = {UNAVAILABLE: missing[UNAVAILABLE]}
 

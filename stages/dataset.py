@@ -27,9 +27,7 @@ def run(config: Config) -> None:
     service = config.features.service
     features = point_in_time_rows(service, users, config.as_of)
 
-    dataset = assemble(
-        service, users, features, labels, config.split.salt, config.split.validation, config.split.test
-    )
+    dataset = assemble(service, users, features, labels, config.split.salt, config.split.validation, config.split.test)
     counts = summary(dataset, config.as_of, config.label_as_of, service)
 
     write_parquet(DATASET / "dataset.parquet", dataset.schema, dataset.to_batches())

@@ -67,19 +67,27 @@ def run(config: Config) -> None:
         _write_csv(EVALUATION / "plots" / f"{name}.csv", rows)
     _write_csv(EVALUATION / "plots" / "confusion.csv", _truth_and_prediction(churned, predictions))
     scored = pa.table(
-        {ENTITY_KEY: test[ENTITY_KEY], LABEL: test[LABEL], "churn_probability": probabilities, "prediction": predictions}
+        {
+            ENTITY_KEY: test[ENTITY_KEY],
+            LABEL: test[LABEL],
+            "churn_probability": probabilities,
+            "prediction": predictions,
+        }
     )
     write_parquet(EVALUATION / "predictions.parquet", scored.schema, scored.to_batches())
     with replacing(EVALUATION / "report.html") as partial:
         partial.write_text(report, encoding="utf-8")
-    say(f"evaluate: AUC {metrics['roc_auc']:.4f}, F1 {metrics['f1']:.4f}, accuracy {metrics['accuracy']:.4f}"
-        f" (majority class {metrics['baseline_accuracy']:.4f})")
+    say(
+        f"evaluate: AUC {metrics['roc_auc']:.4f}, F1 {metrics['f1']:.4f}, accuracy {metrics['accuracy']:.4f}"
+        f" (majority class {metrics['baseline_accuracy']:.4f})"
+    )
 
 
 def _truth_and_prediction(churned: list[bool], predictions: list[int]) -> list[dict[str, str]]:
     word = {False: "stayed", True: "churned"}
     return [
-        {"actual": word[truth], "predicted": word[bool(guess)]} for truth, guess in zip(churned, predictions, strict=True)
+        {"actual": word[truth], "predicted": word[bool(guess)]}
+        for truth, guess in zip(churned, predictions, strict=True)
     ]
 
 

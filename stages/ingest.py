@@ -36,15 +36,12 @@ def run(config: Config, month: str, store: Warehouse) -> None:
     rows = {name: sorted_by_user(table) for name, table in extracts.items()}
     digests = {name: rows_sha256(table) for name, table in rows.items()}
     check_history(store, month, rows, digests)
-    recorded = {table.name: store.recorded_digest(table, month) for table in TABLES}
-    done = recorded == digests and all(
-        rows_sha256(store.live_rows(table, month)) == digests[table.name] for table in TABLES
-    )
-    if not done:
-        if recorded != digests:
-            check_month(extracts, origins, parse_date(month, "months"))
-            check_collapse(store, month, rows, config.source.max_row_drop, origins)
-    appended = store.record(month, rows) if not done else []
+    is_new = {table.name: store.recorded_digest(table, month) for table in TABLES} != digests
+    if is_new:
+        check_month(extracts, origins, parse_date(month, "months"))
+        check_collapse(store, month, rows, config.source.max_row_drop, origins)
+    live_differs = any(rows_sha256(store.live_rows(table, month)) != digests[table.name] for table in TABLES)
+    appended = store.record(month, rows) if is_new or live_differs else []
 
     write_json(RECEIPTS / f"{month}.json", receipt(store, month, rows, digests))
     counts = ", ".join(f"{each.table} +{each.total}" for each in appended if each.total)
@@ -90,9 +87,7 @@ def check_history(store: Warehouse, month: str, rows: Extracts, digests: dict[st
             )
 
 
-def check_collapse(
-    store: Warehouse, month: str, rows: Extracts, max_row_drop: float, origins: dict[str, str]
-) -> None:
+def check_collapse(store: Warehouse, month: str, rows: Extracts, max_row_drop: float, origins: dict[str, str]) -> None:
     """Refuse a table with far fewer rows than its last recorded month or version had. Raises ExtractError."""
     for table in TABLES:
         if before := store.rows_before(table, month):

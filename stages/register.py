@@ -137,7 +137,9 @@ def champion_score(champion: LoadedModel, metric: str) -> float:
     dataset = pq.read_table(DATASET / "dataset.parquet")
     lacking = [c.name for c in champion.model.features if c.name not in dataset.column_names]
     if lacking:
-        raise RegistryError(f"this dataset has no {', '.join(lacking)}; promote by hand in `streamflow ui` if you mean it")
+        raise RegistryError(
+            f"this dataset has no {', '.join(lacking)}; promote by hand in `streamflow ui` if you mean it"
+        )
     test = dataset.filter(pc.equal(dataset[SPLIT], TEST))
     scores = champion.model.score({c.name: test[c.name].to_pylist() for c in champion.model.features})
     return classification_metrics(test[LABEL].to_pylist(), *scores)[metric]
@@ -158,7 +160,9 @@ def conclude(registry: Registry, version: str, champion: Any, decided: Decision)
     production = version if decided.promote else champion.version if champion else "none"
     record = {"version": str(version), "production": str(production), "reason": decided.reason}
     write_json(state_dir() / "registered.json", record)
-    say(f"register: version {version} {'becomes Production' if decided.promote else 'is not promoted'}: {decided.reason}")
+    say(
+        f"register: version {version} {'becomes Production' if decided.promote else 'is not promoted'}: {decided.reason}"
+    )
 
 
 def training_seconds(model_sha256: str) -> dict[str, float]:

@@ -27,9 +27,7 @@ FIRST_DATA_ROW = 2
 def arrow_schema(table: Table) -> pa.Schema:
     """Key and columns of an extract; only columns that may hold NULL by design are nullable."""
     key = pa.field(ENTITY_KEY, pa.string(), nullable=False)
-    return pa.schema(
-        [key, *(pa.field(c.name, ARROW_TYPES[c.kind], nullable=c.nullable) for c in table.columns)]
-    )
+    return pa.schema([key, *(pa.field(c.name, ARROW_TYPES[c.kind], nullable=c.nullable) for c in table.columns)])
 
 
 def typed_rows(table: Table, text: pa.Table, origin: str) -> pa.Table:
@@ -47,7 +45,9 @@ def sorted_by_user(rows: pa.Table) -> pa.Table:
     return rows.sort_by(ENTITY_KEY).combine_chunks()
 
 
-def refusal(origin: str, column: str, row: int, user: str | None, value: object, rule: str, more: int = 0) -> ExtractError:
+def refusal(
+    origin: str, column: str, row: int, user: str | None, value: object, rule: str, more: int = 0
+) -> ExtractError:
     """The one line that every refused field gets."""
     who = f", user {user}" if user and column != ENTITY_KEY else ""
     others = f" (and {more} more)" if more else ""

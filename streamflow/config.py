@@ -99,10 +99,8 @@ def typed(values: Mapping[str, Any] | DictConfig, sections: Iterable[str] | None
     except OmegaConfBaseException as error:
         raise ConfigError(f"{_first_line(error)}; see conf/config.yaml for what it may be") from error
     missing = sorted(key for key in OmegaConf.missing_keys(merged) if key.split(".")[0] in wanted)
-    written_missing = sorted(_paths_of(merged, "???"))
-    if missing or written_missing:
-        name = (missing or written_missing)[0]
-        raise ConfigError(f"{name} has no value; give it one: `streamflow repro … {name}=VALUE`")
+    if missing:
+        raise ConfigError(f"{missing[0]} has no value; give it one: `streamflow repro … {missing[0]}=VALUE`")
     return merged  # type: ignore[return-value]
 
 
@@ -179,17 +177,6 @@ def _check_known_at(known_at: str | None) -> None:
 def _one_of(name: str, value: str, allowed: Iterable[str], way_out: str) -> None:
     if value not in allowed:
         raise ConfigError(f"{name}={value} is not one of {', '.join(allowed)}; {way_out}")
-
-
-def _paths_of(config: Any, text: str, prefix: str = "") -> list[str]:
-    # DVC dumps a missing value as the text "???" (treeverse/dvc#10812).
-    if isinstance(config, DictConfig):
-        found: list[str] = []
-        for key in config:
-            if not OmegaConf.is_missing(config, key):
-                found += _paths_of(config[key], text, f"{prefix}{key}.")
-        return found
-    return [prefix.rstrip(".")] if config == text else []
 
 
 def _first_line(error: OmegaConfBaseException) -> str:

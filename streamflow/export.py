@@ -41,7 +41,9 @@ def export_onnx(pipeline: Pipeline, features: Sequence[Column], threshold: float
         )
     except Exception as error:  # skl2onnx raises whatever its converters do
         name = type(pipeline[-1]).__name__
-        raise ModelError(f"{name} can't be converted to ONNX: {str(error).splitlines()[0]}; choose another model") from error
+        raise ModelError(
+            f"{name} can't be converted to ONNX: {str(error).splitlines()[0]}; choose another model"
+        ) from error
     column = list(pipeline[-1].classes_).index(True)
     _end_with_decision(model.graph, column, threshold)
     _sort_opsets(model)

@@ -12,7 +12,9 @@ from streamflow.scoring import ChurnModel, Inputs
 REPEATS = 5
 
 
-def permutation_importance(model: ChurnModel, inputs: Inputs, churned: Sequence[bool], seed: int) -> list[dict[str, Any]]:
+def permutation_importance(
+    model: ChurnModel, inputs: Inputs, churned: Sequence[bool], seed: int
+) -> list[dict[str, Any]]:
     """Feature, mean loss of ROC AUC over the repeats and its standard deviation; largest loss first.
 
     Method: Breiman, "Random Forests" (2001), on users that the model was not fitted on.

@@ -73,12 +73,20 @@ def confusion_counts(churned: Any, predictions: Any) -> dict[str, int]:
     """Users by truth and prediction."""
     counts = confusion_matrix(np.asarray(churned, bool), np.asarray(predictions, bool), labels=[False, True])
     (stayed_right, false_alarm), (missed, caught) = counts.tolist()
-    return {"true_negative": stayed_right, "false_positive": false_alarm, "false_negative": missed, "true_positive": caught}
+    return {
+        "true_negative": stayed_right,
+        "false_positive": false_alarm,
+        "false_negative": missed,
+        "true_positive": caught,
+    }
 
 
 def _rows(**columns: Any) -> list[Row]:
     names = list(columns)
     return [
-        {name: round(float(value), DIGITS) if not isinstance(value, int) else value for name, value in zip(names, values, strict=True)}
+        {
+            name: round(float(value), DIGITS) if not isinstance(value, int) else value
+            for name, value in zip(names, values, strict=True)
+        }
         for values in zip(*columns.values(), strict=True)
     ]

@@ -34,10 +34,12 @@ def schema_features(schema: Mapping[str, Any]) -> tuple[Column, ...]:
     except KeyError:
         raise ModelError(f"the model wants feature service {service}, which this code does not define") from None
     if expected["features"] != schema["features"]:
-        differing = [
-            each["name"] for each in schema["features"] if each not in expected["features"]
-        ] or [each["name"] for each in expected["features"] if each not in schema["features"]]
-        raise ModelError(f"feature service {service} is not what the model was trained on: {', '.join(differing) or 'order'}")
+        differing = [each["name"] for each in schema["features"] if each not in expected["features"]] or [
+            each["name"] for each in expected["features"] if each not in schema["features"]
+        ]
+        raise ModelError(
+            f"feature service {service} is not what the model was trained on: {', '.join(differing) or 'order'}"
+        )
     return service_features(service)
 
 

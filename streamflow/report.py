@@ -12,7 +12,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 _TEMPLATE = Path(__file__).with_name("report.html.j2")
-_STYLE = {"svg.hashsalt": "streamflow", "svg.fonttype": "none", "font.size": 10, "axes.spines.top": False}
+_STYLE: dict[Any, Any] = {
+    "svg.hashsalt": "streamflow",
+    "svg.fonttype": "none",
+    "font.size": 10,
+    "axes.spines.top": False,
+}
 _LINE, _FAINT, _INK = "#2f7ed8", "#999999", "#808080"
 
 Rows = Sequence[Mapping[str, Any]]
@@ -29,11 +34,15 @@ def render_report(
     """HTML of an evaluation on the test part; `curves` holds roc, precision_recall, calibration and importance."""
     plots = {
         "ROC curve": _svg(lambda axes: _curve(axes, curves["roc"], "false_positive_rate", "true_positive_rate", True)),
-        "Precision and recall": _svg(lambda axes: _curve(axes, curves["precision_recall"], "recall", "precision", False)),
+        "Precision and recall": _svg(
+            lambda axes: _curve(axes, curves["precision_recall"], "recall", "precision", False)
+        ),
         "Calibration": _svg(lambda axes: _curve(axes, curves["calibration"], "predicted", "observed", True)),
         "Permutation importance": _svg(lambda axes: _bars(axes, curves["importance"])),
     }
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
     return environment.from_string(_TEMPLATE.read_text(encoding="utf-8")).render(
         metrics=metrics, confusion=confusion, training=training, dataset=dataset, plots=plots
     )

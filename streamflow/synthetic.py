@@ -20,7 +20,9 @@ _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _DIGIT_CODES = 10_000
 _ID_CODES = _DIGIT_CODES * len(_LETTERS) ** 5
 _ID_STRIDE = 48_271_000_039  # coprime to _ID_CODES, so that no two users share an id
-_STREAMS = {name: number for number, name in enumerate(("profile", "contract", "usage", "payments", "support", "churn"))}
+_STREAMS = {
+    name: number for number, name in enumerate(("profile", "contract", "usage", "payments", "support", "churn"))
+}
 
 Columns = dict[str, np.ndarray[Any, Any]]
 
@@ -123,7 +125,7 @@ def _contract(users: int, seed: int, elapsed: int) -> Columns:
     return columns
 
 
-def _fee(net: Any, tv: Any, movies: Any, extra: Any) -> np.ndarray[Any, Any]:
+def _fee(net: Any, tv: Any, movies: Any, extra: Any) -> Any:
     access = np.where(net == "Fiber optic", 70.0, np.where(net == "DSL", 44.0, 19.0))
     options = np.where(net == NO_INTERNET, extra * 0.2, 10.0 * tv + 10.0 * movies + extra)
     return np.round(np.round((access + options) * 20) / 20, 2)
@@ -152,9 +154,9 @@ def _usage(contract: Columns, seed: int, elapsed: int) -> Columns:
         "avg_session_mins_7d": np.round(np.clip(session + month.normal(0, 1.5, users), 1, 180), 4),
         "unique_devices_30d": devices,
         "skips_7d": np.clip(np.round(5 + 2.2 * month.normal(0, 1, users)), 0, 40).astype(np.int64),
-        "rebuffer_events_7d": np.clip(
-            np.round(line + 0.2 * elapsed + 1.5 * month.normal(0, 1, users)), 0, 40
-        ).astype(np.int64),
+        "rebuffer_events_7d": np.clip(np.round(line + 0.2 * elapsed + 1.5 * month.normal(0, 1, users)), 0, 40).astype(
+            np.int64
+        ),
     }
 
 

@@ -105,7 +105,12 @@ def _check_keys(extracts: Mapping[str, pa.Table], origins: Mapping[str, str]) ->
         if stranger >= 0:
             user = users[stranger].as_py()
             raise refusal(
-                origins[table.name], ENTITY_KEY, stranger + FIRST_DATA_ROW, user, user, f"is not in {origins[USERS.name]}"
+                origins[table.name],
+                ENTITY_KEY,
+                stranger + FIRST_DATA_ROW,
+                user,
+                user,
+                f"is not in {origins[USERS.name]}",
             )
         absent = pc.index(pc.is_in(known, value_set=users.combine_chunks()), False).as_py()
         if absent >= 0:
@@ -125,7 +130,13 @@ def _check_plans(rows: pa.Table, origin: str) -> None:
             net, value = rows["net_service"][row].as_py(), rows[name][row].as_py()
             rule = f"contradicts net_service {net!r} (a plan is empty exactly where net_service is {NO_INTERNET!r})"
             raise refusal(
-                origin, name, row + FIRST_DATA_ROW, rows[ENTITY_KEY][row].as_py(), value, rule, pc.sum(breach).as_py() - 1
+                origin,
+                name,
+                row + FIRST_DATA_ROW,
+                rows[ENTITY_KEY][row].as_py(),
+                value,
+                rule,
+                pc.sum(breach).as_py() - 1,
             )
 
 

@@ -5,6 +5,7 @@ import platform
 import re
 import time
 from importlib.metadata import distributions
+from pathlib import Path
 
 OWN_DISTRIBUTION = "streamflow-churn"
 
@@ -74,7 +75,7 @@ def machine() -> dict[str, str]:
 
 def _cpu_model() -> str:
     try:
-        with open("/proc/cpuinfo", encoding="utf-8") as file:
+        with Path("/proc/cpuinfo").open(encoding="utf-8") as file:
             return next(line.split(":", 1)[1].strip() for line in file if line.startswith("model name"))
     except (OSError, StopIteration):
         return platform.processor() or platform.machine()

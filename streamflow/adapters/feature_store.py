@@ -33,7 +33,7 @@ def import_feast() -> None:
     import typeguard
 
     checked = typeguard.typechecked
-    typeguard.typechecked = _unchecked  # type: ignore[assignment]
+    typeguard.typechecked = _unchecked
     try:
         with quiet():
             import feast  # noqa: F401
@@ -100,7 +100,7 @@ def _inside(repo: Path) -> Iterator[None]:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    # Feast prints its progress; that is for people only.
+    """Hide Feast's warnings, and its progress unless a person watches."""
     hidden = nullcontext() if sys.stdout.isatty() else redirect_stdout(io.StringIO())
     with warnings.catch_warnings(), hidden:
         warnings.simplefilter("ignore")

@@ -65,7 +65,9 @@ def online_feature_store(url: str) -> "FeatureStore":
     try:
         return FeatureStore(repo_path=str(project_root() / REPO))
     except Exception as error:  # Feast lets SQLAlchemy, pydantic and its own errors through
-        raise FeatureStoreError(f"Feast does not open its registry: {_reason(error)}; see `streamflow db start`") from error
+        raise FeatureStoreError(
+            f"Feast does not open its registry: {_reason(error)}; see `streamflow db start`"
+        ) from error
 
 
 def apply_definitions(store: "FeatureStore") -> None:
@@ -97,7 +99,8 @@ def published(url: str, sources: Mapping[str, str]) -> bool:
         cursor.execute(f"SELECT feature_view, source, content FROM {SCHEMA}.published")
         ledger = {view: (source, content) for view, source, content in cursor.fetchall()}
         return all(
-            view in ledger and ledger[view] == (source, _content(cursor, view).digest) for view, source in sources.items()
+            view in ledger and ledger[view] == (source, _content(cursor, view).digest)
+            for view, source in sources.items()
         )
 
 

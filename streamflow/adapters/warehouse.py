@@ -52,7 +52,7 @@ class Recorded:
 
 @contextmanager
 def warehouse(url: str, source: str) -> Iterator["Warehouse"]:
-    """The warehouse of a database with the history of one source, its tables made if they are missing; the connection is closed at the end."""
+    """The warehouse of a database with the history of one source, its tables made if they are missing."""
     connection = connect(url)
     try:
         store = Warehouse(connection, source)
@@ -124,9 +124,7 @@ class Warehouse:
         with self._transaction() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(hashtext('streamflow ingest'))")
             # Never earlier than what is recorded, even if the clock was set back.
-            cursor.execute(
-                "SELECT greatest(now(), max(recorded_at) + interval '1 microsecond') FROM history.extracts"
-            )
+            cursor.execute("SELECT greatest(now(), max(recorded_at) + interval '1 microsecond') FROM history.extracts")
             moment = cursor.fetchone()[0]
             return [self._record_table(cursor, table, month, extracts[table.name], moment) for table in TABLES]
 
@@ -155,7 +153,17 @@ class Warehouse:
             cursor.execute(
                 "INSERT INTO history.extracts (source, as_of, table_name, recorded_at, rows, content_sha256, added,"
                 " changed, retracted) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
-                (self._source, month, table.name, moment, rows.num_rows, digest, recorded.added, recorded.changed, recorded.retracted),
+                (
+                    self._source,
+                    month,
+                    table.name,
+                    moment,
+                    rows.num_rows,
+                    digest,
+                    recorded.added,
+                    recorded.changed,
+                    recorded.retracted,
+                ),
             )
         cursor.execute("DROP TABLE staging")
         return recorded
@@ -287,8 +295,8 @@ def _definitions() -> str:
         statements.append(
             f"CREATE TABLE IF NOT EXISTS live.{table.name}"
             f" ({key}, {plain}, PRIMARY KEY ({EVENT_TIMESTAMP}, {ENTITY_KEY}));"
-            f" CREATE TABLE IF NOT EXISTS history.{table.name} (source text NOT NULL, {key}, recorded_at timestamptz NOT NULL, {versioned},"
-            f" retracted boolean NOT NULL, CHECK (retracted OR ({required})),"
+            f" CREATE TABLE IF NOT EXISTS history.{table.name} (source text NOT NULL, {key},"
+            f" recorded_at timestamptz NOT NULL, {versioned}, retracted boolean NOT NULL, CHECK (retracted OR ({required})),"
             f" PRIMARY KEY (source, {EVENT_TIMESTAMP}, {ENTITY_KEY}, recorded_at));"
             f" CREATE OR REPLACE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON history.{table.name}"
             f" FOR EACH STATEMENT EXECUTE FUNCTION history.refuse_change();"

@@ -8,11 +8,14 @@ import sys
 from pathlib import Path
 
 import click
+import yaml
 
+from streamflow.adapters.files import replacing, state_dir
 from streamflow.adapters.postgres import database
 from streamflow.cli.reporting import say
 from streamflow.errors import EnvironmentFault
 
+SERVE_CONFIG = Path("serve/config.yaml")
 LOOPBACK = "127.0.0.1"
 
 
@@ -22,9 +25,14 @@ LOOPBACK = "127.0.0.1"
 def serve(host: str, port: int) -> None:
     """Serve the Production model over HTTP (Ray Serve: gateway, feature lookup, scorer)."""
     require_free(host, port)
+    settings = yaml.safe_load(SERVE_CONFIG.read_text(encoding="utf-8"))
+    settings["http_options"] |= {"host": host, "port": port}
+    chosen = state_dir() / "serve.yaml"
+    with replacing(chosen) as partial:
+        partial.write_text(yaml.safe_dump(settings), encoding="utf-8")
     with database():
-        say(f"serving on http://{host}:{port} once the model is loaded; Ctrl-C ends it")
-        sys.exit(_foreground([_program("serve"), "run", "serve.app:build", f"host={host}", f"port={port}"]))
+        say(f"StreamFlow churn will answer on http://{host}:{port} (about 20 s from now); Ctrl-C ends it")
+        sys.exit(_foreground([_program("serve"), "run", str(chosen)]))
 
 
 @click.command()
@@ -51,7 +59,9 @@ def require_free(host: str, port: int) -> None:
         try:
             probe.bind((host, port))
         except OSError as error:
-            raise EnvironmentFault(f"{host}:{port} is taken ({error.strerror}); end what listens there, or --port N") from error
+            raise EnvironmentFault(
+                f"{host}:{port} is taken ({error.strerror}); end what listens there, or --port N"
+            ) from error
 
 
 def _program(name: str) -> str:

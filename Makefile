@@ -1,0 +1,43 @@
+# make repro   a fresh clone to a Production model      make test    the whole test suite
+# make serve   predictions over HTTP                    make lock    resolve requirements.in again
+.PHONY: repro test check serve lock environment
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3.11
+VENV := .venv
+STAMP := $(VENV)/requirements.lock.installed
+NEEDED_MB := 4000
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+repro: environment
+	@streamflow repro
+
+test: check
+	@pytest -n 2 --dist loadgroup
+
+check: environment
+	@ruff check --quiet . && ruff format --quiet --check . && mypy
+
+serve: environment
+	@streamflow serve
+
+lock: environment
+	pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe --no-emit-index-url --no-emit-trusted-host \
+		--no-emit-find-links --output-file requirements.lock requirements.in
+
+# The environment is made once and again when requirements.lock changes; the stamp is a copy of the lock it was made from.
+environment:
+	@cmp -s requirements.lock $(STAMP) || $(MAKE) --no-print-directory install
+
+install:
+	@command -v git >/dev/null || { echo "make: git is not installed; install git, then run make again" >&2; exit 2; }
+	@command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON) is not installed; install Python 3.11, or name it: make PYTHON=/path/to/python3.11" >&2; exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { echo "make: $(PYTHON) is $$($(PYTHON) -V 2>&1), this project needs Python 3.11; name it: make PYTHON=/path/to/python3.11" >&2; exit 2; }
+	@free=$$(df -Pm . | awk 'NR==2 {print $$4}'); [ "$$free" -ge $(NEEDED_MB) ] || { echo "make: $$free MB free in $(CURDIR), the environment needs $(NEEDED_MB); make room, then run make again" >&2; exit 2; }
+	@echo "installing requirements.lock into $(VENV) (once; two to three minutes)"
+	@rm -f $(STAMP)
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(VENV)/bin/python -m pip install --quiet --require-hashes --requirement requirements.lock
+	@$(VENV)/bin/python -m pip install --quiet --no-deps --no-build-isolation --no-index --editable .
+	@cp requirements.lock $(STAMP)
