@@ -23,7 +23,7 @@ serve: environment
 	@streamflow serve
 
 lock: environment
-	pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe --no-emit-index-url --no-emit-trusted-host \
+	CUSTOM_COMPILE_COMMAND="make lock" pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe --no-emit-index-url --no-emit-trusted-host \
 		--no-emit-find-links --output-file requirements.lock requirements.in
 
 # The environment is made once and again when requirements.lock changes; the stamp is a copy of the lock it was made from.

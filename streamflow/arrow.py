@@ -70,11 +70,15 @@ def _typed(column: Column, values: pa.ChunkedArray, users: pa.ChunkedArray, orig
         padded = pc.not_equal(pc.utf8_trim_whitespace(values), values)
         _refuse_first(padded, column, values, users, origin, "has white space around it")
     try:
-        return values.cast(ARROW_TYPES[column.kind])
+        typed = values.cast(ARROW_TYPES[column.kind])
     except pa.ArrowInvalid:
         bad = pa.chunked_array([[not _casts(value, column.kind) for value in values.to_pylist()]])
         _refuse_first(bad, column, values, users, origin, f"is not {expected}")
         raise
+    if column.kind == "real":
+        too_large = pc.fill_null(pc.is_inf(typed), False)
+        _refuse_first(too_large, column, values, users, origin, f"is not {expected} that a computer can hold")
+    return typed
 
 
 def _casts(value: str | None, kind: Kind) -> bool:

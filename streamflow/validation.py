@@ -14,8 +14,6 @@ from streamflow.schema import ENTITY_KEY, NO_INTERNET, TABLES, USERS, Column, Ta
 if TYPE_CHECKING:
     from pandera.pandas import DataFrameSchema
 
-_MINIMUM, _MAXIMUM, _ALLOWED, _UNIQUE = "minimum", "maximum", "allowed", "unique"
-
 
 def check_month(extracts: Mapping[str, pa.Table], origins: Mapping[str, str], as_of: date) -> None:
     """Refuse a month whose typed extracts break a range, a domain, a key or a rule between columns.
@@ -44,7 +42,7 @@ def extract_schema(table: Table) -> "DataFrameSchema":
     """The pandera schema of an extract, derived from the project's schema."""
     import pandera.pandas as pandera
 
-    key = pandera.Column(checks=pandera.Check.str_length(1, 64, name="length"), unique=True)
+    key = pandera.Column(checks=pandera.Check.str_length(1, 64, error="is longer than 64 characters"), unique=True)
     columns = {
         column.name: pandera.Column(checks=_checks(column), nullable=column.nullable) for column in table.columns
     }
@@ -56,11 +54,11 @@ def _checks(column: Column) -> list[Any]:
 
     checks = []
     if column.minimum is not None:
-        checks.append(Check.ge(column.minimum, name=_MINIMUM))
+        checks.append(Check.ge(column.minimum, error=f"is below {column.minimum:g}"))
     if column.maximum is not None:
-        checks.append(Check.le(column.maximum, name=_MAXIMUM))
+        checks.append(Check.le(column.maximum, error=f"is above {column.maximum:g}"))
     if column.allowed:
-        checks.append(Check.isin(column.allowed, name=_ALLOWED))
+        checks.append(Check.isin(column.allowed, error=f"is not one of {', '.join(column.allowed)}"))
     return checks
 
 
@@ -81,20 +79,13 @@ def _check_table(table: Table, rows: pa.Table, origin: str) -> None:
             row + FIRST_DATA_ROW,
             rows[ENTITY_KEY][row].as_py(),
             rows[case["column"]][row].as_py(),
-            _rule(table, case["column"], str(case["check"])),
+            _rule(str(case["check"])),
             len(cases.drop_duplicates(["index", "column"])) - 1,
         ) from errors
 
 
-def _rule(table: Table, name: str, check: str) -> str:
-    if name == ENTITY_KEY:
-        return "is longer than 64 characters" if "length" in check else "is there twice; a user has one row"
-    column = table.column(name)
-    return {
-        _MINIMUM: f"is below {column.minimum:g}" if column.minimum is not None else "",
-        _MAXIMUM: f"is above {column.maximum:g}" if column.maximum is not None else "",
-        _ALLOWED: f"is not one of {', '.join(column.allowed)}",
-    }.get(check.split("(")[0], f"breaks {check}")
+def _rule(check: str) -> str:
+    return "is there twice; a user has one row" if check == "field_uniqueness" else check
 
 
 def _check_keys(extracts: Mapping[str, pa.Table], origins: Mapping[str, str]) -> None:

@@ -1,0 +1,79 @@
+"""A copy of this project in a folder of its own, and commands run in it."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+_IDENTITY = {
+    "GIT_AUTHOR_NAME": "tests",
+    "GIT_AUTHOR_EMAIL": "tests@streamflow.example",
+    "GIT_COMMITTER_NAME": "tests",
+    "GIT_COMMITTER_EMAIL": "tests@streamflow.example",
+}
+
+
+class Project:
+    """A git repository with all files of this working tree that git does not ignore, committed."""
+
+    def __init__(self, path: Path, **environment: str) -> None:
+        self.path = path
+        self.environment = {**os.environ, **_IDENTITY, **environment}
+        self.environment.pop("STREAMFLOW_STATE_DIR", None)
+        self.environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+
+    @classmethod
+    def copy(cls, path: Path, **environment: str) -> "Project":
+        """Copy this working tree to `path` and commit it there."""
+        listed = subprocess.run(
+            ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+            cwd=ROOT,
+            capture_output=True,
+            check=True,
+        )
+        for name in filter(None, listed.stdout.decode().split("\0")):
+            if (ROOT / name).is_file():
+                (path / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(ROOT / name, path / name)
+        project = cls(path, **environment)
+        for command in (["init", "-q", "-b", "main"], ["add", "--all"], ["commit", "-q", "-m", "copy"]):
+            project.run("git", *command)
+        return project
+
+    def run(self, *command: str, check: bool = True, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run a command in the project; its output is in the error if it fails unexpectedly."""
+        done = subprocess.run(
+            command,
+            cwd=self.path,
+            env={**self.environment, **environment},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
+        )
+        if check and done.returncode:
+            raise AssertionError(f"{' '.join(command)}: exit {done.returncode}\n{done.stdout}\n{done.stderr}")
+        return done
+
+    def streamflow(self, *arguments: str, check: bool = True, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run this copy's `streamflow`."""
+        return self.run(sys.executable, "-m", "streamflow.cli.main", *arguments, check=check, **environment)
+
+    def status(self) -> str:
+        """What git sees as changed or untracked."""
+        return self.run("git", "status", "--porcelain").stdout
+
+    def text(self, name: str) -> str:
+        """A file's content."""
+        return (self.path / name).read_text(encoding="utf-8")
+
+    def postgres_is_up(self) -> bool:
+        """Whether the embedded server of this copy runs."""
+        return (self.path / "var" / "postgres" / "postmaster.pid").exists()
+
+
+def small(*overrides: str, users: int = 400) -> list[str]:
+    """Overrides for a pipeline run that takes seconds: few users, few trees."""
+    return [f"source.users={users}", "model.n_estimators=20", *overrides]

@@ -1,0 +1,125 @@
+"""Every configuration that conf/ offers composes, and what makes no sense is refused in one line."""
+
+import itertools
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+from omegaconf.errors import MissingMandatoryValue
+from project import ROOT
+
+from streamflow.adapters.pipeline import compose
+from streamflow.config import SourceConfig, check, choices, source_identity, typed
+from streamflow.errors import ConfigError
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """A folder with this project's conf/, where params.yaml may be written."""
+    (tmp_path / "conf").symlink_to(ROOT / "conf")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def options(group):
+    return sorted(path.stem for path in (ROOT / "conf" / group).glob("*.yaml"))
+
+
+def test_every_choice_of_model_features_and_promotion_composes(project):
+    combinations = list(itertools.product(options("model"), options("features"), options("promotion")))
+    assert len(combinations) == 12
+    for model, features, promotion in combinations:
+        config = compose([f"model={model}", f"features={features}", f"promotion={promotion}"])
+        assert choices(config) == {
+            "model": model,
+            "features": features,
+            "promotion": promotion,
+            "source": "synthetic",
+        }
+        assert "_target_" in config.model
+
+
+@pytest.mark.parametrize("experiment", options("experiment"))
+def test_every_experiment_composes_and_opens_with_its_command(project, experiment):
+    compose([f"experiment={experiment}"])
+    lines = (ROOT / "conf" / "experiment" / f"{experiment}.yaml").read_text().splitlines()
+    assert lines[1] == f"# streamflow repro experiment={experiment}"
+
+
+def test_every_source_composes(project):
+    assert options("source") == ["csv", "postgres", "synthetic"]
+    assert compose(["source=csv", "source.dir=extracts"]).source.dir == "extracts"
+    assert compose(["source=postgres"]).source.name == "postgres"
+
+
+def test_the_committed_params_are_what_conf_composes_by_default(project):
+    compose(["seed=42"])
+    assert (project / "params.yaml").read_text() == (ROOT / "params.yaml").read_text()
+
+
+def test_the_label_date_follows_the_horizon(project):
+    config = compose(["label_horizon_months=1"])
+    assert (config.as_of, config.label_as_of) == ("2024-01-31", "2024-02-29")
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("as_of=2030-01-31", "as_of=2030-01-31 is not one of 2024-01-31, 2024-02-29"),
+        ("as_of=yesterday", "as_of=yesterday is not a date; write it as YYYY-MM-DD"),
+        ("as_of=20240131", "as_of=20240131 is not a date"),
+        ("model=nonesuch", "one of hist_gradient_boosting, logistic_regression, random_forest"),
+        ("nonesuch=1", "nonesuch is not a key of conf/"),
+        ("model.nonesuch=1", "model.nonesuch is not a key of conf/"),
+        ("source=csv", "source.dir"),
+        ("seed=abc", "seed: Value 'abc'"),
+        ("split.test=0.9", "split.test=0.9"),
+        ("months=[2024-01-31,2024-01-31]", "names a month twice"),
+        ("label_horizon_months=2", "label_as_of=2024-03-31 is not one of"),
+        ("label_horizon_months=-1", "is negative"),
+        ("known_at=2024-02-15", "known_at=2024-02-15 has no time zone"),
+        ("known_at=soon", "is not a timestamp"),
+        ("source.users=10", "too few"),
+        ("source.max_row_drop=0", "must be above 0"),
+        ("promotion.metric=luck", "not one of roc_auc"),
+        ("compute.threads=0", "must be 1 or more"),
+        ("as_of=", "as_of"),
+        ("a=b=c", "a"),
+        ("[", "["),
+    ],
+)
+def test_a_wrong_override_is_one_line_and_writes_nothing(project, override, message):
+    with pytest.raises(ConfigError) as refused:
+        compose([override])
+    assert message in str(refused.value)
+    assert "\n" not in str(refused.value)
+    assert not Path("params.yaml").exists()
+
+
+def test_a_stage_sees_only_the_sections_it_declares():
+    values = OmegaConf.load(ROOT / "params.yaml")
+    config = typed(values, ["as_of", "features"])
+    assert config.features.service == "churn_v1"
+    with pytest.raises(MissingMandatoryValue):
+        _ = config.seed
+
+
+def test_an_unknown_key_in_params_is_refused():
+    values = OmegaConf.to_container(OmegaConf.load(ROOT / "params.yaml"))
+    with pytest.raises(ConfigError, match="surprise"):
+        typed({**values, "surprise": 1})
+
+
+def test_a_missing_value_that_dvc_dumped_as_text_is_refused():
+    values = OmegaConf.to_container(OmegaConf.load(ROOT / "params.yaml"))
+    values["source"] = {"name": "csv", "max_row_drop": 0.5, "dir": "???"}
+    with pytest.raises(ConfigError, match="source"):
+        check(typed(values))
+
+
+def test_synthetic_populations_have_histories_of_their_own():
+    def synthetic(users):
+        return source_identity(SourceConfig(name="synthetic", max_row_drop=0.5, users=users, seed=1))
+
+    assert synthetic(100) != synthetic(200)
+    assert source_identity(SourceConfig(name="csv", max_row_drop=0.5, dir="anywhere")) == "csv"

@@ -1,0 +1,144 @@
+"""Metrics, promotion, provenance and differences: pure decisions on plain values."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from streamflow.adapters.environment import environment_differences, installed_packages, locked_packages
+from streamflow.decisions import decide
+from streamflow.drift import describe_differences
+from streamflow.metrics import (
+    calibration_points,
+    classification_metrics,
+    confusion_counts,
+    precision_recall_points,
+    roc_points,
+)
+from streamflow.provenance import Provenance, input_fingerprint, locked_output
+
+CHURNED = [True, True, False, False, False]
+SCORES = [0.9, 0.4, 0.6, 0.2, 0.1]
+PREDICTIONS = [1, 0, 1, 0, 0]
+
+
+def test_metrics_of_a_worked_example():
+    metrics = classification_metrics(CHURNED, SCORES, PREDICTIONS)
+    assert metrics["roc_auc"] == pytest.approx(5 / 6, abs=1e-6)
+    assert metrics["f1"] == 0.5
+    assert metrics["precision"] == 0.5
+    assert metrics["recall"] == 0.5
+    assert metrics["accuracy"] == 0.6
+    assert metrics["baseline_accuracy"] == 0.6
+    assert metrics["churn_rate"] == 0.4
+    assert metrics["brier"] == pytest.approx((0.01 + 0.36 + 0.36 + 0.04 + 0.01) / 5)
+    assert metrics["log_loss"] == pytest.approx(-np.mean(np.log([0.9, 0.4, 0.4, 0.8, 0.9])), abs=1e-6)
+
+
+def test_curves_of_a_worked_example():
+    assert roc_points(CHURNED, SCORES)[-1] == {"false_positive_rate": 1.0, "true_positive_rate": 1.0}
+    assert precision_recall_points(CHURNED, SCORES)[0]["recall"] == 0.0
+    assert confusion_counts(CHURNED, PREDICTIONS) == {
+        "true_negative": 2,
+        "false_positive": 1,
+        "false_negative": 1,
+        "true_positive": 1,
+    }
+    points = calibration_points([True, False] * 50, np.linspace(0, 1, 100))
+    assert len(points) == 10
+    assert sum(point["users"] for point in points) == 100
+    assert all(point["observed"] == 0.5 for point in points)
+
+
+@pytest.mark.parametrize(
+    ("policy", "challenger", "champion", "tolerance", "promotes"),
+    [
+        ("auto", 0.80, None, 0.0, True),
+        ("auto", 0.80, 0.80, 0.0, True),
+        ("auto", 0.81, 0.80, 0.0, True),
+        ("auto", 0.79, 0.80, 0.0, False),
+        ("auto", 0.79, 0.80, 0.02, True),
+        ("never", 0.99, None, 0.0, False),
+        ("never", 0.99, 0.5, 0.0, False),
+    ],
+)
+def test_promotion_policy(policy, challenger, champion, tolerance, promotes):
+    decided = decide(policy, "roc_auc", challenger, champion, tolerance)
+    assert decided.promote is promotes
+    assert decided.reason
+
+
+LOCK = {
+    "dataset": {
+        "deps": [
+            {"path": "data/snapshots/2024-01-31", "md5": "s1.dir"},
+            {"path": "streamflow/dataset.py", "md5": "c1"},
+        ],
+        "params": {"params.yaml": {"as_of": "2024-01-31"}},
+        "outs": [{"path": "data/dataset", "md5": "d1.dir"}],
+    },
+    "train": {
+        "deps": [{"path": "data/dataset", "md5": "d1.dir"}, {"path": "streamflow/model.py", "md5": "c2"}],
+        "params": {"params.yaml": {"model.max_depth": 3}},
+        "outs": [{"path": "artifacts/model", "md5": "m1.dir"}],
+    },
+}
+
+
+def changed(stage, section, value):
+    return {**LOCK, stage: {**LOCK[stage], section: value}}
+
+
+def test_the_fingerprint_covers_data_code_configuration_and_packages():
+    known = input_fingerprint(LOCK, "lock")
+    others = [
+        input_fingerprint(LOCK, "another lock"),
+        input_fingerprint(changed("dataset", "deps", [{"path": "data/snapshots/2024-01-31", "md5": "s2.dir"}]), "lock"),
+        input_fingerprint(changed("train", "deps", [{"path": "streamflow/model.py", "md5": "c3"}]), "lock"),
+        input_fingerprint(changed("train", "params", {"params.yaml": {"model.max_depth": 4}}), "lock"),
+    ]
+    assert len({known, *others}) == 5
+    assert input_fingerprint(changed("train", "outs", []), "lock") == known
+    reordered = changed("train", "deps", list(reversed(LOCK["train"]["deps"])))
+    assert input_fingerprint(reordered, "lock") == known
+
+
+def test_an_output_is_found_in_the_lock_or_missed_by_name():
+    assert locked_output(LOCK, "train", "artifacts/model") == "m1.dir"
+    with pytest.raises(KeyError):
+        locked_output(LOCK, "train", "artifacts/other")
+
+
+def test_every_fact_of_the_provenance_is_a_tag_of_text():
+    facts = Provenance(
+        git_commit="c", git_tag="", git_dirty=False, dvc_lock_sha256="l", requirements_lock_sha256="r",
+        environment_matches_lock=True, params_sha256="p", dataset_md5="d", snapshots={"2024-01-31": "s"},
+        model_sha256="m", input_fingerprint="f", as_of="2024-01-31", known_at=None, label_horizon_months=0,
+        feature_service="churn_v1", seed=42, python="3.11", platform="Linux", cpu="cpu", threads=1,
+    )  # fmt: skip
+    tags = facts.tags()
+    assert len(tags) == 20
+    assert all(isinstance(value, str) for value in tags.values())
+    assert tags["streamflow.git_dirty"] == "false"
+    assert tags["streamflow.known_at"] == ""
+    assert tags["streamflow.snapshots"] == '{"2024-01-31": "s"}'
+
+
+def test_differences_name_columns_and_keys():
+    before = pa.table({"user_id": ["a", "b", "c"], "fee": [1.0, 2.0, 3.0], "plan": [None, True, False]})
+    after = pa.table({"user_id": ["a", "b", "d"], "fee": [1.5, 2.0, 3.0], "plan": [True, True, False]})
+    assert describe_differences(before, after) == ("1 row changed in fee, plan (a); 1 row missing (c); 1 row added (d)")
+    assert describe_differences(before, before) == "no row differs"
+    many = pa.table({"user_id": [f"u{n}" for n in range(9)], "fee": [float(n) for n in range(9)]})
+    none = many.slice(0, 0)
+    assert describe_differences(many, none) == "9 rows missing (u0, u1, u2, u3, u4, …)"
+
+
+def test_this_environment_is_compared_with_a_lock_by_name_and_version():
+    installed = installed_packages()
+    lock = "".join(f"{name}=={version} \\\n    --hash=sha256:00\n" for name, version in installed.items())
+    assert environment_differences(lock) == []
+    assert locked_packages("A_b.C==1.2 \\\n    # via x==3\n") == {"a-b-c": "1.2"}
+    version = installed["numpy"]
+    other = lock.replace(f"numpy=={version} ", "numpy==0.0.1 ")
+    assert environment_differences(other) == [f"numpy {version} (locked 0.0.1)"]
+    assert environment_differences(lock + "absent-package==1.0 \\\n") == ["absent-package missing (locked 1.0)"]

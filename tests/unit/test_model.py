@@ -1,0 +1,188 @@
+"""Training pieces: NULL is a value, the threshold is the best of its grid, the export is the pipeline and has stable bytes."""
+
+import subprocess
+import sys
+
+import numpy as np
+import onnxruntime as ort
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from project import ROOT
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import f1_score
+from sklearn.neighbors import KNeighborsClassifier
+
+from streamflow.digest import bytes_sha256
+from streamflow.errors import ModelError
+from streamflow.export import export_onnx
+from streamflow.model import THRESHOLDS, best_f1_threshold, churn_pipeline, churn_probability, fit, pipeline_frame
+from streamflow.model_card import check_golden, feature_schema, golden_rows, schema_features
+from streamflow.schema import FEATURE_SERVICES, TABLES, service_features
+from streamflow.scoring import ChurnModel, model_inputs
+from streamflow.synthetic import generate_month
+
+ESTIMATORS = {
+    "random_forest": lambda: RandomForestClassifier(20, min_samples_leaf=5, n_jobs=2, random_state=0),
+    "hist_gradient_boosting": lambda: HistGradientBoostingClassifier(max_iter=20, early_stopping=False, random_state=0),
+    "logistic_regression": lambda: LogisticRegression(max_iter=500),
+}
+
+
+def month(users=600):
+    rows = None
+    for name, table in generate_month(users, "2024-01-31", 3).items():
+        assert name in {each.name for each in TABLES}
+        rows = table if rows is None else rows.join(table, "user_id")
+    return rows.sort_by("user_id")
+
+
+@pytest.fixture(scope="module")
+def rows():
+    return month()
+
+
+def trained(name, rows, service="churn_v1"):
+    features = service_features(service)
+    frame = pipeline_frame(rows, features)
+    pipeline = fit(churn_pipeline(ESTIMATORS[name](), features), frame, np.array(rows["churn_label"].to_pylist()))
+    return pipeline, features, frame
+
+
+@pytest.mark.parametrize("service", list(FEATURE_SERVICES))
+@pytest.mark.parametrize("name", list(ESTIMATORS))
+def test_the_export_scores_every_user_as_scikit_learn_does(name, service, rows):
+    pipeline, features, frame = trained(name, rows, service)
+    model = ChurnModel(export_onnx(pipeline, features, 0.4), features)
+    probabilities, predictions = model.score({c.name: rows[c.name].to_pylist() for c in features})
+    expected = churn_probability(pipeline, frame)
+    assert np.max(np.abs(np.array(probabilities) - expected)) < 1e-5
+    assert len(set(probabilities)) > 10
+    assert predictions == [int(p >= np.float32(0.4)) for p in np.array(probabilities, np.float32)]
+
+
+@pytest.mark.parametrize("name", list(ESTIMATORS))
+def test_one_user_scores_as_in_company(name, rows):
+    pipeline, features, _ = trained(name, rows)
+    model = ChurnModel(export_onnx(pipeline, features, 0.5), features)
+    together, _ = model.score({c.name: rows[c.name].to_pylist()[:50] for c in features})
+    alone = [model.score({c.name: [rows[c.name][position].as_py()] for c in features})[0][0] for position in range(50)]
+    assert np.max(np.abs(np.array(together) - alone)) < 1e-6
+
+
+def test_null_plan_is_neither_true_nor_false(rows):
+    pipeline, features, frame = trained("logistic_regression", rows)
+    one = frame.iloc[[0]].copy()
+    scores = set()
+    for value in (np.nan, 0.0, 1.0):
+        one["plan_stream_tv"] = np.float32(value)
+        scores.add(round(float(churn_probability(pipeline, one)[0]), 9))
+    assert len(scores) == 3
+
+
+@pytest.mark.parametrize("name", list(ESTIMATORS))
+def test_the_bytes_do_not_depend_on_the_hash_seed(name):
+    code = (
+        "import sys; sys.path[:0] = ['tests/unit', 'tests/support']; import test_model as t;"
+        f"p, f, _ = t.trained('{name}', t.month()); print(t.bytes_sha256(t.export_onnx(p, f, 0.5)))"
+    )
+    digests = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=ROOT,
+            env={"PYTHONHASHSEED": seed, "OMP_NUM_THREADS": "1", "PATH": "/usr/bin:/bin"},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("0", "1", "2", "3")
+    }
+    assert len(digests) == 1
+    assert len(digests.pop().strip()) == 64
+
+
+def test_an_estimator_without_a_converter_for_its_pipeline_is_refused(rows):
+    class Unconvertible(KNeighborsClassifier):
+        pass
+
+    features = service_features("churn_v1")
+    frame = pipeline_frame(rows, features)
+    pipeline = fit(
+        churn_pipeline(Unconvertible(), features), frame.fillna(0), np.array(rows["churn_label"].to_pylist())
+    )
+    with pytest.raises(ModelError, match="Unconvertible can't be converted to ONNX"):
+        export_onnx(pipeline, features, 0.5)
+
+
+@given(st.lists(st.tuples(st.booleans(), st.floats(0, 1)), min_size=2, max_size=60))
+@settings(max_examples=60, deadline=None)
+def test_no_threshold_of_the_grid_beats_the_chosen_one(pairs):
+    churned, probabilities = np.array([c for c, _ in pairs]), np.array([p for _, p in pairs])
+    chosen = best_f1_threshold(churned, probabilities)
+    best = max(f1_score(churned, probabilities >= each, zero_division=0.0) for each in THRESHOLDS)
+    assert f1_score(churned, probabilities >= chosen, zero_division=0.0) == best
+    assert chosen in THRESHOLDS
+
+
+def test_inputs_are_float32_with_nan_for_null_and_text_as_it_is():
+    features = service_features("churn_v1")
+    values = {
+        column.name: ["DSL", "No"] if column.kind == "text" else [1, None if column.nullable else 2]
+        for column in features
+    }
+    inputs = model_inputs(values, features)
+    assert list(inputs) == list(FEATURE_SERVICES["churn_v1"])
+    assert inputs["plan_stream_tv"].dtype == np.float32
+    assert np.isnan(inputs["plan_stream_tv"][1, 0])
+    assert inputs["net_service"].tolist() == [["DSL"], ["No"]]
+
+
+def test_garbage_is_not_a_model():
+    with pytest.raises(ModelError, match="not a usable ONNX file"):
+        ChurnModel(b"garbage", service_features("churn_v1"))
+
+
+def test_a_model_of_other_features_is_refused(rows):
+    pipeline, features, _ = trained("logistic_regression", rows)
+    with pytest.raises(ModelError, match="its feature schema names"):
+        ChurnModel(export_onnx(pipeline, features, 0.5), service_features("churn_v2"))
+
+
+def test_golden_rows_hold_nulls_and_catch_another_model(rows):
+    pipeline, features, _ = trained("logistic_regression", rows)
+    model = ChurnModel(export_onnx(pipeline, features, 0.5), features)
+    golden = golden_rows(model, rows)
+    assert len(golden["rows"]) == 16
+    assert sum(row["features"]["plan_stream_tv"] is None for row in golden["rows"]) >= 4
+    check_golden(model, golden)
+    other = ChurnModel(export_onnx(trained("random_forest", rows)[0], features, 0.5), features)
+    with pytest.raises(ModelError, match="golden row"):
+        check_golden(other, golden)
+
+
+def test_a_feature_schema_that_this_code_does_not_define_is_refused():
+    schema = feature_schema("churn_v1", 0.5)
+    assert schema_features(schema) == service_features("churn_v1")
+    with pytest.raises(ModelError, match="does not define"):
+        schema_features({**schema, "feature_service": "churn_v9"})
+    fewer = {**schema, "features": schema["features"][1:]}
+    with pytest.raises(ModelError, match="months_active"):
+        schema_features(fewer)
+
+
+def test_onnx_runtime_is_pinned_to_one_thread(rows, monkeypatch):
+    seen = []
+    real = ort.InferenceSession
+
+    def spy(content, options, **rest):
+        seen.append((options.intra_op_num_threads, options.inter_op_num_threads))
+        return real(content, options, **rest)
+
+    monkeypatch.setattr(ort, "InferenceSession", spy)
+    pipeline, features, _ = trained("logistic_regression", rows)
+    ChurnModel(export_onnx(pipeline, features, 0.5), features)
+    assert seen == [(1, 1)]
+    assert bytes_sha256(b"") == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+    assert isinstance(rows, pa.Table)
