@@ -123,9 +123,12 @@ class EmbeddedPostgres:
         except (psutil.Error, ValueError, IndexError):
             alive = False
         if not alive:
-            pid_file.unlink()
+            # In a container without an init the dead server stays a zombie, which Postgres takes for a live one.
+            for leftover in (pid_file, *self.pgdata.glob(".s.PGSQL.*.lock")):
+                leftover.unlink()
 
     def _stop(self) -> bool:
+        self._drop_stale_pid_file()
         if not (self.pgdata / "postmaster.pid").exists():
             return False
         self._server(self.pgdata).stop()
@@ -169,7 +172,7 @@ def connect(url: str) -> Any:
     try:
         return psycopg2.connect(url, options="-c timezone=UTC", connect_timeout=10)
     except psycopg2.OperationalError as error:
-        reason = str(error).strip().splitlines()[-1]
+        reason = (str(error).strip() or "no answer").splitlines()[0].split("failed: ")[-1]
         raise EnvironmentFault(f"Postgres at {without_password(url)}: {reason}; check {URL_VARIABLE}") from error
 
 

@@ -17,7 +17,6 @@ from typing import Any
 import psycopg2
 import pyarrow as pa
 import pyarrow.csv
-from psycopg2.extensions import ISOLATION_LEVEL_REPEATABLE_READ
 
 from streamflow.adapters.postgres import connect
 from streamflow.arrow import arrow_schema
@@ -133,8 +132,8 @@ class Warehouse:
 
         Raises HistoryError if nothing is known of the month at `known_at`.
         """
-        self._connection.set_session(isolation_level=ISOLATION_LEVEL_REPEATABLE_READ, readonly=True)
         with self._transaction() as cursor:
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             for table in TABLES:
                 self._require_known(cursor, table, month, known_at)
                 query = self._state_query(cursor, table, month, known_at)

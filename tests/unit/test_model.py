@@ -1,4 +1,4 @@
-"""Training pieces: NULL is a value, the threshold is the best of its grid, the export is the pipeline and has stable bytes."""
+"""Training pieces: NULL is a value, the threshold is the best of its grid, the export is the pipeline with stable bytes."""
 
 import subprocess
 import sys
@@ -73,7 +73,7 @@ def test_one_user_scores_as_in_company(name, rows):
 
 
 def test_null_plan_is_neither_true_nor_false(rows):
-    pipeline, features, frame = trained("logistic_regression", rows)
+    pipeline, _, frame = trained("logistic_regression", rows)
     one = frame.iloc[[0]].copy()
     scores = set()
     for value in (np.nan, 0.0, 1.0):
@@ -82,11 +82,10 @@ def test_null_plan_is_neither_true_nor_false(rows):
     assert len(scores) == 3
 
 
-@pytest.mark.parametrize("name", list(ESTIMATORS))
-def test_the_bytes_do_not_depend_on_the_hash_seed(name):
+def test_the_bytes_do_not_depend_on_the_hash_seed():
     code = (
-        "import sys; sys.path[:0] = ['tests/unit', 'tests/support']; import test_model as t;"
-        f"p, f, _ = t.trained('{name}', t.month()); print(t.bytes_sha256(t.export_onnx(p, f, 0.5)))"
+        "import sys; sys.path[:0] = ['tests/unit', 'tests/support']; import test_model as t; rows = t.month()\n"
+        "for name in t.ESTIMATORS: p, f, _ = t.trained(name, rows); print(t.bytes_sha256(t.export_onnx(p, f, 0.5)))"
     )
     digests = {
         subprocess.run(
@@ -100,7 +99,7 @@ def test_the_bytes_do_not_depend_on_the_hash_seed(name):
         for seed in ("0", "1", "2", "3")
     }
     assert len(digests) == 1
-    assert len(digests.pop().strip()) == 64
+    assert len(digests.pop().split()) == 3
 
 
 def test_an_estimator_without_a_converter_for_its_pipeline_is_refused(rows):
@@ -117,7 +116,7 @@ def test_an_estimator_without_a_converter_for_its_pipeline_is_refused(rows):
 
 
 @given(st.lists(st.tuples(st.booleans(), st.floats(0, 1)), min_size=2, max_size=60))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_no_threshold_of_the_grid_beats_the_chosen_one(pairs):
     churned, probabilities = np.array([c for c, _ in pairs]), np.array([p for _, p in pairs])
     chosen = best_f1_threshold(churned, probabilities)

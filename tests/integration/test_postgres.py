@@ -1,0 +1,150 @@
+"""The embedded server: shared by processes, gone with the last, never broken by a kill."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import psycopg2
+import pytest
+from project import ROOT
+
+from streamflow.adapters.postgres import (
+    EmbeddedPostgres,
+    connect,
+    connection_fields,
+    database,
+    sqlalchemy_url,
+    without_password,
+)
+from streamflow.errors import EnvironmentFault
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from streamflow.adapters.postgres import connect, database
+with database(Path(sys.argv[1])) as url:
+    connection = connect(url); cursor = connection.cursor(); cursor.execute("SELECT 1"); connection.close()
+    print("up", flush=True)
+    time.sleep(float(sys.argv[2]))
+"""
+
+
+@pytest.fixture
+def state(tmp_path, monkeypatch):
+    monkeypatch.delenv("STREAMFLOW_DATABASE_URL", raising=False)
+    yield tmp_path
+    EmbeddedPostgres(tmp_path).stop()
+
+
+def holder(state, seconds):
+    return subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(state), str(seconds)], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+
+
+def is_up(state):
+    return (state / "postgres" / "postmaster.pid").exists()
+
+
+def test_four_processes_that_start_at_once_share_one_server_and_leave_none(state):
+    started = [holder(state, 0.5) for _ in range(4)]
+    outcomes = [process.communicate(timeout=60) for process in started]
+    assert [process.returncode for process in started] == [0, 0, 0, 0], outcomes
+    assert all(out == b"up\n" for out, _ in outcomes)
+    assert not is_up(state)
+
+
+def test_a_killed_process_does_not_keep_the_server_up_once_another_leaves(state):
+    lost = holder(state, 60)
+    assert lost.stdout.readline() == b"up\n"
+    lost.send_signal(signal.SIGKILL)
+    lost.wait()
+    assert is_up(state)
+    with database(state) as url:
+        connect(url).close()
+    assert not is_up(state)
+    lost.stdout.close()
+    lost.stderr.close()
+
+
+def test_a_leaving_process_leaves_the_server_to_the_others(state):
+    with database(state) as url:
+        other = holder(state, 0)
+        assert other.communicate(timeout=60)[0] == b"up\n"
+        connect(url).close()
+    assert not is_up(state)
+
+
+def test_a_killed_server_is_started_again(state):
+    with database(state) as url:
+        pid = int((state / "postgres" / "postmaster.pid").read_text().splitlines()[0])
+        os.kill(pid, signal.SIGKILL)
+        time.sleep(0.5)
+    with database(state) as url:
+        connect(url).close()
+
+
+def test_an_interrupted_initdb_is_made_again(state):
+    (state / "postgres").mkdir()
+    (state / ".postgres-new-1").mkdir()
+    with database(state) as url:
+        connect(url).close()
+
+
+def test_a_kept_server_stays_until_it_is_stopped(state):
+    server = EmbeddedPostgres(state)
+    server.acquire()
+    server.keep()
+    server.release()
+    assert is_up(state)
+    with database(state), pytest.raises(EnvironmentFault, match="in use"):
+        EmbeddedPostgres(state).stop()
+    assert is_up(state)
+    assert EmbeddedPostgres(state).stop() is True
+    assert EmbeddedPostgres(state).stop() is False
+    assert not is_up(state)
+
+
+def test_a_long_path_still_has_a_socket(tmp_path, monkeypatch):
+    monkeypatch.delenv("STREAMFLOW_DATABASE_URL", raising=False)
+    state = tmp_path / ("long" * 30)
+    state.mkdir()
+    with database(state) as url:
+        connect(url).close()
+
+
+def test_a_url_of_the_user_is_taken_as_it_is_and_checked(monkeypatch):
+    monkeypatch.setenv("STREAMFLOW_DATABASE_URL", "postgres://me:secret@db:5433/churn")
+    with database() as url:
+        assert url == "postgresql://me:secret@db:5433/churn"
+    monkeypatch.setenv("STREAMFLOW_DATABASE_URL", "mysql://me:secret@db/churn")
+    with pytest.raises(EnvironmentFault, match=r"mysql://me:\*\*\*@db/churn names no database") as refused, database():
+        pass
+    assert "secret" not in str(refused.value)
+
+
+def test_a_server_that_is_not_there_is_one_line_without_the_password():
+    url = "postgresql://me:secret@127.0.0.1:1/churn"
+    with pytest.raises(EnvironmentFault, match="Connection refused") as refused:
+        connect(url)
+    assert "secret" not in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_parts_of_a_url_survive_their_quoting():
+    url = "postgresql://us%40er:p%40ss%27w%3Ard%2F%25@db:5433/churn?sslmode=require"
+    assert connection_fields(url) == {
+        "host": "db",
+        "port": "5433",
+        "database": "churn",
+        "user": "us@er",
+        "password": "p@ss'w:rd/%",
+        "sslmode": "require",
+    }
+    assert without_password(url) == "postgresql://us%40er:***@db:5433/churn?sslmode=require"
+    assert sqlalchemy_url(url, "mlflow") == (
+        "postgresql+psycopg2://us%40er:p%40ss%27w%3Ard%2F%25@db:5433/churn?sslmode=require&options=-csearch_path%3Dmlflow"
+    )
+    assert psycopg2.extensions.parse_dsn(url)["password"] == "p@ss'w:rd/%"

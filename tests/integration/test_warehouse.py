@@ -1,0 +1,168 @@
+"""History in Postgres: append-only, bitemporal, one for each source; what comes out is what went in."""
+
+import time
+from contextlib import closing
+
+import psycopg2
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+
+from streamflow.adapters.postgres import connect
+from streamflow.adapters.warehouse import warehouse
+from streamflow.arrow import sorted_by_user
+from streamflow.digest import rows_sha256
+from streamflow.errors import HistoryError
+from streamflow.schema import LABELS, SUBSCRIPTIONS, TABLES, USAGE
+from streamflow.synthetic import generate_month
+
+JANUARY, FEBRUARY = "2024-01-31", "2024-02-29"
+
+
+def month(users=60, name=JANUARY):
+    return {table: sorted_by_user(rows) for table, rows in generate_month(users, name, 5).items()}
+
+
+def with_fee(rows, position, fee):
+    values = rows["monthly_fee"].to_pylist()
+    values[position] = fee
+    return rows.set_column(
+        rows.schema.get_field_index("monthly_fee"), rows.schema.field("monthly_fee"), pa.array(values)
+    )
+
+
+@pytest.fixture
+def store(database_url):
+    with warehouse(database_url, "test") as opened:
+        yield opened
+
+
+def now(database_url):
+    with closing(connect(database_url)) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()::text")
+        return cursor.fetchone()[0]
+
+
+def test_what_is_recorded_comes_out_bit_for_bit(store):
+    extracts = month(300)
+    recorded = store.record(JANUARY, extracts)
+    assert [each.added for each in recorded] == [300] * 6
+    for table in TABLES:
+        assert rows_sha256(store.history_rows(table, JANUARY)) == rows_sha256(extracts[table.name])
+        assert rows_sha256(store.live_rows(table, JANUARY)) == rows_sha256(extracts[table.name])
+
+
+def test_recording_the_same_again_appends_nothing(store):
+    store.record(JANUARY, month())
+    assert sum(each.total for each in store.record(JANUARY, month())) == 0
+    assert store.corrections(SUBSCRIPTIONS, JANUARY) == 0
+
+
+def test_a_corrected_extract_is_a_new_version_and_the_old_one_stays_known(store, database_url):
+    first = month()
+    store.record(JANUARY, first)
+    known_at = now(database_url)
+    time.sleep(0.01)
+    second = {**first, "subscriptions": with_fee(first["subscriptions"], 3, 99.95)}
+    recorded = {each.table: each for each in store.record(JANUARY, second)}
+    assert (recorded["subscriptions"].changed, recorded["subscriptions"].total) == (1, 1)
+    assert recorded["users"].total == 0
+    assert store.corrections(SUBSCRIPTIONS, JANUARY) == 1
+    assert store.history_rows(SUBSCRIPTIONS, JANUARY)["monthly_fee"][3].as_py() == 99.95
+    assert rows_sha256(store.history_rows(SUBSCRIPTIONS, JANUARY, known_at)) == rows_sha256(first["subscriptions"])
+
+
+def test_users_that_a_correction_drops_or_adds_are_retracted_or_added(store, database_url):
+    first = month()
+    fewer = {name: rows.slice(1) for name, rows in first.items()}
+    store.record(JANUARY, first)
+    before = now(database_url)
+    time.sleep(0.01)
+    assert [each.retracted for each in store.record(JANUARY, fewer)] == [1] * 6
+    assert store.history_rows(LABELS, JANUARY).num_rows == 59
+    assert store.history_rows(LABELS, JANUARY, before).num_rows == 60
+    assert [each.total for each in store.record(JANUARY, first)] == [1] * 6
+    assert rows_sha256(store.history_rows(LABELS, JANUARY)) == rows_sha256(first["labels"])
+
+
+def test_months_and_sources_do_not_touch_each_other(store, database_url):
+    store.record(JANUARY, month())
+    before = rows_sha256(store.history_rows(USAGE, JANUARY))
+    store.record(FEBRUARY, month(name=FEBRUARY))
+    with warehouse(database_url, "another") as other:
+        assert other.recorded_digest(USAGE, JANUARY) is None
+        other.record(JANUARY, month(30))
+        assert other.history_rows(USAGE, JANUARY).num_rows == 30
+    assert rows_sha256(store.history_rows(USAGE, JANUARY)) == before
+    assert store.rows_before(USAGE, FEBRUARY) == (FEBRUARY, 60)
+    assert store.rows_before(USAGE, "2024-02-01") == (JANUARY, 60)
+    assert store.rows_before(USAGE, "2023-12-31") is None
+
+
+@pytest.mark.parametrize("table", [*(table.name for table in TABLES), "extracts"])
+@pytest.mark.parametrize(
+    "change", ["UPDATE history.{} SET as_of = as_of", "DELETE FROM history.{}", "TRUNCATE history.{}"]
+)
+def test_history_refuses_to_be_changed(module_database_url, table, change):
+    with warehouse(module_database_url, "test") as store:
+        store.record(JANUARY, month())
+    with closing(connect(module_database_url)) as connection, connection.cursor() as cursor:
+        with pytest.raises(psycopg2.errors.RaiseException, match=rf"history.{table} is append-only"):
+            cursor.execute(change.format(table))
+
+
+def test_a_failed_recording_changes_nothing(store):
+    broken = {**month(), "labels": month()["labels"].set_column(0, "user_id", pa.array(["same"] * 60))}
+    with pytest.raises(HistoryError, match="nothing was written"):
+        store.record(JANUARY, broken)
+    assert store.recorded_digest(LABELS, JANUARY) is None
+    assert store.live_rows(USAGE, JANUARY).num_rows == 0
+
+
+def test_freezing_streams_every_table_sorted(store):
+    extracts = month(200)
+    store.record(JANUARY, extracts)
+    frozen = {table.name: pa.Table.from_batches(list(batches)) for table, batches in store.freeze(JANUARY, None)}
+    assert {name: rows_sha256(rows) for name, rows in frozen.items()} == {
+        name: rows_sha256(rows) for name, rows in extracts.items()
+    }
+
+
+def test_freezing_what_was_not_known_is_refused(store):
+    with pytest.raises(HistoryError, match="history.users holds nothing of 2024-01-31"):
+        next(store.freeze(JANUARY, None))
+    store.record(JANUARY, month())
+    with pytest.raises(HistoryError, match="known_at=2020-01-01T00:00:00\\+00:00: 2024-01-31 was first recorded at"):
+        next(store.freeze(JANUARY, "2020-01-01T00:00:00+00:00"))
+
+
+def test_a_freeze_does_not_see_what_is_recorded_meanwhile(store, database_url):
+    first = month()
+    store.record(JANUARY, first)
+    frozen = store.freeze(JANUARY, None)
+    table, batches = next(frozen)
+    list(batches)
+    with warehouse(database_url, "test") as other:
+        other.record(JANUARY, {**first, "subscriptions": with_fee(first["subscriptions"], 0, 1.0)})
+    rest = {table.name: pa.Table.from_batches(list(batches)) for table, batches in frozen}
+    assert rows_sha256(rest["subscriptions"]) == rows_sha256(first["subscriptions"])
+
+
+def test_nulls_survive(store):
+    extracts = month(300)
+    store.record(JANUARY, extracts)
+    rows = store.history_rows(SUBSCRIPTIONS, JANUARY)
+    assert rows["plan_stream_tv"].null_count == pc.sum(pc.equal(rows["net_service"], "No")).as_py() > 30
+
+
+def test_a_clock_that_was_set_back_does_not_hide_a_correction(store, database_url):
+    first = month()
+    store.record(JANUARY, first)
+    with closing(connect(database_url)) as connection, connection, connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO history.extracts SELECT source, '2020-01-31', table_name, now() + interval '1 year', rows,"
+            " content_sha256, added, changed, retracted FROM history.extracts"
+        )
+    corrected = {**first, "subscriptions": with_fee(first["subscriptions"], 0, 1.0)}
+    store.record(JANUARY, corrected)
+    assert store.history_rows(SUBSCRIPTIONS, JANUARY)["monthly_fee"][0].as_py() == 1.0
