@@ -149,7 +149,7 @@ def reconsidered(config: Config, known: Any, champion: Any) -> Decision:
     """What to do about a version that was registered before: it has been decided on, unless there is no Production."""
     if champion is None:
         return decide(config.promotion.policy, config.promotion.metric, 0.0, None, 0.0)
-    is_champion = champion.version == known.version
+    is_champion = str(champion.version) == str(known.version)
     return Decision(False, "it is Production" if is_champion else "registered before; Production stays as decided then")
 
 

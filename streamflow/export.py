@@ -22,7 +22,7 @@ PARITY_TOLERANCE = 1e-5
 
 
 def export_onnx(pipeline: Pipeline, features: Sequence[Column], threshold: float) -> bytes:
-    """A graph with one input for each feature and two outputs of shape (n_users, 1): churn_probability and churn.
+    """A graph with one input for each feature and the outputs churn_probability and churn, all of shape (n_users,).
 
     The decision threshold is part of the graph. Raises ModelError if the estimator can't be converted.
     """
@@ -45,6 +45,7 @@ def export_onnx(pipeline: Pipeline, features: Sequence[Column], threshold: float
             f"{name} can't be converted to ONNX: {str(error).splitlines()[0]}; choose another model"
         ) from error
     column = list(pipeline[-1].classes_).index(True)
+    _begin_with_vectors(model.graph)
     _end_with_decision(model.graph, column, threshold)
     _sort_opsets(model)
     onnx.checker.check_model(model)
@@ -58,11 +59,27 @@ def _sort_opsets(model: onnx.ModelProto) -> None:
     model.opset_import.extend(ordered)
 
 
+def _begin_with_vectors(graph: Any) -> None:
+    # skl2onnx wants columns of shape (n, 1); mlflow.pyfunc feeds the columns of a data frame as vectors.
+    graph.initializer.append(helper.make_tensor("column_axis", TensorProto.INT64, [1], [1]))
+    columns = {each.name: f"{each.name}_column" for each in graph.input}
+    for node in graph.node:
+        for position, name in enumerate(node.input):
+            node.input[position] = columns.get(name, name)
+    for position, (name, column) in enumerate(columns.items()):
+        graph.node.insert(position, helper.make_node("Unsqueeze", [name, "column_axis"], [column]))
+    vectors = [
+        helper.make_tensor_value_info(each.name, each.type.tensor_type.elem_type, [None]) for each in graph.input
+    ]
+    del graph.input[:]
+    graph.input.extend(vectors)
+
+
 def _end_with_decision(graph: Any, churn_column: int, threshold: float) -> None:
     probabilities = graph.output[1].name
     graph.initializer.extend(
         [
-            helper.make_tensor("churn_column", TensorProto.INT64, [1], [churn_column]),
+            helper.make_tensor("churn_column", TensorProto.INT64, [], [churn_column]),
             helper.make_tensor("threshold", TensorProto.FLOAT, [1], [threshold]),
         ]
     )
@@ -76,8 +93,8 @@ def _end_with_decision(graph: Any, churn_column: int, threshold: float) -> None:
     del graph.output[:]
     graph.output.extend(
         [
-            helper.make_tensor_value_info(PROBABILITY_OUTPUT, TensorProto.FLOAT, [None, 1]),
-            helper.make_tensor_value_info(PREDICTION_OUTPUT, TensorProto.INT64, [None, 1]),
+            helper.make_tensor_value_info(PROBABILITY_OUTPUT, TensorProto.FLOAT, [None]),
+            helper.make_tensor_value_info(PREDICTION_OUTPUT, TensorProto.INT64, [None]),
         ]
     )
 

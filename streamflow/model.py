@@ -53,7 +53,7 @@ def churn_pipeline(estimator: BaseEstimator, features: Sequence[Column]) -> Pipe
 def pipeline_frame(rows: pa.Table, features: Sequence[Column]) -> pd.DataFrame:
     """The features as the pipeline and the ONNX graph take them: float32 with NaN for NULL, text as str."""
     inputs = model_inputs({column.name: rows[column.name].to_pylist() for column in features}, features)
-    return pd.DataFrame({name: values[:, 0] for name, values in inputs.items()})
+    return pd.DataFrame(inputs)
 
 
 def fit(pipeline: Pipeline, frame: pd.DataFrame, churned: Labels) -> Pipeline:

@@ -16,7 +16,7 @@ Inputs = dict[str, np.ndarray[Any, Any]]
 
 
 def model_inputs(values: Mapping[str, Sequence[Any]], features: Sequence[Column]) -> Inputs:
-    """One array of shape (n_users, 1) for each feature: text as object, all else as float32 with NaN for NULL.
+    """One array of shape (n_users,) for each feature: text as object, all else as float32 with NaN for NULL.
 
     Raises KeyError if a feature has no values.
     """
@@ -46,12 +46,15 @@ class ChurnModel:
         return self.score_inputs(model_inputs(values, self.features))
 
     def score_inputs(self, inputs: Inputs) -> tuple[list[float], list[int]]:
-        """`score` for arrays that `model_inputs` made."""
-        probabilities, predictions = self._session.run([PROBABILITY_OUTPUT, PREDICTION_OUTPUT], inputs)
-        return probabilities[:, 0].tolist(), predictions[:, 0].tolist()
+        """`score` for arrays that `model_inputs` made. Raises ModelError if the graph takes or gives other things."""
+        try:
+            probabilities, predictions = self._session.run([PROBABILITY_OUTPUT, PREDICTION_OUTPUT], inputs)
+        except Exception as error:  # ONNX Runtime raises classes that it does not export
+            raise ModelError(f"the model does not score these features: {str(error).splitlines()[0]}") from error
+        return probabilities.tolist(), predictions.tolist()
 
 
 def _array(values: Sequence[Any], column: Column) -> np.ndarray[Any, Any]:
     if column.kind == "text":
-        return np.array(values, dtype=object).reshape(-1, 1)
-    return np.array([np.nan if value is None else value for value in values], dtype=np.float32).reshape(-1, 1)
+        return np.array(values, dtype=object)
+    return np.array([np.nan if value is None else value for value in values], dtype=np.float32)

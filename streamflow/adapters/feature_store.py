@@ -96,6 +96,9 @@ def _inside(repo: Path) -> Iterator[None]:
     finally:
         sys.path.remove(str(repo))
         os.chdir(before)
+        # The sources depend on the month asked for: the next caller must get them anew.
+        for path in repo.glob("*.py"):
+            sys.modules.pop(path.stem, None)
 
 
 @contextmanager

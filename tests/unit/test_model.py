@@ -134,8 +134,8 @@ def test_inputs_are_float32_with_nan_for_null_and_text_as_it_is():
     inputs = model_inputs(values, features)
     assert list(inputs) == list(FEATURE_SERVICES["churn_v1"])
     assert inputs["plan_stream_tv"].dtype == np.float32
-    assert np.isnan(inputs["plan_stream_tv"][1, 0])
-    assert inputs["net_service"].tolist() == [["DSL"], ["No"]]
+    assert np.isnan(inputs["plan_stream_tv"][1])
+    assert inputs["net_service"].tolist() == ["DSL", "No"]
 
 
 def test_garbage_is_not_a_model():

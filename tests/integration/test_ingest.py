@@ -1,0 +1,205 @@
+"""Stage `ingest` over a real Postgres: bad input changes nothing, a correction is a version, tampering is named."""
+
+import json
+from contextlib import closing
+
+import pytest
+from extract_files import edit, file_names, set_value, write_month
+
+from stages import ingest
+from streamflow.adapters.postgres import connect
+from streamflow.adapters.warehouse import warehouse
+from streamflow.config import Config, SourceConfig
+from streamflow.errors import ExtractError, HistoryError
+from streamflow.schema import SUBSCRIPTIONS, TABLES, USAGE, USERS
+
+JANUARY, FEBRUARY = "2024-01-31", "2024-02-29"
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """An empty project folder with two good months of extracts."""
+    monkeypatch.chdir(tmp_path)
+    write_month(tmp_path / "extracts" / JANUARY, 120, JANUARY)
+    write_month(tmp_path / "extracts" / FEBRUARY, 120, FEBRUARY)
+    return tmp_path
+
+
+def config(**source):
+    values = {"name": "csv", "dir": "extracts", "max_row_drop": 0.5, "first_month": JANUARY, **source}
+    return Config(source=SourceConfig(**values))
+
+
+def ingest_month(url, month=JANUARY, **source):
+    settings = config(**source)
+    with warehouse(url, settings.source.name) as store:
+        ingest.run(settings, month, store)
+
+
+def content(url):
+    """Every row of live and history, as text."""
+    with closing(connect(url)) as connection, connection.cursor() as cursor:
+        state = {}
+        for schema in ("live", "history"):
+            for table in TABLES:
+                cursor.execute(f"SELECT t::text FROM {schema}.{table.name} t ORDER BY 1")
+                state[schema, table.name] = cursor.fetchall()
+        cursor.execute("SELECT t::text FROM history.extracts t ORDER BY 1")
+        state["ledger"] = cursor.fetchall()
+        return state
+
+
+def tamper(url, statement):
+    """Change the history as a superuser can, its triggers off."""
+    with closing(connect(url)) as connection, connection, connection.cursor() as cursor:
+        cursor.execute("SET session_replication_role = replica")
+        cursor.execute(statement)
+
+
+def collapse(folder):
+    for name in file_names():
+        edit(folder / name, lambda text: "".join(text.splitlines(keepends=True)[:13]))
+
+
+BAD = {
+    "missing file": (lambda f: (f / "labels.csv").unlink(), "labels.csv: no such file"),
+    "missing column": (
+        lambda f: edit(f / "users.csv", lambda t: t.replace("has_family", "family", 1)),
+        "column has_family",
+    ),
+    "extra column": (lambda f: edit(f / "labels.csv", lambda t: t.replace("\n", ",x\n")), "column x, row 1"),
+    "duplicate user": (lambda f: edit(f / "users.csv", lambda t: t + t.splitlines()[1] + "\n"), "is there twice"),
+    "unknown user": (lambda f: set_value(f / "labels.csv", 0, "user_id", "0000-NOBODY"), "'0000-NOBODY' is not in"),
+    "negative fee": (lambda f: set_value(f / "subscriptions.csv", 1, "monthly_fee", "-1"), "-1.0 is below 0"),
+    "text for a number": (lambda f: set_value(f / "subscriptions.csv", 1, "monthly_fee", "x"), "'x' is not a number"),
+    "empty file": (lambda f: (f / "users.csv").write_text(""), "the file is empty"),
+    "truncated file": (lambda f: edit(f / "users.csv", lambda t: t[:-7]), "looks truncated"),
+    "wrong encoding": (
+        lambda f: (f / "users.csv").write_bytes((f / "users.csv").read_bytes() + b"\xff\n"),
+        "not UTF-8",
+    ),
+    "collapse": (collapse, "12 rows, 90% fewer than the 120 of 2024-01-31"),
+}
+
+
+@pytest.mark.parametrize("kind", list(BAD))
+def test_bad_input_is_refused_and_changes_neither_postgres_nor_the_receipt(project, database_url, kind):
+    ingest_month(database_url)
+    before, receipt = content(database_url), (project / f"artifacts/ingest/{JANUARY}.json").read_bytes()
+    spoil, said = BAD[kind]
+    for month in (JANUARY, FEBRUARY):
+        spoil(project / "extracts" / month)
+        with pytest.raises(ExtractError) as refused:
+            ingest_month(database_url, month)
+        assert said in str(refused.value)
+        assert month in str(refused.value)
+        assert "\n" not in str(refused.value)
+    assert content(database_url) == before
+    assert (project / f"artifacts/ingest/{JANUARY}.json").read_bytes() == receipt
+    assert not (project / f"artifacts/ingest/{FEBRUARY}.json").exists()
+
+
+def test_eleven_kinds_of_bad_input_are_tried():
+    assert len(BAD) == 11
+
+
+def test_a_second_run_changes_nothing(project, database_url):
+    ingest_month(database_url)
+    before, receipt = content(database_url), (project / f"artifacts/ingest/{JANUARY}.json").read_bytes()
+    ingest_month(database_url)
+    assert content(database_url) == before
+    assert (project / f"artifacts/ingest/{JANUARY}.json").read_bytes() == receipt
+
+
+def test_a_corrected_extract_changes_the_receipt_and_counts_its_corrections(project, database_url):
+    ingest_month(database_url)
+    first = ingest_receipt(project)
+    set_value(project / "extracts" / JANUARY / "subscriptions.csv", 3, "monthly_fee", "77.7")
+    ingest_month(database_url)
+    second = ingest_receipt(project)
+    assert second["subscriptions"]["corrections"] == 1
+    assert second["subscriptions"]["content_sha256"] != first["subscriptions"]["content_sha256"]
+    assert first.pop("subscriptions") != second.pop("subscriptions")
+    assert first == second
+
+
+def ingest_receipt(project):
+    return json.loads((project / f"artifacts/ingest/{JANUARY}.json").read_text())["tables"]
+
+
+@pytest.mark.parametrize(
+    ("statement", "said"),
+    [
+        (
+            "UPDATE history.subscriptions SET monthly_fee = 1 WHERE user_id = '7590-VHVEG'",
+            "1 row changed in monthly_fee (7590-VHVEG)",
+        ),
+        ("DELETE FROM history.subscriptions WHERE user_id = '7590-VHVEG'", "1 row missing (7590-VHVEG)"),
+        (
+            "INSERT INTO history.subscriptions SELECT source, as_of, '0000-GHOST', recorded_at, months_active, plan_stream_tv,"
+            " plan_stream_movies, contract_type, paperless_billing, monthly_fee, total_paid, net_service, retracted"
+            " FROM history.subscriptions WHERE user_id = '7590-VHVEG'",
+            "1 row added (0000-GHOST)",
+        ),
+    ],
+)
+def test_history_that_was_tampered_with_is_named(project, database_url, statement, said):
+    ingest_month(database_url)
+    tamper(database_url, statement)
+    with pytest.raises(HistoryError, match="was changed after it was recorded") as refused:
+        ingest_month(database_url)
+    assert said in str(refused.value)
+
+
+def test_a_wiped_database_is_filled_again(project, database_url):
+    ingest_month(database_url)
+    receipt = (project / f"artifacts/ingest/{JANUARY}.json").read_bytes()
+    with closing(connect(database_url)) as connection, connection, connection.cursor() as cursor:
+        cursor.execute("DROP SCHEMA live CASCADE; DROP SCHEMA history CASCADE")
+    ingest_month(database_url)
+    assert (project / f"artifacts/ingest/{JANUARY}.json").read_bytes() == receipt
+    with warehouse(database_url, "csv") as store:
+        assert store.history_rows(USAGE, JANUARY).num_rows == 120
+
+
+def test_truncated_live_rows_are_put_right(project, database_url):
+    ingest_month(database_url)
+    before = content(database_url)
+    with closing(connect(database_url)) as connection, connection, connection.cursor() as cursor:
+        cursor.execute("TRUNCATE live.subscriptions; UPDATE live.users SET has_family = NOT has_family")
+    ingest_month(database_url)
+    assert content(database_url) == before
+
+
+def test_rows_that_others_landed_are_recorded_and_stay_when_the_live_rows_go(project, database_url):
+    ingest_month(database_url)  # others: here the CSV source fills the live tables
+    ingest_month(database_url, name="postgres")
+    with warehouse(database_url, "postgres") as store:
+        assert store.history_rows(SUBSCRIPTIONS, JANUARY).num_rows == 120
+    receipt = (project / f"artifacts/ingest/{JANUARY}.json").read_bytes()
+    with closing(connect(database_url)) as connection, connection, connection.cursor() as cursor:
+        cursor.execute("".join(f"TRUNCATE live.{table.name};" for table in TABLES))
+    ingest_month(database_url, name="postgres")
+    assert (project / f"artifacts/ingest/{JANUARY}.json").read_bytes() == receipt
+
+
+def test_a_month_that_nobody_landed_is_refused(project, database_url):
+    with pytest.raises(ExtractError, match="holds no rows with as_of 2024-02-29"):
+        ingest_month(database_url, FEBRUARY, name="postgres")
+
+
+def test_landed_rows_that_break_a_rule_are_refused_by_table_and_user(project, database_url):
+    ingest_month(database_url)
+    with closing(connect(database_url)) as connection, connection, connection.cursor() as cursor:
+        cursor.execute("UPDATE live.subscriptions SET monthly_fee = -5 WHERE user_id = '7590-VHVEG'")
+    with pytest.raises(
+        ExtractError, match=r"live.subscriptions: column monthly_fee, row \d+, user 7590-VHVEG: -5.0 is below 0"
+    ):
+        ingest_month(database_url, name="postgres")
+
+
+def test_users_of_the_synthetic_source_are_those_of_its_generator(project, database_url):
+    settings = Config(source=SourceConfig(name="synthetic", users=150, seed=1, max_row_drop=0.5))
+    with warehouse(database_url, "synthetic") as store:
+        ingest.run(settings, JANUARY, store)
+        assert "7590-VHVEG" in store.history_rows(USERS, JANUARY)["user_id"].to_pylist()

@@ -1,0 +1,176 @@
+"""MLflow over a real Postgres: what is registered can be loaded and proved, what was damaged is refused."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from streamflow.adapters.registry import load_alias, open_registry
+from streamflow.digest import bytes_sha256
+from streamflow.errors import ModelError, RegistryError
+from streamflow.export import export_onnx
+from streamflow.model import churn_pipeline, fit, pipeline_frame
+from streamflow.model_card import feature_schema, golden_rows
+from streamflow.schema import service_features
+from streamflow.scoring import ChurnModel
+from streamflow.synthetic import generate_month
+
+pytestmark = pytest.mark.filterwarnings("default")
+
+
+@pytest.fixture(scope="module")
+def state(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("registry")
+    patch = pytest.MonkeyPatch()
+    patch.setenv("STREAMFLOW_STATE_DIR", str(folder))
+    patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    patch.chdir(folder)
+    yield folder
+    patch.undo()
+
+
+@pytest.fixture(scope="module")
+def registry(state, module_database_url):
+    return open_registry(module_database_url)
+
+
+@pytest.fixture(scope="module")
+def rows():
+    rows = None
+    for table in generate_month(300, "2024-01-31", 3).values():
+        rows = table if rows is None else rows.join(table, "user_id")
+    return rows.sort_by("user_id")
+
+
+def model_folder(tmp_path, rows, strength):
+    from sklearn.linear_model import LogisticRegression
+
+    features = service_features("churn_v1")
+    pipeline = fit(
+        churn_pipeline(LogisticRegression(C=strength, max_iter=500), features),
+        pipeline_frame(rows, features),
+        np.array(rows["churn_label"].to_pylist()),
+    )
+    content = export_onnx(pipeline, features, 0.4)
+    tmp_path.mkdir(exist_ok=True)
+    (tmp_path / "model.onnx").write_bytes(content)
+    (tmp_path / "feature_schema.json").write_text(json.dumps(feature_schema("churn_v1", 0.4)))
+    (tmp_path / "golden.json").write_text(json.dumps(golden_rows(ChurnModel(content, features), rows)))
+    return tmp_path, bytes_sha256(content)
+
+
+def register(registry, folder, digest, fingerprint):
+    tags = {
+        "streamflow.model_sha256": digest,
+        "streamflow.input_fingerprint": fingerprint,
+        "streamflow.feature_service": "churn_v1",
+    }
+    return registry.register(
+        model_folder=folder,
+        artifacts={str(folder / "golden.json"): "", str(folder): "folder"},
+        params={"seed": 42},
+        metrics={"roc_auc": 0.8, "training_seconds": 1.5},
+        tags=tags,
+        run_tags={"mlflow.source.git.commit": "abc"},
+        description="a test",
+    )
+
+
+@pytest.fixture(scope="module")
+def version(registry, rows, tmp_path_factory):
+    folder, digest = model_folder(tmp_path_factory.mktemp("one"), rows, 1.0)
+    return register(registry, folder, digest, "f1"), digest, folder
+
+
+def test_a_registered_model_loads_with_the_bytes_it_had(registry, version, rows):
+    registered, digest, folder = version
+    loaded = registry.load(registered)
+    assert (loaded.version, loaded.model_sha256) == ("1", digest)
+    values = {c.name: rows[c.name].to_pylist() for c in loaded.model.features}
+    local = ChurnModel((folder / "model.onnx").read_bytes(), loaded.model.features)
+    assert loaded.model.score(values) == local.score(values)
+
+
+def test_the_run_keeps_metrics_tags_and_artifacts(registry, version):
+    import mlflow
+
+    run = mlflow.get_run(version[0].run_id)
+    assert run.data.metrics["training_seconds"] == 1.5
+    assert run.data.tags["mlflow.source.git.commit"] == "abc"
+    assert run.data.tags["streamflow.input_fingerprint"] == "f1"
+    names = {each.path for each in mlflow.MlflowClient().list_artifacts(run.info.run_id)}
+    assert {"golden.json", "folder"} <= names
+
+
+def test_plain_mlflow_scores_a_data_frame_by_column_names(registry, version, rows):
+    import mlflow
+    import pandas as pd
+
+    model = mlflow.pyfunc.load_model("models:/streamflow_churn/1")
+    features = service_features("churn_v1")
+    frame = pd.DataFrame(
+        {
+            c.name: rows[c.name].to_pylist()
+            if c.kind == "text"
+            else pipeline_frame(rows, features)[c.name].astype(float)
+            for c in features
+        }
+    )
+    assert model.metadata.get_input_schema().input_names() == [c.name for c in features]
+    answer = model.predict(frame)
+    expected, _ = registry.load(version[0]).model.score({c.name: rows[c.name].to_pylist() for c in features})
+    assert np.max(np.abs(np.ravel(answer["churn_probability"]) - expected)) < 1e-6
+
+
+def test_production_is_the_alias_and_the_stage(registry, version, module_database_url):
+    import mlflow
+
+    assert registry.production() is None
+    with pytest.raises(RegistryError, match="no version of streamflow_churn has the alias Production"):
+        load_alias(module_database_url, "Production", "churn_v1")
+    registry.promote("1")
+    assert str(registry.production().version) == "1"
+    assert load_alias(module_database_url, "Production", "churn_v1").version == "1"
+    for uri in ("models:/streamflow_churn@Production", "models:/streamflow_churn/Production"):
+        assert mlflow.models.get_model_info(uri).signature is not None
+    with pytest.raises(ModelError, match="takes the features of churn_v1, this graph looks up churn_v2"):
+        load_alias(module_database_url, "Production", "churn_v2")
+
+
+def test_a_version_is_found_by_the_fingerprint_of_its_inputs(registry, version):
+    assert str(registry.version_with_fingerprint("f1").version) == "1"
+    assert registry.version_with_fingerprint("f2") is None
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda path: path.write_bytes(path.read_bytes()[:-1] + b"\0"), "model.onnx has SHA-256"),
+        (lambda path: path.unlink(), "its files can't be fetched"),
+    ],
+)
+def test_a_damaged_version_is_refused(registry, state, rows, tmp_path, damage, said):
+    folder, digest = model_folder(tmp_path / "two", rows, 0.01 + len(said))
+    registered = register(registry, folder, digest, f"fingerprint of {said}")
+    (stored,) = [
+        path for path in state.rglob("models/*/artifacts/model.onnx") if bytes_sha256(path.read_bytes()) == digest
+    ]
+    damage(stored)
+    with pytest.raises((ModelError, RegistryError), match=said):
+        registry.load(registered)
+
+
+def test_a_registration_that_fails_leaves_no_version(registry, version, rows, tmp_path):
+    folder, digest = model_folder(tmp_path / "three", rows, 3.0)
+    (folder / "golden.json").unlink()
+    before = len(registry.versions())
+    with pytest.raises(Exception, match="golden"):
+        register(registry, folder, digest, "f3")
+    assert len(registry.versions()) == before
+    assert registry.version_with_fingerprint("f3") is None
+
+
+def test_nothing_is_written_beside_the_state(state, version):
+    assert not Path("mlruns").exists()
+    assert {path.name for path in state.iterdir()} == {"mlartifacts"}
