@@ -129,10 +129,10 @@ def test_freezing_streams_every_table_sorted(store):
 
 
 def test_freezing_what_was_not_known_is_refused(store):
-    with pytest.raises(HistoryError, match="history.users holds nothing of 2024-01-31"):
+    with pytest.raises(HistoryError, match="holds nothing of 2024-01-31"):
         next(store.freeze(JANUARY, None))
     store.record(JANUARY, month())
-    with pytest.raises(HistoryError, match=r"known_at=2020-01-01T00:00:00\+00:00: 2024-01-31 was first recorded at"):
+    with pytest.raises(HistoryError, match="was first recorded at"):
         next(store.freeze(JANUARY, "2020-01-01T00:00:00+00:00"))
 
 

@@ -1,0 +1,168 @@
+"""`streamflow repro` with overrides on small data: choices, dates, corrections and refusals."""
+
+import hashlib
+import json
+import shutil
+
+import pytest
+from extract_files import edit, set_value, write_month
+from http_server import gone
+from plain_sql import differences
+from project import Project, small
+
+pytestmark = pytest.mark.xdist_group("overrides")
+
+JANUARY, FEBRUARY = "2024-01-31", "2024-02-29"
+TRACKED = ("params.yaml", "dvc.lock", "artifacts/config.json", f"artifacts/ingest/{JANUARY}.json")
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    project = Project.copy(tmp_path_factory.mktemp("overrides") / "streamflow")
+    write_month(project.path / "extracts" / "month_000", 400, JANUARY)
+    write_month(project.path / "extracts" / "month_001", 400, FEBRUARY)
+    return project
+
+
+def csv(*overrides):
+    return ["repro", "source=csv", "source.dir=extracts", "model.n_estimators=20", *overrides]
+
+
+def digest(project, name):
+    return hashlib.sha256((project.path / name).read_bytes()).hexdigest()
+
+
+def tree(project):
+    """Digests of tracked files and of everything under data/."""
+    names = [*TRACKED, *(str(p.relative_to(project.path)) for p in sorted((project.path / "data").rglob("*.parquet")))]
+    return {name: digest(project, name) for name in names}
+
+
+def history(project):
+    """Rows of the ledger and of the history, by way of psql."""
+    query = "SELECT count(*) FROM history.extracts; SELECT count(*) FROM history.subscriptions; SELECT count(*) FROM live.users"
+    return project.streamflow("db", "psql", "--", "-At", "-c", query).stdout.split()
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("as_of=2030-01-31", "as_of=2030-01-31 is not one of 2024-01-31, 2024-02-29"),
+        (
+            "model=nonesuch",
+            "model=nonesuch: no such option; one of hist_gradient_boosting, logistic_regression, random_forest",
+        ),
+        ("as_of=yesterday", "as_of=yesterday is not a date; write it as YYYY-MM-DD"),
+    ],
+)
+def test_a_wrong_override_is_one_line_exit_code_2_and_no_change(project, override, said):
+    done = project.streamflow("repro", override, check=False)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert len(done.stderr.splitlines()) == 1
+    assert said in done.stderr
+    assert "params.yaml" not in project.status()
+
+
+def test_january_is_the_same_before_and_after_february_was_ingested(project):
+    project.streamflow(*csv(f"months=[{JANUARY}]"))
+    before = tree(project)
+    project.streamflow(*csv())
+    after = tree(project)
+    assert (project.path / "data/snapshots" / FEBRUARY / "users.parquet").exists()
+    for name in before:
+        if name.startswith("data/") or name.endswith(f"{JANUARY}.json"):
+            assert after[name] == before[name], name
+    assert json.loads(project.text("data/dataset/dataset.json"))["rows"] == 400
+    assert differences(project.path, JANUARY) == (400, 0)
+
+
+def test_no_override_keeps_the_choices(project):
+    before = project.text("params.yaml")
+    assert "name: csv" in before
+    project.streamflow("repro")
+    assert project.text("params.yaml") == before
+
+
+@pytest.mark.parametrize("month", ["month_000", "month_001"])
+def test_a_refused_extract_leaves_postgres_data_and_tracked_files_as_they_were(project, month):
+    before, rows = tree(project), history(project)
+    path = project.path / "extracts" / month / "subscriptions.csv"
+    good = path.read_text()
+    user = set_value(path, 6, "monthly_fee", "-29.85")
+    done = project.streamflow("repro", check=False)
+    path.write_text(good)
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert f"{month}/subscriptions.csv: column monthly_fee, row 8, user {user}: -29.85 is below 0" in done.stderr
+    assert tree(project) == before
+    assert history(project) == rows
+
+
+def test_an_override_whose_extracts_are_refused_is_taken_back(project):
+    shutil.copytree(project.path / "extracts", project.path / "broken", dirs_exist_ok=True)
+    edit(project.path / "broken" / "month_000" / "labels.csv", lambda text: text[:-3])
+    before, rows = tree(project), history(project)
+    done = project.streamflow("repro", "source=csv", "source.dir=broken", "seed=7", check=False)
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert "labels.csv: row 401 ends without a newline" in done.stderr
+    assert tree(project) == before
+    assert history(project) == rows
+
+
+def test_a_corrected_extract_becomes_a_new_version_and_a_new_training_set(project):
+    before = tree(project)
+    path = project.path / "extracts" / "month_000" / "subscriptions.csv"
+    set_value(path, 6, "monthly_fee", "61.25")
+    done = project.streamflow("repro")
+    after = tree(project)
+    assert "subscriptions +1;" in done.stdout or "subscriptions +1\n" in done.stdout
+    receipt = json.loads(project.text(f"artifacts/ingest/{JANUARY}.json"))["tables"]
+    assert receipt["subscriptions"]["corrections"] == 1
+    changed = {name for name in before if after[name] != before[name] and name.startswith("data/")}
+    assert changed == {f"data/snapshots/{JANUARY}/subscriptions.parquet", "data/dataset/dataset.parquet"}
+    assert differences(project.path, JANUARY) == (400, 0)
+
+
+def test_labels_of_a_later_month_come_from_its_own_snapshot(project):
+    project.streamflow(*csv("label_horizon_months=1"))
+    counts = json.loads(project.text("data/dataset/dataset.json"))
+    assert (counts["as_of"], counts["label_as_of"]) == (JANUARY, FEBRUARY)
+    assert differences(project.path, JANUARY, FEBRUARY) == (400, 0)
+    assert "the model looks ahead" in project.text("artifacts/evaluation/report.html")
+
+
+@pytest.mark.parametrize("model", ["hist_gradient_boosting", "logistic_regression"])
+def test_other_models_run_through(project, model):
+    done = project.streamflow(
+        "repro", f"model={model}", "features=churn_v2", "source=csv", "source.dir=extracts", "promotion=never"
+    )
+    assert f"{model} on churn_v2" in done.stdout
+    assert "promotion.policy is never" in done.stdout
+    assert json.loads(project.text("artifacts/model/feature_schema.json"))["feature_service"] == "churn_v2"
+
+
+def test_params_of_another_conf_are_refused_with_the_command_that_mends_it(project):
+    conf = project.path / "conf" / "split" / "user_hash.yaml"
+    good = conf.read_text()
+    conf.write_text(good.replace("0.25", "0.30"))
+    done = project.streamflow("repro", check=False)
+    conf.write_text(good)
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert "params.yaml was composed from another conf/" in done.stderr
+    assert "`streamflow repro features=churn_v2 model=logistic_regression" in done.stderr
+
+
+def test_made_up_users_have_a_history_of_their_own(project):
+    project.streamflow("repro", *small())
+    assert json.loads(project.text(f"artifacts/ingest/{JANUARY}.json"))["tables"]["users"]["corrections"] == 0
+    assert gone(project, 5) == []
+
+
+def test_outside_a_project_it_says_so(project, tmp_path):
+    outside = Project(tmp_path)
+    done = outside.run("streamflow", "repro", check=False)
+    assert done.returncode == 2
+    assert "is not inside a StreamFlow project" in done.stderr
