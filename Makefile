@@ -14,7 +14,7 @@ repro: environment
 	@streamflow repro
 
 test: check
-	@pytest -n 2 --dist loadgroup
+	@pytest -n 2 --dist loadfile
 
 check: environment
 	@ruff check --quiet . && ruff format --quiet --check . && mypy

@@ -19,7 +19,7 @@ from streamflow.adapters.postgres import database
 from streamflow.cli.reporting import one_line_errors, say
 from streamflow.config import Config
 from streamflow.digest import file_sha256, mapping_sha256, tree_sha256
-from streamflow.schema import FEATURE_VIEWS, USERS
+from streamflow.schema import ENTITY_KEY, FEATURE_VIEWS, USERS
 
 SNAPSHOTS = Path("data/snapshots")
 DEFINITIONS = Path("feature_repo")
@@ -28,7 +28,7 @@ DEFINITIONS = Path("feature_repo")
 def run(config: Config, url: str) -> None:
     """Bring the online store to the state of `config.as_of`."""
     month = SNAPSHOTS / config.as_of
-    users = pq.read_metadata(month / f"{USERS.name}.parquet").num_rows
+    users = pq.read_table(month / f"{USERS.name}.parquet", columns=[ENTITY_KEY])[ENTITY_KEY].to_pylist()
     definitions = tree_sha256(DEFINITIONS)
     sources = {
         view: mapping_sha256({"rows": file_sha256(month / f"{table.name}.parquet"), "definitions": definitions})
@@ -36,13 +36,13 @@ def run(config: Config, url: str) -> None:
     }
 
     if published(url, sources):
-        say(f"materialize: {users} users as of {config.as_of} are online already")
+        say(f"materialize: {len(users)} users as of {config.as_of} are online already")
         return
     store = online_feature_store(url)
     apply_definitions(store)
     materialize(store, config.as_of)
     settle(url, sources, config.as_of, users)
-    say(f"materialize: {users} users as of {config.as_of} are online in {len(sources)} feature views")
+    say(f"materialize: {len(users)} users as of {config.as_of} are online in {len(sources)} feature views")
 
 
 def main() -> None:

@@ -57,8 +57,15 @@ def pipeline_frame(rows: pa.Table, features: Sequence[Column]) -> pd.DataFrame:
 
 
 def fit(pipeline: Pipeline, frame: pd.DataFrame, churned: Labels) -> Pipeline:
-    """Fit the pipeline; `churned` is aligned with the frame's rows."""
-    return pipeline.fit(frame, churned)
+    """Fit the pipeline; `churned` is aligned with the frame's rows.
+
+    The thresholds of trees are rounded down to float32. Features are float32, so no decision changes; ONNX holds
+    thresholds as float32, and rounding to the nearest would send a user on the border to the other side.
+    """
+    pipeline.fit(frame, churned)
+    for thresholds in _tree_thresholds(pipeline[-1]):
+        thresholds[:] = _rounded_down(thresholds)
+    return pipeline
 
 
 def churn_probability(pipeline: Pipeline, frame: pd.DataFrame) -> Probabilities:
@@ -83,6 +90,20 @@ def best_f1_threshold(churned: Labels, probabilities: Probabilities) -> float:
 def estimator_parameters(model: Mapping[str, Any]) -> dict[str, Any]:
     """The estimator's settings without Hydra's `_target_`."""
     return {name: value for name, value in model.items() if name != "_target_"}
+
+
+def _tree_thresholds(estimator: Any) -> list[np.ndarray[Any, Any]]:
+    """Views on the thresholds of every tree of a forest or of histogram gradient boosting; empty for other models."""
+    forest = [
+        tree.tree_.threshold for tree in np.ravel(getattr(estimator, "estimators_", [])) if hasattr(tree, "tree_")
+    ]
+    boosted = [tree.nodes["num_threshold"] for trees in getattr(estimator, "_predictors", []) for tree in trees]
+    return forest + boosted
+
+
+def _rounded_down(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    nearest = values.astype(np.float32)
+    return np.where(nearest > values, np.nextafter(nearest, np.float32(-np.inf)), nearest).astype(np.float64)
 
 
 def _indicators(categories: list[list[Any]]) -> OneHotEncoder:

@@ -4,8 +4,9 @@ Feast keeps one table for each feature view in schema `feast`. The ledger row of
 published from and a digest of the published rows, so that a wiped or changed table is seen without asking Feast.
 """
 
+import io
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import timedelta
@@ -18,6 +19,7 @@ from streamflow.adapters.files import project_root
 from streamflow.adapters.postgres import connect, connection_fields, ensure_schema, sqlalchemy_url
 from streamflow.calendar import instant
 from streamflow.errors import FeatureStoreError
+from streamflow.schema import ENTITY_KEY
 
 if TYPE_CHECKING:
     from feast import FeatureStore
@@ -104,19 +106,25 @@ def published(url: str, sources: Mapping[str, str]) -> bool:
         )
 
 
-def settle(url: str, sources: Mapping[str, str], as_of: str, users: int) -> None:
-    """After a materialization: drop rows of other dates, count the users, write the ledger.
+def settle(url: str, sources: Mapping[str, str], as_of: str, users: Sequence[str]) -> None:
+    """After a materialization: drop the users that are not among `users`, count the rest, write the ledger.
 
-    Raises FeatureStoreError if a view does not hold exactly `users` users.
+    Raises FeatureStoreError if a view does not hold exactly `users`, all as of `as_of`.
     """
     with closing(connect(url)) as connection, connection, connection.cursor() as cursor:
+        cursor.execute("CREATE TEMP TABLE current_users (entity_key bytea PRIMARY KEY) ON COMMIT DROP")
+        keys = "".join(f"\\\\x{key.hex()}\n" for key in _entity_keys(users))
+        cursor.copy_expert("COPY current_users FROM STDIN", io.StringIO(keys))
         for view, source in sources.items():
-            # Users that the snapshot no longer has.
-            cursor.execute(f"DELETE FROM {_table(view)} WHERE event_ts <> %s", (instant(as_of),))
+            cursor.execute(
+                f"DELETE FROM {_table(view)} online WHERE event_ts <> %s"
+                " OR NOT EXISTS (SELECT FROM current_users WHERE current_users.entity_key = online.entity_key)",
+                (instant(as_of),),
+            )
             content = _content(cursor, view)
-            if content.users != users:
+            if content.users != len(users):
                 raise FeatureStoreError(
-                    f"online feature view {view} holds {content.users} users, the snapshot of {as_of} {users};"
+                    f"online feature view {view} holds {content.users} users, the snapshot of {as_of} {len(users)};"
                     " run `dvc repro -s materialize` again"
                 )
             cursor.execute(
@@ -125,6 +133,16 @@ def settle(url: str, sources: Mapping[str, str], as_of: str, users: int) -> None
                 " published_at = now()",
                 (view, source, content.digest),
             )
+
+
+def _entity_keys(users: Sequence[str]) -> Iterator[bytes]:
+    from feast.infra.key_encoding_utils import serialize_entity_key
+    from feast.protos.feast.types.EntityKey_pb2 import EntityKey
+    from feast.protos.feast.types.Value_pb2 import Value
+
+    for user in users:
+        key = EntityKey(join_keys=[ENTITY_KEY], entity_values=[Value(string_val=user)])
+        yield serialize_entity_key(key, entity_key_serialization_version=3)
 
 
 def _content(cursor: Any, view: str) -> OnlineContent:

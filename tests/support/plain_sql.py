@@ -26,8 +26,8 @@ def differences(project: Path, as_of: str, label_as_of: str | None = None) -> tu
         JOIN (SELECT user_id, churn_label FROM '{snapshots}/{label_as_of or as_of}/labels.parquet') labels USING (user_id)
     """
     ours = f"SELECT user_id, as_of, {columns} FROM '{dataset}'"
-    rows = duckdb.sql(f"SELECT count(*) FROM ({ours})").fetchone()[0]
-    apart = duckdb.sql(
+    ((rows,),) = duckdb.sql(f"SELECT count(*) FROM ({ours})").fetchall()
+    ((apart,),) = duckdb.sql(
         f"SELECT count(*) FROM (({ours} EXCEPT ALL {answer}) UNION ALL ({answer} EXCEPT ALL {ours}))"
-    ).fetchone()[0]
+    ).fetchall()
     return rows, apart

@@ -72,6 +72,38 @@ def test_one_user_scores_as_in_company(name, rows):
     assert np.max(np.abs(np.array(together) - alone)) < 1e-6
 
 
+@pytest.mark.parametrize("name", ["random_forest", "hist_gradient_boosting"])
+def test_users_on_the_border_of_a_split_are_scored_as_scikit_learn_does(name, rows):
+    """Between 10.5 and 10.7 a tree splits at a number that rounds to 10.6 in float32, but lies below it."""
+    steps = [round(10.0 + 0.2 * (number % 12), 1) for number in range(rows.num_rows)]
+    position = rows.schema.get_field_index("ticket_avg_resolution_hrs_90d")
+    field = rows.schema.field(position)
+    learned = rows.set_column(position, field, pa.array([round(step + 0.1, 1) for step in steps]))
+    learned = learned.set_column(
+        rows.schema.get_field_index("churn_label"), "churn_label", pa.array([step > 10.9 for step in steps])
+    )
+    pipeline, features, _ = trained(name, learned)
+    model = ChurnModel(export_onnx(pipeline, features, 0.5), features)
+    for asked in (rows.set_column(position, field, pa.array(steps)), learned):
+        expected = churn_probability(pipeline, pipeline_frame(asked, features))
+        probabilities, _ = model.score({c.name: asked[c.name].to_pylist() for c in features})
+        assert np.max(np.abs(np.array(probabilities) - expected)) < 1e-5
+
+
+def test_rounded_thresholds_decide_as_the_exact_ones_did(rows):
+    features = service_features("churn_v1")
+    frame = pipeline_frame(rows, features)
+    churned = np.array(rows["churn_label"].to_pylist())
+    exact = churn_pipeline(ESTIMATORS["random_forest"](), features).fit(frame, churned)
+    rounded = fit(churn_pipeline(ESTIMATORS["random_forest"](), features), frame, churned)
+    changed = [
+        np.any(before.tree_.threshold != after.tree_.threshold)
+        for before, after in zip(exact[-1].estimators_, rounded[-1].estimators_, strict=True)
+    ]
+    assert any(changed)
+    assert np.array_equal(churn_probability(exact, frame), churn_probability(rounded, frame))
+
+
 def test_null_plan_is_neither_true_nor_false(rows):
     pipeline, _, frame = trained("logistic_regression", rows)
     one = frame.iloc[[0]].copy()
