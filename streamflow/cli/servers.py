@@ -48,7 +48,9 @@ def ui(host: str, port: int) -> None:
         say(f"MLflow on http://{host}:{port}; Ctrl-C ends it")
         # The URL may hold a password: hand it over in the environment, which `ps` does not show.
         os.environ["MLFLOW_BACKEND_STORE_URI"] = tracking_uri(url)
-        os.environ["MLFLOW_DEFAULT_ARTIFACT_ROOT"] = artifact_root()
+        # Clients that come over HTTP hand their files to the server.
+        os.environ["MLFLOW_ARTIFACTS_DESTINATION"] = artifact_root()
+        os.environ["MLFLOW_DEFAULT_ARTIFACT_ROOT"] = "mlflow-artifacts:/"
         sys.exit(_foreground([_program("mlflow"), "server", "--host", host, "--port", str(port), "--workers", "1"]))
 
 

@@ -22,17 +22,27 @@ def free_port() -> int:
 
 
 @contextmanager
-def serving(project: Project, log: Path, **environment: str) -> Iterator[httpx.Client]:
+def serving(project: Project, log: Path) -> Iterator[httpx.Client]:
     """`streamflow serve` in the project, ready; ended with SIGINT, as Ctrl-C would."""
+    with running(project, log, "serve", "/ready") as client:
+        yield client
+
+
+@contextmanager
+def running(project: Project, log: Path, command: str, probe: str) -> Iterator[httpx.Client]:
+    """A server of `streamflow`, started on a free port and waited for until `probe` answers 200."""
     port = free_port()
-    command = [sys.executable, "-m", "streamflow.cli.main", "serve", "--port", str(port)]
     with log.open("w") as output:
         server = subprocess.Popen(
-            command, cwd=project.path, env={**project.environment, **environment}, stdout=output, stderr=output
+            [sys.executable, "-m", "streamflow.cli.main", command, "--port", str(port)],
+            cwd=project.path,
+            env=project.environment,
+            stdout=output,
+            stderr=output,
         )
         try:
             with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20) as client:
-                _wait_until_ready(client, server, log)
+                _wait_until_ready(client, server, log, probe)
                 yield client
         finally:
             server.send_signal(signal.SIGINT)
@@ -62,13 +72,13 @@ def gone(project: Project, seconds: float = 20) -> list[str]:
     return left
 
 
-def _wait_until_ready(client: httpx.Client, server: subprocess.Popen[bytes], log: Path) -> None:
+def _wait_until_ready(client: httpx.Client, server: subprocess.Popen[bytes], log: Path, probe: str) -> None:
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         if server.poll() is not None:
             raise AssertionError(f"the server ended with {server.returncode}\n{log.read_text()[-4000:]}")
         try:
-            if client.get("/ready").status_code == 200:
+            if client.get(probe).status_code == 200:
                 return
         except httpx.TransportError:
             pass
