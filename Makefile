@@ -38,6 +38,6 @@ install:
 	@echo "installing requirements.lock into $(VENV) (once; two to three minutes)"
 	@rm -f $(STAMP)
 	@$(PYTHON) -m venv --clear $(VENV)
-	@$(VENV)/bin/python -m pip install --quiet --require-hashes --requirement requirements.lock
-	@$(VENV)/bin/python -m pip install --quiet --no-deps --no-build-isolation --no-index --editable .
+	@$(VENV)/bin/python -m pip install -qq --require-hashes --requirement requirements.lock
+	@$(VENV)/bin/python -m pip install -qq --no-deps --no-build-isolation --no-index --editable .
 	@cp requirements.lock $(STAMP)

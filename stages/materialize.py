@@ -28,7 +28,6 @@ DEFINITIONS = Path("feature_repo")
 def run(config: Config, url: str) -> None:
     """Bring the online store to the state of `config.as_of`."""
     month = SNAPSHOTS / config.as_of
-    users = pq.read_table(month / f"{USERS.name}.parquet", columns=[ENTITY_KEY])[ENTITY_KEY].to_pylist()
     definitions = tree_sha256(DEFINITIONS)
     sources = {
         view: mapping_sha256({"rows": file_sha256(month / f"{table.name}.parquet"), "definitions": definitions})
@@ -36,8 +35,9 @@ def run(config: Config, url: str) -> None:
     }
 
     if published(url, sources):
-        say(f"materialize: {len(users)} users as of {config.as_of} are online already")
+        say(f"materialize: the users as of {config.as_of} are online already")
         return
+    users = pq.read_table(month / f"{USERS.name}.parquet", columns=[ENTITY_KEY])[ENTITY_KEY].to_pylist()
     store = online_feature_store(url)
     apply_definitions(store)
     materialize(store, config.as_of)

@@ -9,24 +9,21 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from omegaconf import OmegaConf
 
 from streamflow.adapters.environment import environment_differences, machine
 from streamflow.adapters.files import PARAMS, read_params, state_dir, write_json
 from streamflow.adapters.postgres import database
 from streamflow.adapters.registry import LoadedModel, Registry, open_registry
+from streamflow.adapters.registry_rows import settled_version
 from streamflow.adapters.repository import LOCK, changed_files, commit, lock_content, tag_of_commit
 from streamflow.cli.reporting import one_line_errors, say
 from streamflow.config import Config
-from streamflow.dataset import SPLIT
 from streamflow.decisions import Decision, decide
 from streamflow.digest import file_sha256
 from streamflow.errors import RegistryError, StreamFlowError
 from streamflow.provenance import Provenance, input_fingerprint, locked_output
 from streamflow.schema import LABEL, MODEL_NAME
-from streamflow.splits import TEST
 
 REQUIREMENTS = Path("requirements.lock")
 DATASET = Path("data/dataset")
@@ -34,13 +31,17 @@ MODEL = Path("artifacts/model")
 EVALUATION = Path("artifacts/evaluation")
 
 
-def run(config: Config, registry: Registry) -> None:
+def run(config: Config, url: str) -> None:
     """Register the trained model unless it is, and let the policy decide about Production."""
     fingerprint = input_fingerprint(lock_content(), file_sha256(REQUIREMENTS))
     model_sha256 = file_sha256(MODEL / "model.onnx")
-    known = registry.version_with_fingerprint(fingerprint)
-    champion = registry.production()
+    if settled := settled_version(url, fingerprint, model_sha256):
+        say_registered(settled.version, model_sha256)
+        conclude(settled.version, settled.production, decided_before(settled.version, settled.production))
+        return
 
+    registry = open_registry(url)
+    known, champion = registry.version_with_fingerprint(fingerprint), registry.production()
     if known is not None and known.tags["streamflow.model_sha256"] != model_sha256:
         raise RegistryError(
             f"{MODEL_NAME} version {known.version} came from the same inputs with model"
@@ -48,10 +49,23 @@ def run(config: Config, registry: Registry) -> None:
             " deterministic here; nothing was registered"
         )
     if known is not None and is_whole(registry, known):
-        say(f"register: {MODEL_NAME} version {known.version} holds model {model_sha256[:12]} already")
-        conclude(registry, known.version, champion, reconsidered(config, known, champion))
-        return
-    facts = gather(config, fingerprint, model_sha256)
+        version = str(known.version)
+        say_registered(version, model_sha256)
+        decided = (
+            decide(config.promotion.policy, config.promotion.metric, 0.0, None, 0.0)
+            if champion is None
+            else decided_before(version, str(champion.version))
+        )
+    else:
+        version = register(config, registry, gather(config, fingerprint, model_sha256))
+        decided = decision(config, registry, champion)
+    if decided.promote:
+        registry.promote(version)
+    conclude(version, version if decided.promote else str(champion.version) if champion else "none", decided)
+
+
+def register(config: Config, registry: Registry, facts: Provenance) -> str:
+    """Make the run and the model version; returns the version."""
     version = registry.register(
         model_folder=MODEL,
         artifacts=run_artifacts(facts),
@@ -61,8 +75,8 @@ def run(config: Config, registry: Registry) -> None:
         run_tags={"mlflow.source.git.commit": facts.git_commit, "mlflow.source.type": "PROJECT"},
         description=f"{config.model_name} on {config.features.service} as of {config.as_of}",
     )
-    say(f"register: {MODEL_NAME} version {version.version} made, model {model_sha256[:12]}")
-    conclude(registry, version.version, champion, decision(config, registry, champion))
+    say(f"register: {MODEL_NAME} version {version.version} made, model {facts.model_sha256[:12]}")
+    return str(version.version)
 
 
 def gather(config: Config, fingerprint: str, model_sha256: str) -> Provenance:
@@ -132,7 +146,13 @@ def decision(config: Config, registry: Registry, champion: Any) -> Decision:
 
 def champion_score(champion: LoadedModel, metric: str) -> float:
     """A metric of the champion on this dataset's test users. Raises RegistryError if the dataset lacks its features."""
-    from streamflow.metrics import classification_metrics  # scikit-learn, which most runs of this stage don't need
+    # Imports that take time and that most runs of this stage don't need.
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    from streamflow.dataset import SPLIT
+    from streamflow.metrics import classification_metrics
+    from streamflow.splits import TEST
 
     dataset = pq.read_table(DATASET / "dataset.parquet")
     lacking = [c.name for c in champion.model.features if c.name not in dataset.column_names]
@@ -145,20 +165,19 @@ def champion_score(champion: LoadedModel, metric: str) -> float:
     return classification_metrics(test[LABEL].to_pylist(), *scores)[metric]
 
 
-def reconsidered(config: Config, known: Any, champion: Any) -> Decision:
-    """What to do about a version that was registered before: it has been decided on, unless there is no Production."""
-    if champion is None:
-        return decide(config.promotion.policy, config.promotion.metric, 0.0, None, 0.0)
-    is_champion = str(champion.version) == str(known.version)
-    return Decision(False, "it is Production" if is_champion else "registered before; Production stays as decided then")
+def decided_before(version: str, production: str) -> Decision:
+    """A version that was registered before has been decided on; a rerun does not change Production."""
+    return Decision(False, "it is Production" if version == production else "registered before; Production stays")
 
 
-def conclude(registry: Registry, version: str, champion: Any, decided: Decision) -> None:
-    """Carry a decision out, say it, and leave it for the summary of `streamflow repro`."""
-    if decided.promote:
-        registry.promote(version)
-    production = version if decided.promote else champion.version if champion else "none"
-    record = {"version": str(version), "production": str(production), "reason": decided.reason}
+def say_registered(version: str, model_sha256: str) -> None:
+    """Say that there is nothing to register."""
+    say(f"register: {MODEL_NAME} version {version} holds model {model_sha256[:12]} already")
+
+
+def conclude(version: str, production: str, decided: Decision) -> None:
+    """Say a decision, and leave it for the summary of `streamflow repro`."""
+    record = {"version": version, "production": production, "reason": decided.reason}
     write_json(state_dir() / "registered.json", record)
     say(
         f"register: version {version} {'becomes Production' if decided.promote else 'is not promoted'}: {decided.reason}"
@@ -186,7 +205,7 @@ def _flat(values: Any, prefix: str = "") -> dict[str, Any]:
 
 def main() -> None:
     with one_line_errors("register"), database() as url:
-        run(read_params("register"), open_registry(url))
+        run(read_params("register"), url)
 
 
 if __name__ == "__main__":

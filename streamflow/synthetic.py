@@ -67,10 +67,12 @@ def generate_month(users: int, month: str, seed: int) -> dict[str, pa.Table]:
         _place(support, _KNOWN_SUPPORT)
     columns = {ENTITY_KEY: user_ids(users), **profile, **contract, **usage, **payments, **support}
     columns |= _labels(columns, seed, elapsed)
-    return {
-        table.name: pa.table({name: pa.array(columns[name], from_pandas=True) for name in table.header})
-        for table in TABLES
-    }
+    return {table.name: pa.table({name: _arrow(columns[name]) for name in table.header}) for table in TABLES}
+
+
+def _arrow(values: Any) -> pa.Array:
+    # Of an array of objects, pyarrow would ask pandas, whose import takes longer than making the month.
+    return pa.array(values.tolist() if values.dtype == object else values)
 
 
 def user_ids(users: int) -> np.ndarray[Any, Any]:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from streamflow.adapters.files import state_dir
 from streamflow.adapters.postgres import ensure_schema, sqlalchemy_url
+from streamflow.adapters.registry_rows import SCHEMA, TRACKING_VARIABLE
 from streamflow.digest import bytes_sha256
 from streamflow.errors import ModelError, RegistryError
 from streamflow.model_card import check_golden, schema_features
@@ -28,10 +29,8 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
     from mlflow.models import ModelSignature
 
-SCHEMA = "mlflow"
 PRODUCTION = "Production"
 EXPERIMENT = MODEL_NAME
-_TRACKING_VARIABLE = "MLFLOW_TRACKING_URI"
 _ROOT_VARIABLE = "_MLFLOW_SERVER_ARTIFACT_ROOT"
 CARD_FILES = ("feature_schema.json", "golden.json")
 
@@ -198,12 +197,12 @@ def artifact_root() -> str:
 
 def tracking_uri(url: str) -> str:
     """What MLflow calls its tracking URI: MLFLOW_TRACKING_URI, or the schema `mlflow` of the Postgres server."""
-    return os.environ.get(_TRACKING_VARIABLE) or sqlalchemy_url(url, SCHEMA)
+    return os.environ.get(TRACKING_VARIABLE) or sqlalchemy_url(url, SCHEMA)
 
 
 def open_registry(url: str) -> Registry:
     """The registry over the Postgres server at `url`, its tables made if they are missing. Raises RegistryError."""
-    external = os.environ.get(_TRACKING_VARIABLE)
+    external = os.environ.get(TRACKING_VARIABLE)
     with _translated():
         import mlflow
 
@@ -215,7 +214,7 @@ def open_registry(url: str) -> Registry:
             os.environ[_ROOT_VARIABLE] = artifact_root()
         mlflow.set_tracking_uri(tracking_uri(url))
         if not external:
-            os.environ.pop(_TRACKING_VARIABLE, None)  # set_tracking_uri exports it, which would look like a server
+            os.environ.pop(TRACKING_VARIABLE, None)  # set_tracking_uri exports it, which would look like a server
         return Registry(mlflow.MlflowClient(), None if external else artifact_root())
 
 

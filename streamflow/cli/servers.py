@@ -71,8 +71,17 @@ def _program(name: str) -> str:
 
 
 def _foreground(command: list[str]) -> int:
-    """Run a server until it ends; a signal to us ends it, and we wait until it has cleaned up."""
-    child = subprocess.Popen(command)
+    """Run a server until it ends; SIGINT or SIGTERM to us is Ctrl-C to it and to what it started, once."""
+    ended = False
+
+    def end(_signal: int, _frame: object) -> None:
+        nonlocal ended
+        os.killpg(child.pid, signal.SIGTERM if ended else signal.SIGINT)
+        ended = True
+
+    # Before the child is started: a signal that we handle is not ignored in the child, even if a shell that put us in
+    # the background had it ignored. The session of its own keeps the terminal's Ctrl-C from reaching the child twice.
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda received, _frame: child.send_signal(received))
+        signal.signal(number, end)
+    child = subprocess.Popen(command, start_new_session=True)
     return child.wait()

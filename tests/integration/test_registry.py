@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from streamflow.adapters.registry import load_alias, open_registry
+from streamflow.adapters.registry_rows import Settled, settled_version
 from streamflow.digest import bytes_sha256
 from streamflow.errors import ModelError, RegistryError
 from streamflow.export import export_onnx
@@ -143,6 +144,26 @@ def test_a_version_is_found_by_the_fingerprint_of_its_inputs(registry, version):
     assert registry.version_with_fingerprint("f2") is None
 
 
+def test_a_look_at_the_tables_says_what_mlflow_would_say(registry, version, module_database_url, state, monkeypatch):
+    _, digest, _ = version
+    registry.promote("1")
+    assert settled_version(module_database_url, "f1", digest) == Settled("1", "1")
+    assert settled_version(module_database_url, "f1", "another digest") is None
+    assert settled_version(module_database_url, "f2", digest) is None
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
+    assert settled_version(module_database_url, "f1", digest) is None
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    (stored,) = [p for p in state.rglob("models/*/artifacts/model.onnx") if bytes_sha256(p.read_bytes()) == digest]
+    content = stored.read_bytes()
+    stored.write_bytes(content[:-1] + b"\0")
+    assert settled_version(module_database_url, "f1", digest) is None
+    stored.write_bytes(content)
+    registry._client.delete_registered_model_alias("streamflow_churn", "Production")
+    assert settled_version(module_database_url, "f1", digest) is None
+    registry.promote("1")
+    assert settled_version(module_database_url, "f1", digest) == Settled("1", "1")
+
+
 @pytest.mark.parametrize(
     ("damage", "said"),
     [
@@ -159,6 +180,10 @@ def test_a_damaged_version_is_refused(registry, state, rows, tmp_path, damage, s
     damage(stored)
     with pytest.raises((ModelError, RegistryError), match=said):
         registry.load(registered)
+
+
+def test_a_database_without_mlflow_is_nothing_settled(database_url):
+    assert settled_version(database_url, "f1", "digest") is None
 
 
 def test_a_registration_that_fails_leaves_no_version(registry, version, rows, tmp_path):

@@ -1,0 +1,68 @@
+"""A look at MLflow's own tables, to see in a moment whether a model is registered and whole.
+
+Importing MLflow takes three seconds, and `register` runs each time. This look only ever says yes or "ask MLflow": a
+version of MLflow with other tables, a server behind HTTP or anything unexpected is the latter.
+"""
+
+import os
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import psycopg2
+
+from streamflow.adapters.postgres import connect
+from streamflow.digest import file_sha256
+from streamflow.schema import MODEL_NAME
+
+TRACKING_VARIABLE = "MLFLOW_TRACKING_URI"
+SCHEMA = "mlflow"
+
+_QUERY = f"""
+    SELECT version.version, version.storage_location, production.version
+    FROM {SCHEMA}.model_version_tags inputs
+    JOIN {SCHEMA}.model_versions version USING (workspace, name, version)
+    JOIN {SCHEMA}.model_version_tags digest USING (workspace, name, version)
+    JOIN {SCHEMA}.registered_model_aliases production USING (workspace, name)
+    WHERE version.name = %s AND production.alias = 'Production' AND version.current_stage <> 'Deleted_Internal'
+        AND EXISTS (
+            SELECT FROM {SCHEMA}.model_versions champion WHERE champion.current_stage <> 'Deleted_Internal'
+            AND (champion.workspace, champion.name, champion.version)
+                = (production.workspace, production.name, production.version)
+        )
+        AND inputs.key = 'streamflow.input_fingerprint' AND inputs.value = %s
+        AND digest.key = 'streamflow.model_sha256' AND digest.value = %s
+    ORDER BY version.version DESC LIMIT 1
+"""
+
+
+@dataclass(frozen=True)
+class Settled:
+    """A registered version whose stored model has the registered digest, and the Production version."""
+
+    version: str
+    production: str
+
+
+def settled_version(url: str, fingerprint: str, model_sha256: str) -> Settled | None:
+    """The newest whole version made from these inputs with these bytes, given that there is a Production version.
+
+    None if that is not the case or can't be told from the tables and the local artifact store.
+    """
+    if os.environ.get(TRACKING_VARIABLE):
+        return None
+    try:
+        with closing(connect(url)) as connection, connection.cursor() as cursor:
+            cursor.execute(_QUERY, (MODEL_NAME, fingerprint, model_sha256))
+            found = cursor.fetchone()
+    except psycopg2.Error:
+        return None
+    if found is None:
+        return None
+    version, location, production = found
+    parts = urlsplit(location or "")
+    stored = Path(unquote(parts.path)) / "model.onnx"
+    if parts.scheme != "file" or not stored.is_file() or file_sha256(stored) != model_sha256:
+        return None
+    return Settled(str(version), str(production))
