@@ -179,9 +179,11 @@ def conclude(version: str, production: str, decided: Decision) -> None:
     """Say a decision, and leave it for the summary of `streamflow repro`."""
     record = {"version": version, "production": production, "reason": decided.reason}
     write_json(state_dir() / "registered.json", record)
-    say(
-        f"register: version {version} {'becomes Production' if decided.promote else 'is not promoted'}: {decided.reason}"
-    )
+    outcome = "becomes Production" if decided.promote else "is not promoted"
+    if version == production and not decided.promote:
+        say(f"register: version {version} stays Production")
+    else:
+        say(f"register: version {version} {outcome}: {decided.reason}")
 
 
 def training_seconds(model_sha256: str) -> dict[str, float]:
