@@ -1,7 +1,6 @@
 # make repro   a fresh clone to a Production model      make test    the whole test suite
 # make serve   predictions over HTTP                    make lock    resolve requirements.in again
-.PHONY: repro test check serve lock environment
-.DELETE_ON_ERROR:
+.PHONY: repro test check serve lock environment install
 
 PYTHON ?= python3.11
 VENV := .venv
@@ -9,6 +8,8 @@ STAMP := $(VENV)/requirements.lock.installed
 NEEDED_MB := 4000
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# A person sees pip's progress; a log does not need it.
+QUIET := $(shell test -t 2 || echo -qq)
 
 repro: environment
 	@streamflow repro
@@ -23,21 +24,20 @@ serve: environment
 	@streamflow serve
 
 lock: environment
-	CUSTOM_COMPILE_COMMAND="make lock" pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe --no-emit-index-url --no-emit-trusted-host \
-		--no-emit-find-links --output-file requirements.lock requirements.in
+	CUSTOM_COMPILE_COMMAND="make lock" pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe --no-emit-index-url \
+		--no-emit-trusted-host --no-emit-find-links --output-file requirements.lock requirements.in
 
 # The environment is made once and again when requirements.lock changes; the stamp is a copy of the lock it was made from.
-environment:
-	@cmp -s requirements.lock $(STAMP) || $(MAKE) --no-print-directory install
+environment: $(if $(shell cmp -s requirements.lock $(STAMP) || echo changed),install)
 
 install:
-	@command -v git >/dev/null || { echo "make: git is not installed; install git, then run make again" >&2; exit 2; }
-	@command -v $(PYTHON) >/dev/null || { echo "make: $(PYTHON) is not installed; install Python 3.11, or name it: make PYTHON=/path/to/python3.11" >&2; exit 2; }
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { echo "make: $(PYTHON) is $$($(PYTHON) -V 2>&1), this project needs Python 3.11; name it: make PYTHON=/path/to/python3.11" >&2; exit 2; }
-	@free=$$(df -Pm . | awk 'NR==2 {print $$4}'); [ "$$free" -ge $(NEEDED_MB) ] || { echo "make: $$free MB free in $(CURDIR), the environment needs $(NEEDED_MB); make room, then run make again" >&2; exit 2; }
+	$(if $(shell command -v git),,$(error git is not installed; install git, then run make again))
+	$(if $(shell command -v $(PYTHON)),,$(error $(PYTHON) is not installed; install Python 3.11, or name it: make PYTHON=/path/to/python3.11))
+	$(if $(shell $(PYTHON) -c 'import sys; print("yes" * (sys.version_info[:2] == (3, 11)))'),,$(error $(PYTHON) is $(shell $(PYTHON) -V 2>&1), this project needs Python 3.11; name it: make PYTHON=/path/to/python3.11))
+	$(if $(shell df -Pm . | awk 'NR == 2 && $$4 >= $(NEEDED_MB) { print "yes" }'),,$(error $(shell df -Pm . | awk 'NR == 2 { print $$4 }') MB free in $(CURDIR), the environment needs $(NEEDED_MB); make room, then run make again))
 	@echo "installing requirements.lock into $(VENV) (once; two to three minutes)"
 	@rm -f $(STAMP)
 	@$(PYTHON) -m venv --clear $(VENV)
-	@$(VENV)/bin/python -m pip install -qq --require-hashes --requirement requirements.lock
+	@$(VENV)/bin/python -m pip install $(QUIET) --require-hashes --requirement requirements.lock
 	@$(VENV)/bin/python -m pip install -qq --no-deps --no-build-isolation --no-index --editable .
 	@cp requirements.lock $(STAMP)

@@ -13,6 +13,7 @@ from serve.gateway import GatewayDeployment
 from serve.process import prepare
 from serve.scorer import ScorerDeployment
 from streamflow.adapters.registry import PRODUCTION
+from streamflow.errors import StreamFlowError
 
 ROOT = str(Path(__file__).resolve().parents[1])
 
@@ -39,12 +40,16 @@ def build(arguments: Arguments) -> Application:
 
 
 def _service_of(alias: str) -> str:
+    """The feature service of the model behind the alias; churn_v1 as long as there is none."""
     from streamflow.adapters.registry import open_registry
 
-    # `serve run` builds the graph in the process that the user ends; the embedded Postgres ends with it, after Ray.
-    url = prepare(ROOT)
-    atexit.register(ray.shutdown)
-    version = open_registry(url).version_behind(alias)
+    try:
+        # `serve run` builds the graph in the process that the user ends; the embedded Postgres ends with it, after Ray.
+        url = prepare(ROOT)
+        atexit.register(ray.shutdown)
+        version = open_registry(url).version_behind(alias)
+    except StreamFlowError:
+        version = None  # the replicas report the reason and try again
     return version.tags["streamflow.feature_service"] if version else "churn_v1"
 
 

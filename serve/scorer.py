@@ -1,35 +1,34 @@
 """Scorer: churn probabilities from the model version behind an alias."""
 
-import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
 from ray import serve
 
-from serve.process import prepare
+from serve.process import Held, prepare
 from streamflow.adapters.registry import LoadedModel
 from streamflow.errors import StreamFlowError
 from streamflow.schema import MODEL_NAME
 from streamflow.serving import Score
 
-RETRY_SECONDS = 5.0
-
 
 class Scorer:
-    """Holds one verified model; while it has none, it tries again at most every five seconds."""
+    """Scores with one verified model, loaded before the first answer."""
 
     def __init__(self, load: Callable[[], LoadedModel]) -> None:
-        self._load = load
-        self._loaded: LoadedModel | None = None
         self._loaded_at: datetime | None = None
-        self._problem: StreamFlowError | None = None
-        self._next_try = 0.0
-        self._try_to_load()
+        self._model = Held(lambda: self._stamped(load()))
+
+    def ready(self) -> None:
+        """Load the model now if it is there, so that the first request does not wait for it."""
+        with suppress(StreamFlowError):
+            self._model.get()
 
     def score(self, rows: list[dict[str, Any]]) -> list[Score]:
         """A score for each row of features, all from the same model. Raises why there is no model, if there is none."""
-        loaded = self._model()
+        loaded = self._model.get()
         values = {column.name: [row[column.name] for row in rows] for column in loaded.model.features}
         probabilities, predictions = loaded.model.score(values)
         about = self._about(loaded)
@@ -37,7 +36,7 @@ class Scorer:
 
     def about(self) -> dict[str, Any]:
         """Provenance of the model, its features, and since when it is loaded. Raises why there is none."""
-        loaded = self._model()
+        loaded = self._model.get()
         return {
             **self._about(loaded),
             "run_id": loaded.run_id,
@@ -46,19 +45,9 @@ class Scorer:
             "provenance": dict(loaded.tags),
         }
 
-    def _model(self) -> LoadedModel:
-        if self._loaded is None and time.monotonic() >= self._next_try:
-            self._try_to_load()
-        if self._loaded is None:
-            raise self._problem or StreamFlowError("no model is loaded")
-        return self._loaded
-
-    def _try_to_load(self) -> None:
-        try:
-            self._loaded, self._loaded_at = self._load(), datetime.now(UTC)
-        except StreamFlowError as problem:
-            self._problem = problem
-            self._next_try = time.monotonic() + RETRY_SECONDS
+    def _stamped(self, loaded: LoadedModel) -> LoadedModel:
+        self._loaded_at = datetime.now(UTC)
+        return loaded
 
     @staticmethod
     def _about(loaded: LoadedModel) -> dict[str, str]:
@@ -78,5 +67,5 @@ class ScorerDeployment(Scorer):
     def __init__(self, root: str, service: str, alias: str) -> None:
         from streamflow.adapters.registry import load_alias
 
-        url = prepare(root)
-        super().__init__(lambda: load_alias(url, alias, service))
+        super().__init__(lambda: load_alias(prepare(root), alias, service))
+        self.ready()

@@ -15,7 +15,7 @@ from streamflow.adapters.postgres import database
 from streamflow.adapters.warehouse import Warehouse, warehouse
 from streamflow.arrow import sorted_by_user
 from streamflow.calendar import parse_date
-from streamflow.cli.reporting import one_line_errors, say
+from streamflow.cli.reporting import one_line_errors, progress, say
 from streamflow.config import Config, SourceConfig, source_identity
 from streamflow.digest import rows_sha256
 from streamflow.drift import describe_differences
@@ -41,7 +41,8 @@ def run(config: Config, month: str, store: Warehouse) -> None:
         check_month(extracts, origins, parse_date(month, "months"))
         check_collapse(store, month, rows, config.source.max_row_drop, origins)
     live_differs = any(rows_sha256(store.live_rows(table, month)) != digests[table.name] for table in TABLES)
-    appended = store.record(month, rows) if is_new or live_differs else []
+    tables = progress(TABLES, f"recording {month}")
+    appended = store.record(month, rows, tables) if is_new or live_differs else []
 
     write_json(RECEIPTS / f"{month}.json", receipt(store, month, rows, digests))
     counts = ", ".join(f"{each.table} +{each.total}" for each in appended if each.total)

@@ -17,6 +17,7 @@ _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "font.size": 10,
     "axes.spines.top": False,
+    "axes.spines.right": False,
 }
 _LINE, _FAINT, _INK = "#2f7ed8", "#999999", "#808080"
 

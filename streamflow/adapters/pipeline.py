@@ -64,7 +64,7 @@ def reproduce(force: bool = False) -> None:
 
     # Stages call `python`; it must be the one of this environment.
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    logging.getLogger("dvc").setLevel(logging.WARNING)
+    _announce_stages()
     try:
         with Repo() as repo:
             repo.reproduce(force=force, on_error="fail")
@@ -81,6 +81,17 @@ def reproduce(force: bool = False) -> None:
         raise StageFailed(stage[1] if stage else str(error)) from error
     except DvcException as error:
         raise ConfigError(f"DVC: {str(error).splitlines()[0]}; `dvc status` shows more") from error
+
+
+def _announce_stages() -> None:
+    """On a terminal, say which stage starts, from DVC's own log; the stages themselves say what they did."""
+    logger = logging.getLogger("dvc")
+    logger.setLevel(logging.INFO if sys.stderr.isatty() else logging.WARNING)
+    logger.propagate = False
+    started = logging.StreamHandler(sys.stderr)
+    started.addFilter(lambda record: record.getMessage().startswith("Running stage"))
+    started.setFormatter(logging.Formatter("%(message)s"))
+    logger.handlers = [started] if sys.stderr.isatty() else [logging.NullHandler()]
 
 
 @contextmanager

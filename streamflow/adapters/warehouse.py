@@ -8,7 +8,7 @@ Each source has a history of its own, so that a trial with made-up users never c
 
 import io
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,18 +114,18 @@ class Warehouse:
             )
             return int(cursor.fetchone()[0])
 
-    def record(self, month: str, extracts: Mapping[str, pa.Table]) -> list[Recorded]:
+    def record(self, month: str, extracts: Mapping[str, pa.Table], tables: Iterable[Table] = TABLES) -> list[Recorded]:
         """Land a month in the live tables and append what differs to the history, in one transaction.
 
         `extracts` holds typed rows sorted by user, keyed by table name. A table whose content is recorded already gets
-        no history; its live rows are put right all the same.
+        no history; its live rows are put right all the same. `tables` may report its progress while it is gone through.
         """
         with self._transaction() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(hashtext('streamflow ingest'))")
             # Never earlier than what is recorded, even if the clock was set back.
             cursor.execute("SELECT greatest(now(), max(recorded_at) + interval '1 microsecond') FROM history.extracts")
             moment = cursor.fetchone()[0]
-            return [self._record_table(cursor, table, month, extracts[table.name], moment) for table in TABLES]
+            return [self._record_table(cursor, table, month, extracts[table.name], moment) for table in tables]
 
     def freeze(self, month: str, known_at: str | None) -> Iterator[tuple[Table, Iterator[pa.RecordBatch]]]:
         """Each table's state at a month, sorted by user, as a stream; all of one REPEATABLE READ snapshot.

@@ -27,7 +27,7 @@ def main(month: str, service: str) -> None:
     expected = offline(month, service)
     ids = sorted(expected)
     with database() as url:
-        lookup = FeatureLookup(online_feature_store(url), service)
+        lookup = FeatureLookup(lambda: online_feature_store(url), service)
         found = [each for start in range(0, len(ids), 1000) for each in lookup.lookup(ids[start : start + 1000])]
     different = [each.user_id for each in found if each.values != expected[each.user_id]]
     moments = {moment.isoformat() for each in found for moment in each.timestamps.values()}

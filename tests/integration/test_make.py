@@ -1,0 +1,69 @@
+"""What the Makefile says on a machine that lacks something: one line, exit code 2, nothing made."""
+
+import os
+import shutil
+import subprocess
+
+import pytest
+from project import ROOT
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    for name in ("Makefile", "requirements.lock"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    old = tmp_path / "old-python"
+    old.write_text('#!/bin/sh\n[ "$1" = -V ] && echo "Python 3.9.1"\nexit 0\n')
+    old.chmod(0o755)
+    return tmp_path
+
+
+def make(checkout, *arguments, **environment):
+    return subprocess.run(
+        [shutil.which("make"), "repro", *arguments],
+        cwd=checkout,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def refused(done, checkout, message):
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert len(done.stderr.splitlines()) == 1
+    assert message in done.stderr
+    assert not (checkout / ".venv").exists()
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        ("PYTHON=python3.99", "python3.99 is not installed; install Python 3.11, or name it"),
+        ("PYTHON=./old-python", "./old-python is Python 3.9.1, this project needs Python 3.11"),
+        ("NEEDED_MB=999999999", "the environment needs 999999999; make room, then run make again"),
+    ],
+)
+def test_what_is_missing_is_one_line(checkout, argument, message):
+    refused(make(checkout, argument), checkout, message)
+
+
+def test_no_git_is_one_line(checkout):
+    programs = checkout / "programs"
+    programs.mkdir()
+    for name in ("sh", "cmp", "df", "awk", "echo", "test"):
+        (programs / name).symlink_to(shutil.which(name))
+    refused(make(checkout, PATH=str(programs)), checkout, "git is not installed; install git, then run make again")
+
+
+def test_an_environment_made_from_this_lock_is_used_as_it_is(checkout):
+    programs = checkout / ".venv" / "bin"
+    programs.mkdir(parents=True)
+    (programs / "streamflow").write_text('#!/bin/sh\necho "streamflow $*"\n')
+    (programs / "streamflow").chmod(0o755)
+    shutil.copy(checkout / "requirements.lock", checkout / ".venv" / "requirements.lock.installed")
+    done = make(checkout, "PYTHON=python3.99")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "streamflow repro\n", "")
+    (checkout / "requirements.lock").write_text("changed")
+    assert make(checkout, "PYTHON=python3.99").returncode == 2
