@@ -3,7 +3,7 @@
 from feast import FeatureService
 from feature_views import views
 
-from streamflow.schema import views_of
+from streamflow.schema import FEATURE_SERVICES, views_of
 
 
 def _service(name: str) -> FeatureService:
@@ -12,5 +12,5 @@ def _service(name: str) -> FeatureService:
     )
 
 
-churn_v1 = _service("churn_v1")
-churn_v2 = _service("churn_v2")
+# Feast collects what the module names.
+globals().update({name: _service(name) for name in FEATURE_SERVICES})

@@ -1,8 +1,8 @@
 """The graph: `serve run serve.app:app`, or `serve run serve.app:build max_age_days=31` with arguments."""
 
 import atexit
+from functools import cache
 from pathlib import Path
-from typing import Literal
 
 import ray
 from pydantic import BaseModel, ConfigDict, Field
@@ -14,6 +14,7 @@ from serve.process import prepare
 from serve.scorer import ScorerDeployment
 from streamflow.adapters.registry import PRODUCTION
 from streamflow.errors import StreamFlowError
+from streamflow.schema import FEATURE_SERVICES
 
 ROOT = str(Path(__file__).resolve().parents[1])
 
@@ -23,8 +24,10 @@ class Arguments(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    feature_service: Literal["churn_v1", "churn_v2"] | None = Field(
-        None, description="feature service to look up; default: the one of the model behind the alias"
+    feature_service: str | None = Field(
+        None,
+        description="feature service to look up; default: the one of the model behind the alias",
+        pattern=f"^({'|'.join(FEATURE_SERVICES)})$",
     )
     alias: str = Field(PRODUCTION, description="alias of the model version to serve")
     max_age_days: float = Field(62, gt=0, description="features older than this are flagged stale")
@@ -39,6 +42,7 @@ def build(arguments: Arguments) -> Application:
     return GatewayDeployment.bind(service, features, scorer, arguments.max_age_days)
 
 
+@cache
 def _service_of(alias: str) -> str:
     """The feature service of the model behind the alias; churn_v1 as long as there is none."""
     from streamflow.adapters.registry import open_registry

@@ -56,6 +56,11 @@ class FeatureLookup:
         response = self._store.get().read(user_ids)
         columns = response.to_dict()
         results = dict(zip(response.proto.metadata.feature_names.val, response.proto.results, strict=True))
+        lacking = [name for name in self._features if name not in results]
+        if lacking:
+            raise FeatureStoreError(
+                f"Feast's registry does not serve {', '.join(lacking)}; run `dvc repro -s materialize`"
+            )
         return [self._user(position, user_id, columns, results) for position, user_id in enumerate(user_ids)]
 
     def _user(self, position: int, user_id: str, columns: dict[str, Any], results: dict[str, Any]) -> UserFeatures:

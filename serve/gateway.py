@@ -9,13 +9,15 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from ray import serve
+from ray.exceptions import RayError
+from ray.serve.exceptions import RayServeException
 from ray.serve.handle import DeploymentHandle
 
 from streamflow.errors import StreamFlowError
 from streamflow.schema import service_features
 from streamflow.serving import Score, UserFeatures, absent_features, forbidden_nulls, is_stale
 
-OK, NOT_FOUND, UNUSABLE, UNAVAILABLE = 200, 404, 422, 503
+NOT_FOUND, UNUSABLE, UNAVAILABLE = 404, 422, 503
 
 Lookup = Callable[[list[str]], Awaitable[list[UserFeatures]]]
 Scoring = Callable[[list[dict[str, Any]]], Awaitable[list[Score]]]
@@ -183,6 +185,13 @@ def http_api(gateway: Gateway) -> FastAPI:
         # A Ray handle raises a class of its own around the cause; its text is a whole remote traceback.
         cause = getattr(error, "cause", error)
         return JSONResponse(Problem(error=str(cause)).model_dump(), UNAVAILABLE)
+
+    @api.exception_handler(RayError)
+    @api.exception_handler(RayServeException)
+    async def overloaded(_: Request, error: Exception) -> JSONResponse:
+        return JSONResponse(
+            Problem(error=f"a part of the graph does not answer: {type(error).__name__}").model_dump(), UNAVAILABLE
+        )
 
     @api.exception_handler(RequestValidationError)
     async def malformed(_: Request, error: RequestValidationError) -> JSONResponse:

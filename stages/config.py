@@ -7,7 +7,7 @@ from pathlib import Path
 
 from streamflow.adapters.files import read_all_params, write_json
 from streamflow.cli.reporting import one_line_errors, say
-from streamflow.config import Config, check, choices
+from streamflow.config import Config, check, choices, main_overrides
 from streamflow.digest import tree_sha256
 from streamflow.errors import ConfigError
 
@@ -21,10 +21,9 @@ def run(config: Config) -> None:
 
     check(config)
     if config.conf_sha256 != conf_sha256:
-        again = " ".join(f"{group}={choice}" for group, choice in sorted(choices(config).items()))
         raise ConfigError(
             f"params.yaml was composed from another conf/ (digest {config.conf_sha256[:12]}, now {conf_sha256[:12]});"
-            f" compose it again: `streamflow repro {again} as_of={config.as_of}`"
+            f" compose it again, with what else you had overridden: `streamflow repro {' '.join(main_overrides(config))}`"
         )
 
     write_json(RECORD, {"conf_sha256": conf_sha256, "choices": choices(config)})

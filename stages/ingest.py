@@ -40,7 +40,8 @@ def run(config: Config, month: str, store: Warehouse) -> None:
     if is_new:
         check_month(extracts, origins, parse_date(month, "months"))
         check_collapse(store, month, rows, config.source.max_row_drop, origins)
-    live_differs = any(rows_sha256(store.live_rows(table, month)) != digests[table.name] for table in TABLES)
+    live = store.live_month(month)
+    live_differs = any(rows_sha256(live[name]) != digest for name, digest in digests.items())
     tables = progress(TABLES, f"recording {month}")
     appended = store.record(month, rows, tables) if is_new or live_differs else []
 
@@ -62,7 +63,7 @@ def read_extracts(source: SourceConfig, month: str, store: Warehouse) -> tuple[E
 
 def read_live(month: str, store: Warehouse) -> tuple[Extracts, dict[str, str]]:
     """The live rows that others landed; a recorded month whose live rows are gone stays as recorded."""
-    live = {table.name: store.live_rows(table, month) for table in TABLES}
+    live = store.live_month(month)
     if any(table.num_rows for table in live.values()):
         return live, {name: f"live.{name}" for name in live}
     history = {table.name: store.history_rows(table, month) for table in TABLES}

@@ -23,12 +23,13 @@ from streamflow.schema import ENTITY_KEY, FEATURE_VIEWS, USERS
 
 SNAPSHOTS = Path("data/snapshots")
 DEFINITIONS = Path("feature_repo")
+SCHEMA = Path("streamflow/schema.py")  # from which feature_repo/ takes columns and services
 
 
 def run(config: Config, url: str) -> None:
     """Bring the online store to the state of `config.as_of`."""
     month = SNAPSHOTS / config.as_of
-    definitions = tree_sha256(DEFINITIONS)
+    definitions = tree_sha256(DEFINITIONS) + file_sha256(SCHEMA)
     sources = {
         view: mapping_sha256({"rows": file_sha256(month / f"{table.name}.parquet"), "definitions": definitions})
         for view, table in FEATURE_VIEWS.items()

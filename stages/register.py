@@ -14,14 +14,14 @@ from omegaconf import OmegaConf
 from streamflow.adapters.environment import environment_differences, machine
 from streamflow.adapters.files import PARAMS, read_params, state_dir, write_json
 from streamflow.adapters.postgres import database
-from streamflow.adapters.registry import LoadedModel, Registry, open_registry
+from streamflow.adapters.registry import DECISION_TAG, LoadedModel, Registry, open_registry
 from streamflow.adapters.registry_rows import settled_version
 from streamflow.adapters.repository import LOCK, changed_files, commit, lock_content, tag_of_commit
 from streamflow.cli.reporting import one_line_errors, say
 from streamflow.config import Config
 from streamflow.decisions import Decision, decide
 from streamflow.digest import file_sha256
-from streamflow.errors import RegistryError, StreamFlowError
+from streamflow.errors import ModelError, RegistryError, StreamFlowError
 from streamflow.provenance import Provenance, input_fingerprint, locked_output
 from streamflow.schema import LABEL, MODEL_NAME
 
@@ -35,7 +35,8 @@ def run(config: Config, url: str) -> None:
     """Register the trained model unless it is, and let the policy decide about Production."""
     fingerprint = input_fingerprint(lock_content(), file_sha256(REQUIREMENTS))
     model_sha256 = file_sha256(MODEL / "model.onnx")
-    if settled := settled_version(url, fingerprint, model_sha256):
+    settled = settled_version(url, fingerprint, model_sha256)
+    if settled and not reopened(config, settled.decision):
         say_registered(settled.version, model_sha256)
         conclude(settled.version, settled.production, decided_before(settled.version, settled.production))
         return
@@ -49,19 +50,24 @@ def run(config: Config, url: str) -> None:
             " deterministic here; nothing was registered"
         )
     if known is not None and is_whole(registry, known):
-        version = str(known.version)
+        version, former = str(known.version), known.tags.get(DECISION_TAG)
         say_registered(version, model_sha256)
-        decided = (
-            decide(config.promotion.policy, config.promotion.metric, 0.0, None, 0.0)
-            if champion is None
-            else decided_before(version, str(champion.version))
-        )
     else:
-        version = register(config, registry, gather(config, fingerprint, model_sha256))
+        version, former = register(config, registry, gather(config, fingerprint, model_sha256)), None
+    production = str(champion.version) if champion else "none"
+    if former is not None and champion is not None and not reopened(config, former):
+        decided = decided_before(version, production)
+    else:
         decided = decision(config, registry, champion)
-    if decided.promote:
-        registry.promote(version)
-    conclude(version, version if decided.promote else str(champion.version) if champion else "none", decided)
+        if decided.promote:
+            registry.promote(version)
+        registry.record_decision(version, f"{config.promotion.policy}: {decided.reason}")
+    conclude(version, version if decided.promote else production, decided)
+
+
+def reopened(config: Config, former: str) -> bool:
+    """Whether a decision is to be made again: it was made under the policy `never`, which no longer holds."""
+    return former.startswith("never") and config.promotion.policy != "never"
 
 
 def register(config: Config, registry: Registry, facts: Provenance) -> str:
@@ -132,20 +138,39 @@ def run_artifacts(facts: Provenance) -> dict[str, str]:
 
 
 def decision(config: Config, registry: Registry, champion: Any) -> Decision:
-    """What the policy says about the new version, the champion scored on the same test users."""
+    """What the policy says about this version, the champion scored on the same test users.
+
+    A champion whose files are gone or damaged can't serve, so it defends nothing; one whose features this dataset lacks
+    can't be compared, so it stays.
+    """
     policy, metric = config.promotion.policy, config.promotion.metric
     challenger = _json(EVALUATION / "metrics.json")[metric]
     if champion is None or policy == "never":
         return decide(policy, metric, challenger, None, config.promotion.tolerance)
     try:
-        score = champion_score(registry.load(champion), metric)
-    except StreamFlowError as error:
-        return Decision(False, f"the champion, version {champion.version}, can't be scored: {error}")
-    return decide(policy, metric, challenger, score, config.promotion.tolerance)
+        loaded = registry.load(champion)
+    except (ModelError, RegistryError) as error:
+        return Decision(True, f"the champion, version {champion.version}, is not usable: {error}")
+    lacking = lacking_features(loaded)
+    if lacking:
+        return Decision(
+            False,
+            f"the champion, version {champion.version}, can't be compared: this dataset has no {', '.join(lacking)};"
+            " promote by hand in `streamflow ui` if you mean it",
+        )
+    return decide(policy, metric, challenger, champion_score(loaded, metric), config.promotion.tolerance)
+
+
+def lacking_features(champion: LoadedModel) -> list[str]:
+    """Features of the champion that this run's dataset does not have."""
+    import pyarrow.parquet as pq
+
+    names = pq.read_schema(DATASET / "dataset.parquet").names
+    return [column.name for column in champion.model.features if column.name not in names]
 
 
 def champion_score(champion: LoadedModel, metric: str) -> float:
-    """A metric of the champion on this dataset's test users. Raises RegistryError if the dataset lacks its features."""
+    """A metric of the champion on this dataset's test users."""
     # Imports that take time and that most runs of this stage don't need.
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
@@ -155,11 +180,6 @@ def champion_score(champion: LoadedModel, metric: str) -> float:
     from streamflow.splits import TEST
 
     dataset = pq.read_table(DATASET / "dataset.parquet")
-    lacking = [c.name for c in champion.model.features if c.name not in dataset.column_names]
-    if lacking:
-        raise RegistryError(
-            f"this dataset has no {', '.join(lacking)}; promote by hand in `streamflow ui` if you mean it"
-        )
     test = dataset.filter(pc.equal(dataset[SPLIT], TEST))
     scores = champion.model.score({c.name: test[c.name].to_pylist() for c in champion.model.features})
     return classification_metrics(test[LABEL].to_pylist(), *scores)[metric]

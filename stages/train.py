@@ -6,14 +6,18 @@ part, and refuses to write a model that scores any user otherwise than scikit-le
 """
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
+from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
 from streamflow.adapters.files import read_params, replacing, state_dir, write_json
@@ -32,7 +36,7 @@ from streamflow.model import (
     pipeline_frame,
 )
 from streamflow.model_card import feature_schema, golden_rows
-from streamflow.schema import LABEL, service_features
+from streamflow.schema import LABEL, Column, service_features
 from streamflow.scoring import ChurnModel
 from streamflow.splits import TEST, TRAIN, VALIDATION
 
@@ -50,7 +54,7 @@ def run(config: Config) -> str:
     settings = OmegaConf.to_container(config.model)  # type: ignore[arg-type]
 
     with threadpool_limits(limits=config.compute.threads):
-        pipeline = fit(churn_pipeline(instantiate(settings), features), frames[TRAIN], churned[TRAIN])
+        pipeline = fitted(settings, features, frames[TRAIN], churned[TRAIN])
         threshold = best_f1_threshold(churned[VALIDATION], churn_probability(pipeline, frames[VALIDATION]))
         onnx_bytes = export_onnx(pipeline, features, threshold)
         model = ChurnModel(onnx_bytes, features)
@@ -72,6 +76,15 @@ def run(config: Config) -> str:
         },
     )
     return bytes_sha256(onnx_bytes)
+
+
+def fitted(settings: Any, features: Sequence[Column], frame: pd.DataFrame, churned: np.ndarray) -> Pipeline:
+    """The pipeline around the estimator that `settings` names, fitted. Raises ModelError if it refuses its settings."""
+    try:
+        return fit(churn_pipeline(instantiate(settings), features), frame, churned)
+    except Exception as error:  # Hydra's and scikit-learn's, whatever the estimator checks
+        reason = str(error.__cause__ or error).strip().splitlines()[0]
+        raise ModelError(f"{settings['_target_']} refuses its settings: {reason}; see conf/model") from error
 
 
 def scores_of(model: ChurnModel, rows: pa.Table) -> np.ndarray:

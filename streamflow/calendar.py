@@ -5,6 +5,9 @@ from datetime import UTC, date, datetime
 
 from streamflow.errors import ConfigError
 
+FIRST_SYNTHETIC_MONTH = "2024-01-31"
+"""Before it the generator of synthetic users makes nothing."""
+
 
 def parse_date(text: str, where: str) -> date:
     """The date that `text` names; ConfigError naming `where` if it is not YYYY-MM-DD."""

@@ -11,7 +11,7 @@ from typing import Any
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from streamflow.calendar import month_later, parse_date
+from streamflow.calendar import FIRST_SYNTHETIC_MONTH, month_later, parse_date
 from streamflow.errors import ConfigError
 from streamflow.schema import FEATURE_SERVICES
 
@@ -112,6 +112,8 @@ def check(config: Config) -> None:
     months = list(config.months)
     if len(set(months)) != len(months):
         raise ConfigError(f"months={months} names a month twice; name each once")
+    if len({month[:7] for month in months}) != len(months):
+        raise ConfigError(f"months={months} names a calendar month twice; one extract describes one month")
     _one_of("as_of", config.as_of, months, "add it: 'months=[…]'")
     if config.label_horizon_months < 0:
         raise ConfigError(f"label_horizon_months={config.label_horizon_months} is negative; use 0 or more")
@@ -123,10 +125,14 @@ def check(config: Config) -> None:
     _one_of("features.service", config.features.service, FEATURE_SERVICES, "choose one of them")
     _one_of("promotion.policy", config.promotion.policy, POLICIES, "choose one of them")
     _one_of("promotion.metric", config.promotion.metric, PROMOTION_METRICS, "choose one of them")
-    _check_source(config.source)
+    _check_source(config.source, months)
     _check_shares(config.split)
-    if config.compute.threads < 1:
-        raise ConfigError(f"compute.threads={config.compute.threads} must be 1 or more")
+    if config.compute.threads < 1 or config.compute.jobs == 0:
+        raise ConfigError(
+            f"compute.threads={config.compute.threads} must be 1 or more, compute.jobs={config.compute.jobs} not 0"
+        )
+    if not 0 <= config.seed < 2**32:
+        raise ConfigError(f"seed={config.seed} must be 0 or more and below 2^32")
     if "_target_" not in config.model:
         raise ConfigError("model has no _target_; choose a file of conf/model: `streamflow repro model=random_forest`")
 
@@ -141,12 +147,26 @@ def choices(config: Config) -> dict[str, str]:
     }
 
 
+def main_overrides(config: Config) -> list[str]:
+    """The overrides that compose the same groups, dates and source again; single values are not among them."""
+    overrides = [f"{group}={choice}" for group, choice in sorted(choices(config).items())]
+    if config.source.dir:
+        overrides.append(f"source.dir={config.source.dir}")
+    months = ",".join(config.months)
+    return [
+        *overrides,
+        f"'months=[{months}]'",
+        f"as_of={config.as_of}",
+        f"label_horizon_months={config.label_horizon_months}",
+    ]
+
+
 def source_identity(source: SourceConfig) -> str:
     """The name under which the warehouse keeps a source's history. CSV folders are deliveries of one source."""
     return f"synthetic users={source.users} seed={source.seed}" if source.name == "synthetic" else source.name
 
 
-def _check_source(source: SourceConfig) -> None:
+def _check_source(source: SourceConfig, months: list[str]) -> None:
     _one_of("source.name", source.name, SOURCES, "choose one of them")
     if not 0 < source.max_row_drop <= 1:
         raise ConfigError(f"source.max_row_drop={source.max_row_drop} must be above 0 and at most 1")
@@ -154,6 +174,12 @@ def _check_source(source: SourceConfig) -> None:
         raise ConfigError("source=csv needs a folder: `streamflow repro source=csv source.dir=PATH`")
     if source.name == "synthetic" and (source.users is None or source.users < 100):
         raise ConfigError(f"source.users={source.users} is too few to train on; use 100 or more")
+    if source.name == "synthetic" and min(months) < FIRST_SYNTHETIC_MONTH:
+        raise ConfigError(
+            f"months={min(months)}: synthetic users begin with {FIRST_SYNTHETIC_MONTH}; choose later months"
+        )
+    if source.seed is not None and source.seed < 0:
+        raise ConfigError(f"source.seed={source.seed} is negative; use 0 or more")
 
 
 def _check_shares(split: SplitConfig) -> None:

@@ -27,9 +27,9 @@ def dataset_schema(service: str) -> pa.Schema:
     )
 
 
-def entity_rows(labels: pa.Table) -> pa.Table:
+def entity_rows(users: pa.Table) -> pa.Table:
     """user_id and as_of of the users whose features are asked for, sorted by user."""
-    return labels.select([ENTITY_KEY, EVENT_TIMESTAMP]).sort_by(ENTITY_KEY)
+    return users.select([ENTITY_KEY, EVENT_TIMESTAMP]).sort_by(ENTITY_KEY)
 
 
 def assemble(
@@ -57,6 +57,11 @@ def assemble(
     )
     schema = dataset_schema(service)
     _refuse_nulls(table, schema)
+    for part in PARTS:
+        if len(set(table.filter(pc.equal(table[SPLIT], part))[LABEL].to_pylist())) < 2:
+            raise HistoryError(
+                f"the {part} part lacks churners or others; give it more users: split.validation, split.test"
+            )
     return table.select(schema.names).cast(schema).combine_chunks()
 
 

@@ -158,11 +158,6 @@ FEATURE_SERVICES: dict[str, tuple[str, ...]] = {"churn_v1": _CHURN_V1, "churn_v2
 """Feature service name to its features, in the order in which the model takes them."""
 
 
-def table_named(name: str) -> Table:
-    """The table of that name; KeyError if there is none."""
-    return {table.name: table for table in TABLES}[name]
-
-
 def feature_view_of(feature: str) -> str:
     """Name of the feature view that serves a feature; KeyError if none does."""
     for view, table in FEATURE_VIEWS.items():

@@ -11,10 +11,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from streamflow.calendar import months_between
+from streamflow.calendar import FIRST_SYNTHETIC_MONTH, months_between
 from streamflow.schema import ENTITY_KEY, NO_INTERNET, TABLES
 
-FIRST_MONTH = "2024-01-31"
 KNOWN_USER = "7590-VHVEG"
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _DIGIT_CODES = 10_000
@@ -52,12 +51,12 @@ _KNOWN_SUPPORT = {"support_tickets_90d": 0, "ticket_avg_resolution_hrs_90d": 16.
 def generate_month(users: int, month: str, seed: int) -> dict[str, pa.Table]:
     """The six extracts of one month, each with `users` rows in the order of user number.
 
-    `month` is a date at or after FIRST_MONTH; months in between evolve from it. Plans are NULL exactly where
+    `month` is a date at or after FIRST_SYNTHETIC_MONTH; months in between evolve from it. Plans are NULL exactly where
     net_service is "No".
     """
-    elapsed = months_between(FIRST_MONTH, month)
+    elapsed = months_between(FIRST_SYNTHETIC_MONTH, month)
     if elapsed < 0:
-        raise ValueError(f"{month} is before the first synthetic month {FIRST_MONTH}")
+        raise ValueError(f"{month} is before the first synthetic month {FIRST_SYNTHETIC_MONTH}")
     profile = _profile(users, seed)
     contract = _contract(users, seed, elapsed)
     usage, payments, support = (make(contract, seed, elapsed) for make in (_usage, _payments, _support))

@@ -7,7 +7,7 @@ published from and a digest of the published rows, so that a wiped or changed ta
 import io
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ import psycopg2
 
 from streamflow.adapters.feature_store import PROJECT, REPO, definitions, import_feast, quiet
 from streamflow.adapters.files import project_root
-from streamflow.adapters.postgres import connect, connection_fields, ensure_schema, sqlalchemy_url
+from streamflow.adapters.postgres import connection_fields, ensure_schema, sqlalchemy_url, tls_variables, transaction
 from streamflow.calendar import instant
 from streamflow.errors import FeatureStoreError
 from streamflow.schema import ENTITY_KEY
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 SCHEMA = "feast"
 
 _LEDGER = f"""
-CREATE SCHEMA IF NOT EXISTS {SCHEMA};
 CREATE TABLE IF NOT EXISTS {SCHEMA}.published (
     feature_view text PRIMARY KEY,
     source text NOT NULL,
@@ -54,7 +53,11 @@ def server_variables(url: str) -> dict[str, str]:
     }
     # feature_store.yaml holds them in single quotes, where YAML doubles a quote. libpq reads PGTZ: Feast writes UTC
     # without a zone, which a session in another zone would shift.
-    return {"PGTZ": "UTC", **{name: value.replace("'", "''") for name, value in variables.items()}}
+    return {
+        "PGTZ": "UTC",
+        **tls_variables(url),
+        **{name: value.replace("'", "''") for name, value in variables.items()},
+    }
 
 
 def online_feature_store(url: str) -> "FeatureStore":
@@ -64,18 +67,14 @@ def online_feature_store(url: str) -> "FeatureStore":
 
     os.environ.update(server_variables(url))
     ensure_schema(url, SCHEMA)
-    try:
+    with _translated("Feast does not open its registry"):
         return FeatureStore(repo_path=str(project_root() / REPO))
-    except Exception as error:  # Feast lets SQLAlchemy, pydantic and its own errors through
-        raise FeatureStoreError(
-            f"Feast does not open its registry: {_reason(error)}; see `streamflow db start`"
-        ) from error
 
 
 def apply_definitions(store: "FeatureStore") -> None:
     """Bring registry and online tables to what feature_repo/ defines (as `feast apply` does)."""
     parsed = definitions(project_root() / REPO)
-    with quiet():
+    with quiet(), _translated("Feast does not apply feature_repo/"):
         store.apply(
             [
                 *parsed.entities,
@@ -89,13 +88,14 @@ def apply_definitions(store: "FeatureStore") -> None:
 def materialize(store: "FeatureStore", as_of: str) -> None:
     """Load the state of `as_of` into the online store (as `feast materialize` does)."""
     end = instant(as_of)
-    with quiet():
+    with quiet(), _translated(f"Feast does not materialize {as_of}"):
         store.materialize(start_date=end - timedelta(days=1), end_date=end)
 
 
 def published(url: str, sources: Mapping[str, str]) -> bool:
     """Whether each feature view's online table holds exactly what was published from the source named for it."""
-    with closing(connect(url)) as connection, connection, connection.cursor() as cursor:
+    ensure_schema(url, SCHEMA)
+    with transaction(url) as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext('streamflow published'))")
         cursor.execute(_LEDGER)
         cursor.execute(f"SELECT feature_view, source, content FROM {SCHEMA}.published")
@@ -111,7 +111,7 @@ def settle(url: str, sources: Mapping[str, str], as_of: str, users: Sequence[str
 
     Raises FeatureStoreError if a view does not hold exactly `users`, all as of `as_of`.
     """
-    with closing(connect(url)) as connection, connection, connection.cursor() as cursor:
+    with transaction(url) as cursor:
         cursor.execute("CREATE TEMP TABLE current_users (entity_key bytea PRIMARY KEY) ON COMMIT DROP")
         keys = "".join(f"\\\\x{key.hex()}\n" for key in _entity_keys(users))
         cursor.copy_expert("COPY current_users FROM STDIN", io.StringIO(keys))
@@ -163,6 +163,10 @@ def _table(view: str) -> str:
     return f'{SCHEMA}."{PROJECT}_{view}"'
 
 
-def _reason(error: BaseException) -> str:
-    text: Any = str(error).strip() or type(error).__name__
-    return str(text).splitlines()[0]
+@contextmanager
+def _translated(what: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # Feast lets SQLAlchemy, psycopg, pydantic and its own errors through
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise FeatureStoreError(f"{what}: {reason}; check the server, then `dvc repro -s materialize`") from error

@@ -1,24 +1,30 @@
 """Composing params.yaml from conf/ and running the DVC pipeline, in this process and as DVC itself does it."""
 
+import fcntl
 import logging
 import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import yaml
 
-from streamflow.adapters.files import PARAMS, replacing
+from streamflow.adapters.files import PARAMS, replacing, state_dir
 from streamflow.config import Config, check, typed
 from streamflow.errors import ConfigError, StreamFlowError
 
 CONF = Path("conf")
 PLUGINS = CONF / "plugins"
 # Tracked files that the first stages write; a refused run puts them back.
-_TRACKED_BY_INTAKE = (PARAMS, Path("dvc.lock"), Path("artifacts/config.json"))
+_TRACKED_BY_INTAKE = (
+    PARAMS,
+    Path("dvc.lock"),
+    Path("artifacts/config.json"),
+    Path("artifacts/evaluation/metrics.json"),
+)
 _RECEIPTS = Path("artifacts/ingest")
 _INTAKE_STAGES = ("config", "ingest")
 
@@ -95,18 +101,44 @@ def _announce_stages() -> None:
 
 
 @contextmanager
-def undone_if_refused() -> Iterator[None]:
-    """Put the tracked files back if the block fails before data was accepted: a refused input changes nothing."""
+def only_one() -> Iterator[None]:
+    """Refuse to start while another `streamflow repro` works in this clone. Raises ConfigError."""
+    with (state_dir() / "pipeline.lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ConfigError(
+                "another `streamflow repro` works in this clone; wait for it to end, then run this again"
+            ) from None
+        yield
+
+
+@contextmanager
+def undone_if_refused(overrides: Sequence[str]) -> Iterator[None]:
+    """Put the tracked files back if the block fails: with overrides always, else if the data was refused.
+
+    Without overrides a stage that fails later keeps what the stages before it did, as `dvc repro` does.
+    """
     before = {path: path.read_bytes() if path.exists() else None for path in _intake_files()}
     try:
         yield
     except StageFailed as failure:
-        if failure.stage.split("@")[0] in _INTAKE_STAGES:
+        if overrides or failure.stage.split("@")[0] in _INTAKE_STAGES:
             _restore(before)
+            _check_out()
         raise
     except StreamFlowError:
         _restore(before)
         raise
+
+
+def _check_out() -> None:
+    """Bring the outputs that DVC took away for the failed run back from its cache, as far as it has them."""
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    with suppress(DvcException), Repo() as repo:
+        repo.checkout(force=True)
 
 
 def _intake_files() -> list[Path]:

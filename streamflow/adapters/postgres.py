@@ -8,10 +8,12 @@ once a later one leaves. `streamflow db start` keeps it up until `streamflow db 
 import atexit
 import fcntl
 import os
+import re
 import subprocess
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from functools import cache
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import parse_qs, quote, unquote, urlencode, urlsplit, urlunsplit
@@ -24,6 +26,7 @@ from streamflow.errors import EnvironmentFault
 
 URL_VARIABLE = "STREAMFLOW_DATABASE_URL"
 DATABASE = "streamflow"
+_NOTATION = "write it as postgresql://USER:PASSWORD@HOST:PORT/DATABASE, special characters percent-encoded"
 
 
 class EmbeddedPostgres:
@@ -168,8 +171,9 @@ def database(state: Path | None = None) -> Iterator[str]:
         server.release()
 
 
+@cache
 def hold_database() -> str:
-    """URL of the Postgres database, up until this process ends."""
+    """URL of the Postgres database, up until this process ends; one lease, however often it is asked for."""
     if url := os.environ.get(URL_VARIABLE):
         return _checked(url)
     return EmbeddedPostgres(state_dir()).acquire()
@@ -182,6 +186,21 @@ def connect(url: str) -> Any:
     except psycopg2.OperationalError as error:
         reason = (str(error).strip() or "no answer").splitlines()[0].split("failed: ")[-1]
         raise EnvironmentFault(f"Postgres at {without_password(url)}: {reason}; check {URL_VARIABLE}") from error
+    except psycopg2.Error:
+        # libpq quotes the part that it can't read, which may be the password.
+        raise EnvironmentFault(f"{URL_VARIABLE} is not a URL that Postgres reads; {_NOTATION}") from None
+
+
+@contextmanager
+def transaction(url: str) -> Iterator[Any]:
+    """A cursor in a transaction of its own connection. Raises EnvironmentFault if the server refuses a statement."""
+    with closing(connect(url)) as connection:
+        try:
+            with connection, connection.cursor() as cursor:
+                yield cursor
+        except psycopg2.Error as error:
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise EnvironmentFault(f"Postgres at {without_password(url)}: {reason}; nothing was written") from error
 
 
 def sqlalchemy_url(url: str, schema: str) -> str:
@@ -206,32 +225,33 @@ def connection_fields(url: str) -> dict[str, str]:
     }
 
 
+def tls_variables(url: str) -> dict[str, str]:
+    """libpq's environment variables for the certificates that a URL names; Feast's settings have no place for them."""
+    query = parse_qs(urlsplit(url).query)
+    return {f"PG{name.upper()}": query[name][-1] for name in ("sslrootcert", "sslcert", "sslkey") if name in query}
+
+
 def without_password(url: str) -> str:
     """The URL with its password masked, fit for a message."""
-    parts = urlsplit(url)
-    if parts.password is None:
-        return url
-    return urlunsplit(parts._replace(netloc=parts.netloc.replace(f":{parts.password}@", ":***@")))
+    masked = re.sub(r"//([^:@/]*):.*@", r"//\1:***@", url)  # up to the last @: a password may hold anything
+    return re.sub(r"(password=)[^&]*", r"\1***", masked)
 
 
 def ensure_schema(url: str, schema: str) -> None:
     """Create a schema if it is missing; safe when several processes do it at once."""
-    connection = connect(url)
-    try:
-        with connection, connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", (f"schema {schema}",))
-            cursor.execute(f'CREATE SCHEMA IF NOT EXISTS "{schema}"')
-    finally:
-        connection.close()
+    with transaction(url) as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", (f"schema {schema}",))
+        cursor.execute(f'CREATE SCHEMA IF NOT EXISTS "{schema}"')
 
 
 def _checked(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in ("postgresql", "postgres") or not parts.path.strip("/"):
-        raise EnvironmentFault(
-            f"{URL_VARIABLE}={without_password(url)} names no database;"
-            " write it as postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
-        )
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        raise EnvironmentFault(f"{URL_VARIABLE} is not a URL with one host and port; {_NOTATION}") from None
+    if parts.scheme not in ("postgresql", "postgres") or not parts.path.strip("/") or parts.fragment:
+        raise EnvironmentFault(f"{URL_VARIABLE}={without_password(url)} names no database; {_NOTATION}")
     return urlunsplit(parts._replace(scheme="postgresql"))
 
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from mlflow.models import ModelSignature
 
 PRODUCTION = "Production"
+DECISION_TAG = f"{PREFIX}decision"
 EXPERIMENT = MODEL_NAME
 _ROOT_VARIABLE = "_MLFLOW_SERVER_ARTIFACT_ROOT"
 CARD_FILES = ("feature_schema.json", "golden.json")
@@ -167,6 +168,11 @@ class Registry:
                     model_id=logged.model_id,
                 )
 
+    def record_decision(self, version: str, decision: str) -> None:
+        """Keep with a version what was decided on it, so that a rerun does not decide again."""
+        with _translated():
+            self._client.set_model_version_tag(MODEL_NAME, version, DECISION_TAG, decision)
+
     def promote(self, version: str) -> None:
         """Point the alias Production at a version, and the deprecated stage of that name with it."""
         with _translated():
@@ -255,7 +261,7 @@ def _translated() -> Iterator[None]:
             from sqlalchemy.exc import SQLAlchemyError
 
             yield
-    except (MlflowException, SQLAlchemyError) as error:
+    except (MlflowException, SQLAlchemyError, OSError) as error:
         raise RegistryError(f"MLflow: {_first_line(error)}; see `streamflow db url` and MLFLOW_TRACKING_URI") from error
 
 

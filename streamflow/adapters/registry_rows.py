@@ -20,10 +20,11 @@ TRACKING_VARIABLE = "MLFLOW_TRACKING_URI"
 SCHEMA = "mlflow"
 
 _QUERY = f"""
-    SELECT version.version, version.storage_location, production.version
+    SELECT version.version, version.storage_location, production.version, decision.value
     FROM {SCHEMA}.model_version_tags inputs
     JOIN {SCHEMA}.model_versions version USING (workspace, name, version)
     JOIN {SCHEMA}.model_version_tags digest USING (workspace, name, version)
+    JOIN {SCHEMA}.model_version_tags decision USING (workspace, name, version)
     JOIN {SCHEMA}.registered_model_aliases production USING (workspace, name)
     WHERE version.name = %s AND production.alias = 'Production' AND version.current_stage <> 'Deleted_Internal'
         AND EXISTS (
@@ -33,20 +34,22 @@ _QUERY = f"""
         )
         AND inputs.key = 'streamflow.input_fingerprint' AND inputs.value = %s
         AND digest.key = 'streamflow.model_sha256' AND digest.value = %s
+        AND decision.key = 'streamflow.decision'
     ORDER BY version.version DESC LIMIT 1
 """
 
 
 @dataclass(frozen=True)
 class Settled:
-    """A registered version whose stored model has the registered digest, and the Production version."""
+    """A registered version whose stored model has the registered digest, what was decided on it, and Production."""
 
     version: str
     production: str
+    decision: str
 
 
 def settled_version(url: str, fingerprint: str, model_sha256: str) -> Settled | None:
-    """The newest whole version made from these inputs with these bytes, given that there is a Production version.
+    """The newest whole and decided version made from these inputs with these bytes, if there is a Production version.
 
     None if that is not the case or can't be told from the tables and the local artifact store.
     """
@@ -60,9 +63,9 @@ def settled_version(url: str, fingerprint: str, model_sha256: str) -> Settled | 
         return None
     if found is None:
         return None
-    version, location, production = found
+    version, location, production, decision = found
     parts = urlsplit(location or "")
     stored = Path(unquote(parts.path)) / "model.onnx"
     if parts.scheme != "file" or not stored.is_file() or file_sha256(stored) != model_sha256:
         return None
-    return Settled(str(version), str(production))
+    return Settled(str(version), str(production), decision)

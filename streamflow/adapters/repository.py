@@ -1,4 +1,4 @@
-"""git and DVC of the project: commit, state of the tree, dvc.lock, composing params.yaml and running the pipeline."""
+"""git and DVC of the project: commit, state of the tree, dvc.lock."""
 
 import subprocess
 from pathlib import Path

@@ -1,9 +1,10 @@
 """The warehouse in Postgres: live tables as they landed, and their append-only, bitemporal history.
 
-`live.TABLE` holds the latest extract of each month and may be overwritten. `history.TABLE` holds every version of every
-row: `as_of` is the date the row describes, `recorded_at` when this database learned it, `retracted` marks a user that a
-corrected extract no longer has. `history.extracts` is the ledger: one row for each recorded version of a month's table.
-Each source has a history of its own, so that a trial with made-up users never corrects real ones.
+`live.TABLE` holds the latest extract of each source and month and may be overwritten; rows that name no source are those
+that others land. `history.TABLE` holds every version of every row: `as_of` is the date the row describes, `recorded_at` when
+this database learned it, `retracted` marks a user that a corrected extract no longer has. `history.extracts` is the ledger:
+one row for each recorded version of a month's table. Each source has a history of its own, so that a trial with made-up
+users never corrects real ones.
 """
 
 import io
@@ -31,6 +32,8 @@ _SQL_TYPES: dict[Kind, str] = {
     "real": "double precision",
     "date": "date",
 }
+LANDED = "postgres"
+"""The source whose live rows others land; nothing here ever writes them."""
 _BLOCK_BYTES = 8 << 20
 
 
@@ -77,10 +80,13 @@ class Warehouse:
             cursor.execute("SELECT pg_advisory_xact_lock(hashtext('streamflow warehouse'))")
             cursor.execute(_definitions())
 
-    def live_rows(self, table: Table, month: str) -> pa.Table:
-        """The live rows of a month, sorted by user."""
+    def live_month(self, month: str) -> dict[str, pa.Table]:
+        """The live rows of a month, sorted by user, all tables as of one moment; keyed by table name."""
         with self._transaction() as cursor:
-            return _copied_table(cursor, table, _live_query(cursor, table, month))
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            return {
+                table.name: _copied_table(cursor, table, self._live_query(cursor, table, month)) for table in TABLES
+            }
 
     def history_rows(self, table: Table, month: str, known_at: str | None = None) -> pa.Table:
         """The state of a month as known at `known_at` (None: now), sorted by user."""
@@ -143,8 +149,8 @@ class Warehouse:
         columns = ", ".join(table.header)
         cursor.execute(f"CREATE TEMP TABLE staging ON COMMIT DROP AS SELECT {columns} FROM live.{table.name} LIMIT 0")
         cursor.copy_expert(f"COPY staging ({columns}) FROM STDIN (FORMAT csv, HEADER true)", _csv_buffer(rows))
-        cursor.execute(f"DELETE FROM live.{table.name} WHERE as_of = %s", (month,))
-        cursor.execute(f"INSERT INTO live.{table.name} (as_of, {columns}) SELECT %s, {columns} FROM staging", (month,))
+        if self._source != LANDED:
+            self._land(cursor, table, month)
         digest = rows_sha256(rows)
         recorded = Recorded(table.name, 0, 0, 0)
         if digest != self._recorded_digest(cursor, table, month):
@@ -175,6 +181,14 @@ class Warehouse:
         )
         found = cursor.fetchone()
         return found[0] if found else None
+
+    def _land(self, cursor: Any, table: Table, month: str) -> None:
+        columns = ", ".join(table.header)
+        cursor.execute(f"DELETE FROM live.{table.name} WHERE source = %s AND as_of = %s", (self._source, month))
+        cursor.execute(
+            f"INSERT INTO live.{table.name} (source, as_of, {columns}) SELECT %s, %s, {columns} FROM staging",
+            (self._source, month),
+        )
 
     def _append_versions(self, cursor: Any, table: Table, month: str, moment: Any) -> Recorded:
         values = ", ".join(table.header[1:])
@@ -218,6 +232,11 @@ class Warehouse:
                 f"known_at={known_at}: {month} was first recorded at {first.isoformat()}; choose a later known_at or none"
             )
 
+    def _live_query(self, cursor: Any, table: Table, month: str) -> str:
+        columns = ", ".join(table.header)
+        query = f"SELECT {columns} FROM live.{table.name} WHERE source = %s AND as_of = %s ORDER BY {ENTITY_KEY}"
+        return _bound(cursor, query, self._source, month)
+
     def _state_query(self, cursor: Any, table: Table, month: str, known_at: str | None) -> str:
         columns = ", ".join(table.header)
         return _bound(
@@ -240,11 +259,6 @@ class Warehouse:
         except psycopg2.Error as error:
             reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             raise HistoryError(f"the warehouse refused: {reason}; nothing was written") from error
-
-
-def _live_query(cursor: Any, table: Table, month: str) -> str:
-    columns = ", ".join(table.header)
-    return _bound(cursor, f"SELECT {columns} FROM live.{table.name} WHERE as_of = %s ORDER BY {ENTITY_KEY}", month)
 
 
 def _bound(cursor: Any, query: str, *values: Any) -> str:
@@ -292,8 +306,8 @@ def _definitions() -> str:
         required = " AND ".join(f"{c.name} IS NOT NULL" for c in table.columns if not c.nullable)
         key = f'{EVENT_TIMESTAMP} date NOT NULL, {ENTITY_KEY} text COLLATE "C" NOT NULL'
         statements.append(
-            f"CREATE TABLE IF NOT EXISTS live.{table.name}"
-            f" ({key}, {plain}, PRIMARY KEY ({EVENT_TIMESTAMP}, {ENTITY_KEY}));"
+            f"CREATE TABLE IF NOT EXISTS live.{table.name} (source text NOT NULL DEFAULT '{LANDED}',"
+            f" {key}, {plain}, PRIMARY KEY (source, {EVENT_TIMESTAMP}, {ENTITY_KEY}));"
             f" CREATE TABLE IF NOT EXISTS history.{table.name} (source text NOT NULL, {key},"
             f" recorded_at timestamptz NOT NULL, {versioned}, retracted boolean NOT NULL, CHECK (retracted OR ({required})),"
             f" PRIMARY KEY (source, {EVENT_TIMESTAMP}, {ENTITY_KEY}, recorded_at));"

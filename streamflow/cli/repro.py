@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from streamflow.adapters.files import read_all_params, state_dir
-from streamflow.adapters.pipeline import StageFailed, compose, reproduce, undone_if_refused
+from streamflow.adapters.pipeline import StageFailed, compose, only_one, reproduce, undone_if_refused
 from streamflow.adapters.postgres import database
 from streamflow.cli.reporting import USER_ERROR, say
 from streamflow.schema import MODEL_NAME
@@ -32,12 +32,12 @@ def repro(overrides: tuple[str, ...], force: bool) -> None:
     streamflow repro experiment=churn_v2                a named experiment of conf/experiment
     streamflow repro source=csv source.dir=PATH         your own extracts
 
-    Without OVERRIDES the choices that params.yaml holds stay. A refused input leaves database and tracked files as they
-    were; the exit code is then 2.
+    Without OVERRIDES the choices that params.yaml holds stay. A refused month leaves its part of the database and all
+    tracked files as they were; the exit code is then 2.
     """
     started = time.monotonic()
     try:
-        with undone_if_refused():
+        with only_one(), undone_if_refused(overrides):
             if overrides:
                 compose(overrides)
             # One server for all stages, rather than one start and stop for each.

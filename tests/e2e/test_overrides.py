@@ -1,7 +1,9 @@
 """`streamflow repro` with overrides on small data: choices, dates, corrections and refusals."""
 
+import fcntl
 import hashlib
 import json
+import shlex
 import shutil
 
 import pytest
@@ -151,7 +153,39 @@ def test_params_of_another_conf_are_refused_with_the_command_that_mends_it(proje
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 1
     assert "params.yaml was composed from another conf/" in done.stderr
-    assert "`streamflow repro features=churn_v2 model=logistic_regression" in done.stderr
+    named = done.stderr.split("`")[1]
+    assert named.startswith("streamflow repro features=churn_v2 model=logistic_regression")
+    conf.write_text(good.replace("0.25", "0.24"))
+    project.streamflow(*shlex.split(named)[1:])
+    assert "test: 0.24" in project.text("params.yaml")
+    assert "name: csv" in project.text("params.yaml")
+    conf.write_text(good)
+
+
+def test_a_stage_that_refuses_its_settings_leaves_everything_as_it_was(project):
+    project.streamflow(*csv())
+    before = tree(project)
+    for override, said in (
+        ("model.n_estimators=0", "RandomForestClassifier refuses its settings"),
+        ("known_at=2020-01-01T00:00:00+00:00", "2024-01-31 was first recorded at"),
+        ("split.test=0.001", "the test part lacks churners or others"),
+    ):
+        done = project.streamflow(*csv(override), check=False)
+        assert done.returncode == 2, override
+        assert len(done.stderr.splitlines()) == 1
+        assert said in done.stderr
+        assert tree(project) == before
+
+
+def test_a_second_pipeline_in_the_same_clone_is_refused_and_touches_nothing(project):
+    with (project.path / "var" / "pipeline.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        before = tree(project)
+        done = project.streamflow("repro", "seed=7", check=False)
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert "another `streamflow repro` works in this clone" in done.stderr
+    assert tree(project) == before
 
 
 def test_made_up_users_have_a_history_of_their_own(project):

@@ -22,7 +22,10 @@ def make(checkout, *arguments, **environment):
     return subprocess.run(
         [shutil.which("make"), "repro", *arguments],
         cwd=checkout,
-        env={**os.environ, **environment},
+        env={
+            **{name: value for name, value in os.environ.items() if "MAKE" not in name and name != "MFLAGS"},
+            **environment,
+        },
         capture_output=True,
         text=True,
         check=False,

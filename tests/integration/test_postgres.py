@@ -133,6 +133,26 @@ def test_a_server_that_is_not_there_is_one_line_without_the_password():
     assert "\n" not in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://me:p%zzSECRET@127.0.0.1:1/churn",
+        "postgresql://me:SECRET/with/slashes@127.0.0.1:1/churn",
+        "postgresql://me:SECRET#hash@127.0.0.1:1/churn",
+        "postgresql://me:SECRET?query@127.0.0.1:1/churn",
+        "postgresql://me:SECRET@one@127.0.0.1:1/churn",
+        "postgresql://127.0.0.1:1/churn?user=me&password=SECRET",
+        "postgresql://me:SECRET@one:1,two:2/churn",
+    ],
+)
+def test_a_url_that_is_hard_to_read_never_shows_its_password(monkeypatch, url):
+    monkeypatch.setenv("STREAMFLOW_DATABASE_URL", url)
+    with pytest.raises(EnvironmentFault) as refused, database() as given:
+        connect(given)
+    assert "SECRET" not in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
 def test_parts_of_a_url_survive_their_quoting():
     url = "postgresql://us%40er:p%40ss%27w%3Ard%2F%25@db:5433/churn?sslmode=require"
     assert connection_fields(url) == {

@@ -1,8 +1,11 @@
 """The training set by plain SQL over the frozen files: an answer that shares no code with the pipeline's."""
 
+import json
 from pathlib import Path
 
 import duckdb
+
+from streamflow.schema import FEATURE_SERVICES
 
 _TABLES = ("users", "subscriptions", "usage_agg_30d", "payments_agg_90d", "support_agg_90d")
 
@@ -12,6 +15,8 @@ def differences(project: Path, as_of: str, label_as_of: str | None = None) -> tu
     dataset = project / "data" / "dataset" / "dataset.parquet"
     snapshots = project / "data" / "snapshots"
     names = [row[0] for row in duckdb.sql(f"DESCRIBE SELECT * EXCLUDE (split) FROM '{dataset}'").fetchall()]
+    service = json.loads((project / "data" / "dataset" / "dataset.json").read_text())["feature_service"]
+    assert names == ["user_id", "as_of", *FEATURE_SERVICES[service], "churn_label"]
     columns = ", ".join(f'"{name}"' for name in names if name not in ("user_id", "as_of"))
     joins = " ".join(
         f"""LEFT JOIN (

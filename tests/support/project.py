@@ -21,7 +21,8 @@ class Project:
     def __init__(self, path: Path, **environment: str) -> None:
         self.path = path
         self.environment = {**os.environ, **_IDENTITY, **environment}
-        self.environment.pop("STREAMFLOW_STATE_DIR", None)
+        for name in ("STREAMFLOW_STATE_DIR", "MAKEFLAGS", "MAKELEVEL", "MFLAGS"):
+            self.environment.pop(name, None)
         self.environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 
     @classmethod
