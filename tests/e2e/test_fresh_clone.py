@@ -134,7 +134,7 @@ def test_feasts_own_command_line_reads_the_repository(clone):
 
 
 def test_a_dvc_experiment_composes_natively_and_the_commit_comes_back_without_work(clone):
-    clone.run("dvc", "exp", "run", "-S", "model=hist_gradient_boosting", "-S", "as_of=2024-02-29")
+    clone.run("dvc", "exp", "run", "-S", "model=hist_gradient_boosting", "-S", "as_of=2024-02-29", "dataset")
     assert "model_name: hist_gradient_boosting" in clone.text("params.yaml")
     assert json.loads(clone.text("data/dataset/dataset.json"))["as_of"] == "2024-02-29"
     assert differences(clone.path, "2024-02-29") == (7043, 0)

@@ -71,6 +71,8 @@ def test_january_is_the_same_after_february_and_churn_v2_scores(project):
 
 
 def test_february_has_its_own_churners(project):
-    project.streamflow(*csv(f"as_of={FEBRUARY}"))
+    overrides = [f"source.dir={EXTRACTS}", "source=csv", f"as_of={FEBRUARY}"]
+    options = [word for override in overrides for word in ("-S", override)]
+    project.run("dvc", "exp", "run", *options, "dataset")
     assert dataset(project)["churners"] == 1701
     assert differences(project.path, FEBRUARY) == (7043, 0)

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import yaml
+
 ROOT = Path(__file__).resolve().parents[2]
 _IDENTITY = {
     "GIT_AUTHOR_NAME": "tests",
@@ -69,6 +71,11 @@ class Project:
     def text(self, name: str) -> str:
         """A file's content."""
         return (self.path / name).read_text(encoding="utf-8")
+
+    def outputs(self, *stages: str) -> dict[str, str]:
+        """Path to MD5 of the outputs that dvc.lock names for some stages."""
+        lock = yaml.safe_load(self.text("dvc.lock"))["stages"]
+        return {out["path"]: out["md5"] for stage in stages for out in lock[stage]["outs"]}
 
     def postgres_is_up(self) -> bool:
         """Whether the embedded server of this copy runs."""
