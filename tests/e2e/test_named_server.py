@@ -79,7 +79,7 @@ def test_serving_answers_from_the_named_server(project, tmp_path):
     assert gone(project) == []
 
 
-def test_the_password_is_in_no_file_of_the_project_and_in_no_message(project, url):
+def test_the_password_is_in_no_file_of_the_project(project, url):
     secret = url.split(":")[2].split("@")[0]
     for path in project.path.rglob("*"):
         if path.is_file() and ".git" not in path.parts and path.stat().st_size < 5_000_000:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from small_month import joined_month
 
 from streamflow.adapters.registry import load_alias, open_registry
 from streamflow.adapters.registry_rows import Settled, settled_version
@@ -15,7 +16,6 @@ from streamflow.model import churn_pipeline, fit, pipeline_frame
 from streamflow.model_card import feature_schema, golden_rows
 from streamflow.schema import service_features
 from streamflow.scoring import ChurnModel
-from streamflow.synthetic import generate_month
 
 pytestmark = pytest.mark.filterwarnings("default")
 
@@ -38,10 +38,7 @@ def registry(state, module_database_url):
 
 @pytest.fixture(scope="module")
 def rows():
-    rows = None
-    for table in generate_month(300, "2024-01-31", 3).values():
-        rows = table if rows is None else rows.join(table, "user_id")
-    return rows.sort_by("user_id")
+    return joined_month(300)
 
 
 def model_folder(tmp_path, rows, strength):
@@ -192,7 +189,7 @@ def test_a_registration_that_fails_leaves_no_version(registry, version, rows, tm
     folder, digest = model_folder(tmp_path / "three", rows, 3.0)
     (folder / "golden.json").unlink()
     before = len(registry.versions())
-    with pytest.raises(Exception, match="golden"):
+    with pytest.raises(RegistryError, match="golden"):
         register(registry, folder, digest, "f3")
     assert len(registry.versions()) == before
     assert registry.version_with_fingerprint("f3") is None

@@ -14,15 +14,15 @@ from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassif
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score
 from sklearn.neighbors import KNeighborsClassifier
+from small_month import joined_month
 
 from streamflow.digest import bytes_sha256
 from streamflow.errors import ModelError
 from streamflow.export import export_onnx
 from streamflow.model import THRESHOLDS, best_f1_threshold, churn_pipeline, churn_probability, fit, pipeline_frame
 from streamflow.model_card import check_golden, feature_schema, golden_rows, schema_features
-from streamflow.schema import FEATURE_SERVICES, TABLES, service_features
+from streamflow.schema import FEATURE_SERVICES, service_features
 from streamflow.scoring import ChurnModel, model_inputs
-from streamflow.synthetic import generate_month
 
 ESTIMATORS = {
     "random_forest": lambda: RandomForestClassifier(20, min_samples_leaf=5, n_jobs=2, random_state=0),
@@ -31,17 +31,9 @@ ESTIMATORS = {
 }
 
 
-def month(users=600):
-    rows = None
-    for name, table in generate_month(users, "2024-01-31", 3).items():
-        assert name in {each.name for each in TABLES}
-        rows = table if rows is None else rows.join(table, "user_id")
-    return rows.sort_by("user_id")
-
-
 @pytest.fixture(scope="module")
 def rows():
-    return month()
+    return joined_month(600)
 
 
 def trained(name, rows, service="churn_v1"):
@@ -116,7 +108,7 @@ def test_null_plan_is_neither_true_nor_false(rows):
 
 def test_the_bytes_do_not_depend_on_the_hash_seed():
     code = (
-        "import sys; sys.path[:0] = ['tests/unit', 'tests/support']; import test_model as t; rows = t.month()\n"
+        "import sys; sys.path[:0] = ['tests/unit', 'tests/support']; import test_model as t; rows = t.joined_month(600)\n"
         "for name in t.ESTIMATORS: p, f, _ = t.trained(name, rows); print(t.bytes_sha256(t.export_onnx(p, f, 0.5)))"
     )
     digests = {
