@@ -5,6 +5,7 @@ Refuses a params.yaml that was composed from another conf/, misses a value or ma
 
 from pathlib import Path
 
+from streamflow.adapters.audit import audited
 from streamflow.adapters.files import read_all_params, write_json
 from streamflow.cli.reporting import one_line_errors, say
 from streamflow.config import Config, check, choices, main_overrides
@@ -31,7 +32,7 @@ def run(config: Config) -> None:
 
 
 def main() -> None:
-    with one_line_errors("config"):
+    with one_line_errors("config"), audited("config"):
         run(read_all_params())
 
 

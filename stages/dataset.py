@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
+from streamflow.adapters.audit import audited
 from streamflow.adapters.feature_store import point_in_time_rows
 from streamflow.adapters.files import read_params, write_json
 from streamflow.adapters.parquet import write_parquet
@@ -36,7 +37,7 @@ def run(config: Config) -> None:
 
 
 def main() -> None:
-    with one_line_errors("dataset"):
+    with one_line_errors("dataset"), audited("dataset"):
         run(read_params("dataset"))
 
 

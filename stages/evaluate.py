@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from streamflow.adapters.audit import audited
 from streamflow.adapters.files import read_params, replacing, write_json
 from streamflow.adapters.parquet import write_parquet
 from streamflow.cli.reporting import one_line_errors, say
@@ -102,7 +103,7 @@ def _write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
 
 
 def main() -> None:
-    with one_line_errors("evaluate"):
+    with one_line_errors("evaluate"), audited("evaluate"):
         run(read_params("evaluate"))
 
 

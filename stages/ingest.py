@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from streamflow.adapters.audit import audited
 from streamflow.adapters.extracts import month_folder, read_month
 from streamflow.adapters.files import read_params, write_json
 from streamflow.adapters.postgres import database
@@ -25,6 +26,7 @@ from streamflow.synthetic import generate_month
 from streamflow.validation import check_month, check_row_count
 
 RECEIPTS = Path("artifacts/ingest")
+WAY_OUT = "put the rows back, or restore the database from its backup"
 
 Extracts = dict[str, pa.Table]
 
@@ -35,8 +37,12 @@ def run(config: Config, month: str, store: Warehouse) -> None:
 
     rows = {name: sorted_by_user(table) for name, table in extracts.items()}
     digests = {name: rows_sha256(table) for name, table in rows.items()}
-    check_history(store, month, rows, digests)
+    drift = history_drift(store, month, rows, digests)
     is_new = {table.name: store.recorded_digest(table, month) for table in TABLES} != digests
+    if drift and is_new:
+        raise HistoryError(f"{drift[0]}; an extract that differs can't be recorded on top of that; {WAY_OUT}")
+    for line in drift:
+        print(f"ingest {month}: drift: {line}; frozen snapshots are not affected; {WAY_OUT}", file=sys.stderr)
     if is_new:
         check_month(extracts, origins, parse_date(month, "months"))
         check_collapse(store, month, rows, config.source.max_row_drop, origins)
@@ -73,20 +79,17 @@ def read_live(month: str, store: Warehouse) -> tuple[Extracts, dict[str, str]]:
     return history, {name: f"history.{name}" for name in history}
 
 
-def check_history(store: Warehouse, month: str, rows: Extracts, digests: dict[str, str]) -> None:
-    """Refuse to go on from a history that is not what was recorded. Raises HistoryError naming rows."""
+def history_drift(store: Warehouse, month: str, rows: Extracts, digests: dict[str, str]) -> list[str]:
+    """What was changed in the history of a month after it was recorded, one phrase for each table, rows named."""
+    found = []
     for table in TABLES:
         recorded = store.recorded_digest(table, month)
-        if recorded is None:
-            continue
-        history = store.history_rows(table, month)
-        if rows_sha256(history) != recorded:
+        history = store.history_rows(table, month) if recorded is not None else None
+        if history is not None and rows_sha256(history) != recorded:
             known = rows[table.name] if digests[table.name] == recorded else None
             what = describe_differences(known, history) if known is not None else f"content is not {recorded[:12]}"
-            raise HistoryError(
-                f"history.{table.name} of {month} was changed after it was recorded: {what};"
-                " put the rows back, or restore the database from its backup"
-            )
+            found.append(f"history.{table.name} of {month} was changed after it was recorded: {what}")
+    return found
 
 
 def check_collapse(store: Warehouse, month: str, rows: Extracts, max_row_drop: float, origins: dict[str, str]) -> None:
@@ -113,7 +116,7 @@ def receipt(store: Warehouse, month: str, rows: Extracts, digests: dict[str, str
 
 def main() -> None:
     month = sys.argv[1]
-    with one_line_errors(f"ingest {month}"):
+    with one_line_errors(f"ingest {month}"), audited("ingest", month):
         config = read_params("ingest")
         with database() as url, warehouse(url, source_identity(config.source)) as store:
             run(config, month, store)

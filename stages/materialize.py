@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
+from streamflow.adapters.audit import audited
 from streamflow.adapters.files import read_params
 from streamflow.adapters.online_store import (
     apply_definitions,
@@ -47,7 +48,7 @@ def run(config: Config, url: str) -> None:
 
 
 def main() -> None:
-    with one_line_errors("materialize"), database() as url:
+    with one_line_errors("materialize"), audited("materialize"), database() as url:
         run(read_params("materialize"), url)
 
 

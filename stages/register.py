@@ -5,109 +5,139 @@ version becomes Production if the promotion policy says so.
 """
 
 import json
-from dataclasses import asdict
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
 
-from streamflow.adapters.environment import environment_differences, machine
+from streamflow.adapters.audit import audited
+from streamflow.adapters.environment import environment_differences
+from streamflow.adapters.evidence import DATASET, EVALUATION, MODEL, RECORD, REQUIREMENTS, changes_of_run, gather
 from streamflow.adapters.files import PARAMS, read_params, state_dir, write_json
+from streamflow.adapters.pipeline_files import locked_stages
 from streamflow.adapters.postgres import database
+from streamflow.adapters.refit import refit_sha256
 from streamflow.adapters.registry import DECISION_TAG, LoadedModel, Registry, open_registry
 from streamflow.adapters.registry_rows import settled_version
-from streamflow.adapters.repository import LOCK, changed_files, commit, lock_content, tag_of_commit
+from streamflow.adapters.repository import commit, tags_of
+from streamflow.adapters.source_drift import source_drift
+from streamflow.adapters.warehouse import warehouse
 from streamflow.cli.reporting import one_line_errors, say
-from streamflow.config import Config
-from streamflow.decisions import Decision, decide
+from streamflow.config import Config, source_identity
+from streamflow.decisions import GATE, NEVER, Decision, Gate, decide, guarded
 from streamflow.digest import file_sha256
 from streamflow.errors import ModelError, RegistryError, StreamFlowError
-from streamflow.provenance import Provenance, input_fingerprint, locked_output
+from streamflow.provenance import PREFIX, input_fingerprint
 from streamflow.schema import LABEL, MODEL_NAME
-
-REQUIREMENTS = Path("requirements.lock")
-DATASET = Path("data/dataset")
-MODEL = Path("artifacts/model")
-EVALUATION = Path("artifacts/evaluation")
 
 
 def run(config: Config, url: str) -> None:
-    """Register the trained model unless it is, and let the policy decide about Production."""
-    fingerprint = input_fingerprint(lock_content(), file_sha256(REQUIREMENTS))
+    """Register the trained model unless it is, and let policy and gates decide about Production."""
+    fingerprint = input_fingerprint(locked_stages(), file_sha256(REQUIREMENTS))
     model_sha256 = file_sha256(MODEL / "model.onnx")
     settled = settled_version(url, fingerprint, model_sha256)
-    if settled and not reopened(config, settled.decision):
+    if settled and not reopened(config, settled.decision) and not anchorable(config, settled.changes_sha256):
         say_registered(settled.version, model_sha256)
         conclude(settled.version, settled.production, decided_before(settled.version, settled.production))
         return
 
     registry = open_registry(url)
     known, champion = registry.version_with_fingerprint(fingerprint), registry.production()
-    if known is not None and known.tags["streamflow.model_sha256"] != model_sha256:
-        raise RegistryError(
-            f"{MODEL_NAME} version {known.version} came from the same inputs with model"
-            f" {known.tags['streamflow.model_sha256'][:12]}, this run made {model_sha256[:12]}: training is not"
-            " deterministic here; nothing was registered"
-        )
+    if known is not None and known.tags[f"{PREFIX}model_sha256"] != model_sha256:
+        raise RegistryError(contradiction(known, model_sha256))
     if known is not None and is_whole(registry, known):
         version, former = str(known.version), known.tags.get(DECISION_TAG)
         say_registered(version, model_sha256)
+        if anchorable(config, known.tags.get(f"{PREFIX}changes_sha256", "")):
+            anchor(registry, version)
     else:
-        version, former = register(config, registry, gather(config, fingerprint, model_sha256)), None
+        version, former = register(config, registry, fingerprint, model_sha256), None
     production = str(champion.version) if champion else "none"
-    if former is not None and champion is not None and not reopened(config, former):
+    if former is not None and (champion is not None or former.startswith(GATE)) and not reopened(config, former):
         decided = decided_before(version, production)
     else:
-        decided = decision(config, registry, champion)
+        decided = guarded(decision(config, registry, champion), gates(config, url, registry, version, model_sha256))
         if decided.promote:
             registry.promote(version)
-        registry.record_decision(version, f"{config.promotion.policy}: {decided.reason}")
+        registry.record_decision(version, decided.reason if not decided.promote else f"promoted: {decided.reason}")
     conclude(version, version if decided.promote else production, decided)
 
 
 def reopened(config: Config, former: str) -> bool:
-    """Whether a decision is to be made again: it was made under the policy `never`, which no longer holds."""
-    return former.startswith("never") and config.promotion.policy != "never"
+    """Whether a decision is to be made again: the policy was `never`, or a gate was shut, and that is over."""
+    if former == NEVER:
+        return config.promotion.policy != "never"
+    return former.startswith(GATE) and not any(gate.detail for gate in quick_gates(config))
 
 
-def register(config: Config, registry: Registry, facts: Provenance) -> str:
+def anchorable(config: Config, changes_sha256: str) -> bool:
+    """Whether a version that was made of uncommitted files can now name a commit that holds them all."""
+    return bool(changes_sha256) and not changes_of_run(list(config.months))[1]
+
+
+def anchor(registry: Registry, version: str) -> None:
+    """Let a version name the commit that holds all it was made of; its run keeps the record of how it was made."""
+    head = commit()
+    registry.anchor(version, head, next(iter(tags_of(head)), ""))
+    say(f"register: version {version} is now that of commit {head[:12]}, which holds all it was made of")
+
+
+def register(config: Config, registry: Registry, fingerprint: str, model_sha256: str) -> str:
     """Make the run and the model version; returns the version."""
+    facts, files = gather(config, fingerprint, model_sha256)
+    record_sha256 = file_sha256(next(Path(path) for path in files if path.endswith(RECORD)))
     version = registry.register(
         model_folder=MODEL,
-        artifacts=run_artifacts(facts),
+        artifacts=files,
         params=_flat(OmegaConf.to_container(OmegaConf.load(PARAMS))),
-        metrics={**_json(EVALUATION / "metrics.json"), **training_seconds(facts.model_sha256)},
-        tags=facts.tags(),
+        metrics={**_json(EVALUATION / "metrics.json"), **training_seconds(model_sha256)},
+        tags={**facts.tags(), f"{PREFIX}provenance_sha256": record_sha256},
         run_tags={"mlflow.source.git.commit": facts.git_commit, "mlflow.source.type": "PROJECT"},
         description=f"{config.model_name} on {config.features.service} as of {config.as_of}",
     )
-    say(f"register: {MODEL_NAME} version {version.version} made, model {facts.model_sha256[:12]}")
+    say(f"register: {MODEL_NAME} version {version.version} made, model {model_sha256[:12]}")
     return str(version.version)
 
 
-def gather(config: Config, fingerprint: str, model_sha256: str) -> Provenance:
-    """The facts behind the model that the pipeline has just made."""
-    lock = lock_content()
-    months = sorted({config.as_of, config.label_as_of})
-    return Provenance(
-        git_commit=commit(),
-        git_tag=tag_of_commit(),
-        git_dirty=bool(changed_files()),
-        dvc_lock_sha256=file_sha256(LOCK),
-        requirements_lock_sha256=file_sha256(REQUIREMENTS),
-        environment_matches_lock=not environment_differences(REQUIREMENTS.read_text(encoding="utf-8")),
-        params_sha256=file_sha256(PARAMS),
-        dataset_md5=locked_output(lock, "dataset", str(DATASET)),
-        snapshots={month: locked_output(lock, f"snapshot@{month}", f"data/snapshots/{month}") for month in months},
-        model_sha256=model_sha256,
-        input_fingerprint=fingerprint,
-        as_of=config.as_of,
-        known_at=config.known_at,
-        label_horizon_months=config.label_horizon_months,
-        feature_service=config.features.service,
-        seed=config.seed,
-        threads=config.compute.threads,
-        **machine(),
+def contradiction(known: Any, model_sha256: str) -> str:
+    """What to say when the same inputs gave another model: the cause is outside of what DVC hashes."""
+    differences = environment_differences(REQUIREMENTS.read_text(encoding="utf-8"))
+    cause = (
+        f"the environment is not that of requirements.lock ({', '.join(differences[:3])}); `make environment` mends it"
+        if differences
+        else "training is not deterministic here; compare this machine with the tags of that version"
+    )
+    return (
+        f"{MODEL_NAME} version {known.version} came from the same inputs with model"
+        f" {known.tags[f'{PREFIX}model_sha256'][:12]}, this run made {model_sha256[:12]}: {cause}; nothing was registered"
+    )
+
+
+def gates(config: Config, url: str, registry: Registry, version: str, model_sha256: str) -> Iterator[Gate]:
+    """What must hold before a version becomes Production, the costly last."""
+    yield from quick_gates(config)
+    with warehouse(url, source_identity(config.source)) as store:
+        drift = source_drift(store, config.months, config.known_at)
+    yield Gate("source drift", f"{drift[0].what}; {drift[0].mend}" if drift else "")
+    refitted = refit_sha256()
+    registry.set_tags(version, {"refit_sha256": refitted})
+    yield Gate(
+        "re-fit",
+        f"another process made {refitted[:12]} of the same inputs, not {model_sha256[:12]}: training is not deterministic"
+        if refitted != model_sha256
+        else "",
+    )
+
+
+def quick_gates(config: Config) -> Iterator[Gate]:
+    """The gates that take no time: git and environment."""
+    dirt, _ = changes_of_run(list(config.months))
+    way_out = "`streamflow tag NAME` commits and tags a result" if not dirt.untracked else "commit or remove them"
+    yield Gate("clean git tree", f"{dirt.describe()}; {way_out}, then `streamflow promote`" if dirt else "")
+    differences = environment_differences(REQUIREMENTS.read_text(encoding="utf-8"))
+    yield Gate(
+        "environment", f"{', '.join(differences[:3])}; `make environment` installs the lock" if differences else ""
     )
 
 
@@ -119,22 +149,6 @@ def is_whole(registry: Registry, version: Any) -> bool:
         say(f"register: version {version.version} is not usable ({error}); registering the model again")
         return False
     return True
-
-
-def run_artifacts(facts: Provenance) -> dict[str, str]:
-    """Local path to folder of the run: what was read, what came out, and provenance.json."""
-    record = state_dir() / "provenance" / "provenance.json"
-    write_json(record, asdict(facts))
-    return {
-        str(record): "",
-        str(LOCK): "",
-        str(PARAMS): "",
-        str(REQUIREMENTS): "",
-        str(MODEL / "feature_schema.json"): "",
-        str(DATASET / "dataset.json"): "",
-        str(EVALUATION / "report.html"): "",
-        str(EVALUATION / "plots"): "plots",
-    }
 
 
 def decision(config: Config, registry: Registry, champion: Any) -> Decision:
@@ -226,7 +240,7 @@ def _flat(values: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def main() -> None:
-    with one_line_errors("register"), database() as url:
+    with one_line_errors("register"), audited("register"), database() as url:
         run(read_params("register"), url)
 
 

@@ -9,6 +9,7 @@ import shutil
 import sys
 from pathlib import Path
 
+from streamflow.adapters.audit import audited
 from streamflow.adapters.files import read_params
 from streamflow.adapters.parquet import frozen_schema, with_event_timestamp, write_parquet
 from streamflow.adapters.postgres import database
@@ -51,7 +52,7 @@ def run(config: Config, month: str, store: Warehouse) -> None:
 
 def main() -> None:
     month = sys.argv[1]
-    with one_line_errors(f"snapshot {month}"):
+    with one_line_errors(f"snapshot {month}"), audited("snapshot", month):
         config = read_params("snapshot")
         with database() as url, warehouse(url, source_identity(config.source)) as store:
             run(config, month, store)

@@ -20,6 +20,7 @@ from omegaconf import OmegaConf
 from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
+from streamflow.adapters.audit import audited
 from streamflow.adapters.files import read_params, replacing, state_dir, write_json
 from streamflow.cli.reporting import one_line_errors, say
 from streamflow.config import Config
@@ -104,7 +105,7 @@ def check_parity(expected: np.ndarray, actual: np.ndarray, part: str) -> None:
 
 
 def main() -> None:
-    with one_line_errors("train"):
+    with one_line_errors("train"), audited("train"):
         started = time.perf_counter()
         model_sha256 = run(read_params("train"))
         seconds = time.perf_counter() - started

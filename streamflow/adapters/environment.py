@@ -4,6 +4,7 @@ import os
 import platform
 import re
 import time
+from collections.abc import Mapping
 from importlib.metadata import distributions
 from pathlib import Path
 
@@ -48,15 +49,25 @@ def locked_packages(lock: str) -> dict[str, str]:
 
 
 def installed_packages() -> dict[str, str]:
-    """Package to version, as installed in this environment; names normalised, this project left out."""
-    found = {_normalised(each.metadata["Name"]): each.version for each in distributions()}
-    found.pop(OWN_DISTRIBUTION, None)
+    """Package to version, as installed in this environment; names normalised, this project left out.
+
+    A package that is there twice has both versions.
+    """
+    found: dict[str, str] = {}
+    for each in distributions():
+        name = _normalised(each.metadata["Name"] or "")
+        if name and name != OWN_DISTRIBUTION and each.version not in found.get(name, "").split(" and "):
+            found[name] = f"{found[name]} and {each.version}" if name in found else each.version
     return found
 
 
 def environment_differences(lock: str) -> list[str]:
     """What is installed otherwise than locked, one phrase for each package; empty if the environment is the lock's."""
-    locked, installed = locked_packages(lock), installed_packages()
+    return package_differences(locked_packages(lock), installed_packages())
+
+
+def package_differences(locked: Mapping[str, str], installed: Mapping[str, str]) -> list[str]:
+    """What is installed otherwise than locked: other version, missing or surplus; sorted by name."""
     return [
         f"{name} {installed.get(name, 'missing')} (locked {locked.get(name, 'not at all')})"
         for name in sorted(locked.keys() | installed.keys())
@@ -65,12 +76,21 @@ def environment_differences(lock: str) -> list[str]:
 
 
 def machine() -> dict[str, str]:
-    """Python, platform and CPU of this process."""
+    """Python, platform, CPU and BLAS kernel of this process."""
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
         "cpu": _cpu_model(),
+        "blas_kernel": _blas_kernel(),
     }
+
+
+def _blas_kernel() -> str:
+    import numpy  # noqa: F401  # loads the library that is asked
+    from threadpoolctl import threadpool_info
+
+    kernels = sorted({each["architecture"] for each in threadpool_info() if "architecture" in each})
+    return " ".join(kernels) or "unknown"
 
 
 def _cpu_model() -> str:

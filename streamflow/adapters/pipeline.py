@@ -12,7 +12,9 @@ from tempfile import TemporaryDirectory
 
 import yaml
 
+from streamflow.adapters.audit import no_writer_left
 from streamflow.adapters.files import PARAMS, replacing, state_dir
+from streamflow.adapters.lifeline import VARIABLE, lifeline
 from streamflow.config import Config, check, typed
 from streamflow.errors import ConfigError, StreamFlowError
 
@@ -25,7 +27,7 @@ _TRACKED_BY_INTAKE = (
     Path("artifacts/config.json"),
     Path("artifacts/evaluation/metrics.json"),
 )
-_RECEIPTS = Path("artifacts/ingest")
+_RECEIPTS = (Path("artifacts/ingest"), Path("artifacts/sha256"))
 _INTAKE_STAGES = ("config", "ingest")
 
 
@@ -102,7 +104,10 @@ def _announce_stages() -> None:
 
 @contextmanager
 def only_one() -> Iterator[None]:
-    """Refuse to start while another `streamflow repro` works in this clone. Raises ConfigError."""
+    """Refuse to start while another `streamflow repro` works in this clone. Raises ConfigError.
+
+    The stages that the block starts end with this process, even if it is killed; those of a killed `dvc` are waited for.
+    """
     with (state_dir() / "pipeline.lock").open("a") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -110,7 +115,12 @@ def only_one() -> Iterator[None]:
             raise ConfigError(
                 "another `streamflow repro` works in this clone; wait for it to end, then run this again"
             ) from None
-        yield
+        with no_writer_left(), lifeline(state_dir()) as line:
+            os.environ[VARIABLE] = str(line)
+            try:
+                yield
+            finally:
+                del os.environ[VARIABLE]
 
 
 @contextmanager
@@ -142,7 +152,7 @@ def _check_out() -> None:
 
 
 def _intake_files() -> list[Path]:
-    return [*_TRACKED_BY_INTAKE, *sorted(_RECEIPTS.glob("*.json"))]
+    return [*_TRACKED_BY_INTAKE, *sorted(path for folder in _RECEIPTS for path in folder.glob("*.json"))]
 
 
 def _restore(before: dict[Path, bytes | None]) -> None:

@@ -9,7 +9,7 @@ import os
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -70,6 +70,21 @@ class Registry:
         """The version behind the alias Production; None if there is none."""
         return self.version_behind(PRODUCTION)
 
+    def version(self, name: str) -> "ModelVersion":
+        """The version that a person names: `3`, `v3` or an alias. Raises RegistryError if there is none."""
+        from mlflow.exceptions import MlflowException
+
+        number = name.removeprefix("v")
+        found = None
+        with _translated():
+            if number.isdigit():
+                with suppress(MlflowException):
+                    found = self._client.get_model_version(MODEL_NAME, number)
+        found = found or (None if number.isdigit() else self.version_behind(name))
+        if found is None:
+            raise RegistryError(f"{MODEL_NAME} has no version or alias {name}; `streamflow models` lists them")
+        return found
+
     def version_behind(self, alias: str) -> "ModelVersion | None":
         """The version that an alias names; None if the alias or the model does not exist."""
         from mlflow.exceptions import MlflowException
@@ -115,6 +130,63 @@ class Registry:
         model = ChurnModel(onnx_bytes, schema_features(schema))
         check_golden(model, golden)
         return LoadedModel(str(version.version), str(version.run_id), model, dict(version.tags))
+
+    def run_file(self, version: "ModelVersion", name: str) -> bytes:
+        """A file that the run of a version keeps, its SHA-256 checked against the version's record.
+
+        Raises RegistryError if it is not there, ModelError if it is another.
+        """
+        record = self.record(version)
+        content = self._run_file(version, name)
+        if bytes_sha256(content) != record.get("artifacts", {}).get(name):
+            raise ModelError(f"{name} of {MODEL_NAME} version {version.version} is not what its provenance.json names")
+        return content
+
+    def record(self, version: "ModelVersion") -> dict[str, Any]:
+        """The provenance.json of a version, its SHA-256 checked against the version's tag. Raises as `run_file`."""
+        content = self._run_file(version, "provenance.json")
+        if bytes_sha256(content) != version.tags.get(f"{PREFIX}provenance_sha256"):
+            raise ModelError(f"provenance.json of {MODEL_NAME} version {version.version} is not what its tag names")
+        return dict(json.loads(content))
+
+    def run_files(self, version: "ModelVersion") -> dict[str, bytes | None]:
+        """Every file that a version's record names, as it is stored now; None if it can't be fetched."""
+        from mlflow.store.artifact.models_artifact_repo import ModelsArtifactRepository
+
+        stored: dict[str, bytes | None] = {}
+        with tempfile.TemporaryDirectory() as scratch, _translated():
+            for name in self.record(version)["artifacts"]:
+                with suppress(RegistryError):
+                    stored[name] = None
+                    if name.startswith("model/"):
+                        repository = ModelsArtifactRepository(f"models:/{MODEL_NAME}/{version.version}")
+                        inner = name.removeprefix("model/")
+                        path = repository.download_artifacts(inner, scratch)  # type: ignore[no-untyped-call]
+                        stored[name] = Path(path).read_bytes()
+                    else:
+                        stored[name] = self._run_file(version, name)
+        return stored
+
+    def attach(self, version: "ModelVersion", name: str, content: str) -> None:
+        """Keep a text with the run of a version."""
+        with _translated():
+            self._client.log_text(str(version.run_id), content, name)
+
+    def attached(self, version: "ModelVersion", folder: str) -> list[str]:
+        """Names of the files that a run keeps in a folder, sorted."""
+        with _translated():
+            return sorted(each.path for each in self._client.list_artifacts(str(version.run_id), folder))
+
+    def _run_file(self, version: "ModelVersion", name: str) -> bytes:
+        from mlflow.exceptions import MlflowException
+
+        with tempfile.TemporaryDirectory() as scratch, _translated():
+            try:
+                return Path(self._client.download_artifacts(str(version.run_id), name, scratch)).read_bytes()
+            except (OSError, MlflowException) as error:
+                raise RegistryError(
+                    f"{name} of {MODEL_NAME} version {version.version} can't be fetched: {_first_line(error)}"
+                ) from error
 
     def register(
         self,
@@ -172,6 +244,18 @@ class Registry:
         """Keep with a version what was decided on it, so that a rerun does not decide again."""
         with _translated():
             self._client.set_model_version_tag(MODEL_NAME, version, DECISION_TAG, decision)
+
+    def anchor(self, version: str, commit: str, tag: str) -> None:
+        """Let a version name a commit that holds all files of its run; where it was trained stays in its own tags."""
+        trained = self._client.get_model_version(MODEL_NAME, version).tags.get(f"{PREFIX}git_commit", "")
+        tags = {"trained_at_commit": trained, "git_commit": commit, "git_tag": tag}
+        self.set_tags(version, {**tags, "git_dirty": "false", "changes_sha256": ""})
+
+    def set_tags(self, version: str, tags: Mapping[str, str]) -> None:
+        """Set tags streamflow.NAME of a version."""
+        with _translated():
+            for name, value in tags.items():
+                self._client.set_model_version_tag(MODEL_NAME, version, f"{PREFIX}{name}", value)
 
     def promote(self, version: str) -> None:
         """Point the alias Production at a version, and the deprecated stage of that name with it."""

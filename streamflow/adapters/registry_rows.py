@@ -20,11 +20,12 @@ TRACKING_VARIABLE = "MLFLOW_TRACKING_URI"
 SCHEMA = "mlflow"
 
 _QUERY = f"""
-    SELECT version.version, version.storage_location, production.version, decision.value
+    SELECT version.version, version.storage_location, production.version, decision.value, changes.value
     FROM {SCHEMA}.model_version_tags inputs
     JOIN {SCHEMA}.model_versions version USING (workspace, name, version)
     JOIN {SCHEMA}.model_version_tags digest USING (workspace, name, version)
     JOIN {SCHEMA}.model_version_tags decision USING (workspace, name, version)
+    JOIN {SCHEMA}.model_version_tags changes USING (workspace, name, version)
     JOIN {SCHEMA}.registered_model_aliases production USING (workspace, name)
     WHERE version.name = %s AND production.alias = 'Production' AND version.current_stage <> 'Deleted_Internal'
         AND EXISTS (
@@ -34,18 +35,22 @@ _QUERY = f"""
         )
         AND inputs.key = 'streamflow.input_fingerprint' AND inputs.value = %s
         AND digest.key = 'streamflow.model_sha256' AND digest.value = %s
-        AND decision.key = 'streamflow.decision'
+        AND decision.key = 'streamflow.decision' AND changes.key = 'streamflow.changes_sha256'
     ORDER BY version.version DESC LIMIT 1
 """
 
 
 @dataclass(frozen=True)
 class Settled:
-    """A registered version whose stored model has the registered digest, what was decided on it, and Production."""
+    """A registered version whose stored model has the registered digest, what was decided on it, and Production.
+
+    `changes_sha256` is not empty if its run used files that its commit does not hold.
+    """
 
     version: str
     production: str
     decision: str
+    changes_sha256: str
 
 
 def settled_version(url: str, fingerprint: str, model_sha256: str) -> Settled | None:
@@ -63,9 +68,9 @@ def settled_version(url: str, fingerprint: str, model_sha256: str) -> Settled | 
         return None
     if found is None:
         return None
-    version, location, production, decision = found
+    version, location, production, decision, changes = found
     parts = urlsplit(location or "")
     stored = Path(unquote(parts.path)) / "model.onnx"
     if parts.scheme != "file" or not stored.is_file() or file_sha256(stored) != model_sha256:
         return None
-    return Settled(str(version), str(production), decision)
+    return Settled(str(version), str(production), decision, changes)

@@ -98,6 +98,15 @@ class Warehouse:
         with self._transaction() as cursor:
             return self._recorded_digest(cursor, table, month)
 
+    def tables_of(self, month: str) -> int:
+        """Recorded tables of a month; 0 if it was never ingested here."""
+        with self._transaction() as cursor:
+            cursor.execute(
+                "SELECT count(DISTINCT table_name) FROM history.extracts WHERE source = %s AND as_of = %s",
+                (self._source, month),
+            )
+            return int(cursor.fetchone()[0])
+
     def rows_before(self, table: Table, month: str) -> tuple[str, int] | None:
         """The latest recorded month up to and including `month`, and its rows; None if nothing was recorded."""
         with self._transaction() as cursor:
@@ -110,15 +119,25 @@ class Warehouse:
         return found
 
     def corrections(self, table: Table, month: str) -> int:
-        """Rows that were recorded for a month after its first version."""
+        """Rows that the ledger says were appended for a month after its first version."""
         with self._transaction() as cursor:
             cursor.execute(
-                f"SELECT count(*) FROM history.{table.name} WHERE source = %(source)s AND as_of = %(month)s"
-                " AND recorded_at > (SELECT min(recorded_at) FROM history.extracts"
-                " WHERE source = %(source)s AND as_of = %(month)s AND table_name = %(table)s)",
-                {"source": self._source, "month": month, "table": table.name},
+                "SELECT added + changed + retracted FROM history.extracts"
+                " WHERE source = %s AND as_of = %s AND table_name = %s ORDER BY recorded_at",
+                (self._source, month, table.name),
             )
-            return int(cursor.fetchone()[0])
+            return sum(int(row[0]) for row in cursor.fetchall()[1:])
+
+    def recorded_as(self, table: Table, month: str, content_sha256: str) -> str | None:
+        """When content with this digest was first recorded for a month's table, ISO text in UTC; None if never."""
+        with self._transaction() as cursor:
+            cursor.execute(
+                "SELECT min(recorded_at) FROM history.extracts"
+                " WHERE source = %s AND as_of = %s AND table_name = %s AND content_sha256 = %s",
+                (self._source, month, table.name, content_sha256),
+            )
+            moment = cursor.fetchone()[0]
+        return moment.isoformat() if moment else None
 
     def record(self, month: str, extracts: Mapping[str, pa.Table], tables: Iterable[Table] = TABLES) -> list[Recorded]:
         """Land a month in the live tables and append what differs to the history, in one transaction.

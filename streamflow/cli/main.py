@@ -7,7 +7,7 @@ import click
 
 from streamflow.adapters.environment import silence_telemetry
 from streamflow.adapters.files import project_root
-from streamflow.cli import db, models, repro, servers
+from streamflow.cli import db, doctor, models, promote, repro, rerun, servers, tag
 from streamflow.cli.reporting import one_line_errors
 
 
@@ -34,6 +34,10 @@ def cli() -> None:
 
 
 cli.add_command(repro.repro)
+cli.add_command(doctor.doctor)
+cli.add_command(tag.tag)
+cli.add_command(rerun.rerun)
+cli.add_command(promote.promote)
 cli.add_command(db.db)
 cli.add_command(models.models)
 cli.add_command(servers.serve)

@@ -170,12 +170,28 @@ def ingest_receipt(project):
         ),
     ],
 )
-def test_history_that_was_tampered_with_is_named(project, database_url, statement, said):
+def test_history_that_was_tampered_with_is_named_and_the_receipt_stays(project, database_url, statement, said, capsys):
     ingest_month(database_url)
+    receipt = (project / f"artifacts/ingest/{JANUARY}.json").read_bytes()
     tamper(database_url, statement)
-    with pytest.raises(HistoryError, match="was changed after it was recorded") as refused:
+    before = content(database_url)
+    ingest_month(database_url)
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert "drift: history.subscriptions of 2024-01-31 was changed after it was recorded" in lines[0]
+    assert said in lines[0]
+    assert (project / f"artifacts/ingest/{JANUARY}.json").read_bytes() == receipt
+    assert content(database_url) == before
+
+
+def test_a_corrected_extract_is_not_recorded_on_top_of_a_tampered_history(project, database_url):
+    ingest_month(database_url)
+    tamper(database_url, "DELETE FROM history.subscriptions WHERE user_id = '7590-VHVEG'")
+    set_value(project / "extracts" / JANUARY / "subscriptions.csv", 6, "monthly_fee", "61.25")
+    before = content(database_url)
+    with pytest.raises(HistoryError, match=r"1 row missing \(7590-VHVEG\)|content is not"):
         ingest_month(database_url)
-    assert said in str(refused.value)
+    assert content(database_url) == before
 
 
 def test_a_wiped_database_is_filled_again(project, database_url):

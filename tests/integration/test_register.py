@@ -1,5 +1,6 @@
 """Stage `register` over a real MLflow: what is new, known, damaged, worse or contradictory, and what becomes Production."""
 
+import hashlib
 import json
 import subprocess
 
@@ -29,6 +30,21 @@ from streamflow.splits import split_by_user
 pytestmark = pytest.mark.filterwarnings("default")
 
 
+def md5(text):
+    return hashlib.md5(text.encode()).hexdigest()
+
+
+def locked(deps=None, outs=None):
+    """A stage's entry of dvc.lock; the texts stand for contents."""
+    return {
+        "cmd": "true",
+        "deps": [{"path": path, "md5": md5(text), "size": 1} for path, text in (deps or {}).items()],
+        "outs": [
+            {"path": path, "md5": f"{md5(text)}.dir", "size": 1, "nfiles": 1} for path, text in (outs or {}).items()
+        ],
+    }
+
+
 class Workspace:
     """A project folder after `evaluate`: training set, model, evaluation, dvc.lock, params.yaml, git."""
 
@@ -46,12 +62,21 @@ class Workspace:
         (folder / "artifacts/evaluation/plots/roc.csv").write_text("x\n")
         (folder / "data/dataset/dataset.json").write_text("{}")
         pq.write_table(self.rows, folder / "data/dataset/dataset.parquet")
-        for command in (
-            ["init", "-q"],
-            ["add", "-A"],
-            ["-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "x"],
-        ):
-            subprocess.run(["git", *command], cwd=folder, check=True)
+        self.git("init", "-q")
+        self.commit()
+
+    def git(self, *command):
+        identity = ("-c", "user.name=t", "-c", "user.email=t@t")
+        return subprocess.run(
+            ["git", *identity, *command], cwd=self.folder, check=True, capture_output=True, text=True
+        ).stdout.strip()
+
+    def commit(self):
+        self.git("add", "-A", ".", ":!var")
+        self.git("commit", "-qm", "x")
+
+    def head(self):
+        return self.git("rev-parse", "HEAD")
 
     def train(self, strength, inputs, service="churn_v1"):
         """A logistic regression; `inputs` stands for all that dvc.lock says went in."""
@@ -71,9 +96,11 @@ class Workspace:
         (artifacts / "model/feature_schema.json").write_text(json.dumps(feature_schema(service, 0.4)))
         (artifacts / "model/golden.json").write_text(json.dumps(golden_rows(model, self.rows)))
         (artifacts / "evaluation/metrics.json").write_text(json.dumps(metrics))
-        stage = {"deps": [{"path": "inputs", "md5": inputs}], "outs": [{"path": "data/dataset", "md5": "d.dir"}]}
-        snapshot = {"outs": [{"path": "data/snapshots/2024-01-31", "md5": "s.dir"}]}
-        stages = {"dataset": stage, "train": stage, "snapshot@2024-01-31": snapshot}
+        stages = {
+            "snapshot@2024-01-31": locked(outs={"data/snapshots/2024-01-31": "s"}),
+            "dataset": locked({"inputs": inputs}, {"data/dataset": "d"}),
+            "train": locked({"inputs": inputs}, {"artifacts/model": inputs}),
+        }
         (self.folder / "dvc.lock").write_text(yaml.safe_dump({"schema": "2.0", "stages": stages}))
         return metrics["roc_auc"], file_sha256(artifacts / "model/model.onnx")
 
@@ -93,6 +120,8 @@ def workspace(tmp_path, database_url, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("STREAMFLOW_STATE_DIR", raising=False)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    # The stages are not in this folder; tests/e2e/test_attacks.py fits again for real.
+    monkeypatch.setattr(register, "refit_sha256", lambda: file_sha256(tmp_path / "artifacts/model/model.onnx"))
     return Workspace(tmp_path, database_url)
 
 
@@ -103,8 +132,8 @@ def test_the_first_model_becomes_production_and_a_second_run_changes_nothing(wor
     assert workspace.register() == {"version": "1", "production": "1", "reason": "it is Production"}
     version = open_registry(workspace.url).production()
     assert version.tags["streamflow.model_sha256"] == digest
-    assert version.tags["streamflow.decision"] == "auto: there was no Production version"
-    assert version.tags["streamflow.snapshots"] == '{"2024-01-31": "s.dir"}'
+    assert version.tags["streamflow.decision"] == "promoted: there was no Production version"
+    assert version.tags["streamflow.snapshots"] == json.dumps({"2024-01-31": f"{md5('s')}.dir"})
     assert workspace.versions() == ["1"]
 
 
@@ -150,10 +179,10 @@ def test_a_version_that_nothing_was_decided_on_is_decided_on(workspace):
     workspace.train(1.0, "b")
     config = typed(yaml.safe_load((workspace.folder / "params.yaml").read_text()))
     registry = open_registry(workspace.url)
-    lock = yaml.safe_load((workspace.folder / "dvc.lock").read_text())["stages"]
+    lock = register.locked_stages()
     fingerprint = register.input_fingerprint(lock, file_sha256(workspace.folder / "requirements.lock"))
-    facts = register.gather(config, fingerprint, file_sha256(workspace.folder / "artifacts/model/model.onnx"))
-    assert register.register(config, registry, facts) == "2"  # and killed here
+    model_sha256 = file_sha256(workspace.folder / "artifacts/model/model.onnx")
+    assert register.register(config, registry, fingerprint, model_sha256) == "2"  # and killed here
     assert workspace.register()["production"] == "2"
     assert workspace.versions() == ["2", "1"]
 
@@ -177,3 +206,56 @@ def test_a_champion_of_other_features_stays(workspace):
     refused = workspace.register()
     assert (refused["version"], refused["production"]) == ("2", "1")
     assert "this dataset has no contract_type" in refused["reason"]
+
+
+def test_a_dirty_run_is_registered_with_its_changes_and_waits_for_a_commit(workspace):
+    params = workspace.folder / "params.yaml"
+    params.write_text(params.read_text().replace("min_samples_leaf: 8", "min_samples_leaf: 9"))
+    (workspace.folder / "streamflow").mkdir()
+    (workspace.folder / "streamflow/new_helper.py").write_text("x = 1\n")
+    workspace.train(1.0, "a")
+    refused = workspace.register()
+    assert (refused["version"], refused["production"]) == ("1", "none")
+    assert refused["reason"].startswith(
+        "gate clean git tree: params.yaml changed since the commit; streamflow/new_helper.py in no commit"
+    )
+    (version,) = open_registry(workspace.url).versions()
+    assert version.tags["streamflow.git_dirty"] == "true"
+    (patch,) = (workspace.folder / "var/mlartifacts").rglob("changes.patch")
+    assert file_sha256(patch) == version.tags["streamflow.changes_sha256"]
+    assert "+  min_samples_leaf: 9" in patch.read_text()
+    assert "+x = 1" in patch.read_text()
+    assert "dvc.lock" in patch.read_text()  # it is in no commit either
+    assert workspace.register()["reason"] == "registered before; Production stays"
+
+    workspace.commit()
+    promoted = workspace.register()
+    assert (promoted["version"], promoted["production"]) == ("1", "1")
+    tags = open_registry(workspace.url).production().tags
+    assert (tags["streamflow.git_dirty"], tags["streamflow.changes_sha256"]) == ("false", "")
+    assert tags["streamflow.git_commit"] == workspace.head() != tags["streamflow.trained_at_commit"]
+
+
+def test_a_model_that_another_process_fits_otherwise_is_not_promoted(workspace, monkeypatch):
+    workspace.train(1.0, "a")
+    monkeypatch.setattr(register, "refit_sha256", lambda: "0" * 64)
+    refused = workspace.register()
+    assert refused["production"] == "none"
+    assert "gate re-fit: another process made 000000000000" in refused["reason"]
+
+
+def test_the_run_keeps_its_files_and_the_record_names_the_digest_of_each(workspace):
+    workspace.train(1.0, "a")
+    workspace.register()
+    version = open_registry(workspace.url).production()
+    (record,) = (workspace.folder / "var/mlartifacts").rglob("provenance.json")
+    assert file_sha256(record) == version.tags["streamflow.provenance_sha256"]
+    facts = json.loads(record.read_text())
+    assert facts["outs"]["data/dataset"] == f"{md5('d')}.dir"
+    stored = {path.name: path for path in (workspace.folder / "var/mlartifacts").rglob("*") if path.is_file()}
+    named = {"changes.patch", "dvc.lock", "params.yaml", "requirements.lock", "feature_schema.json", "dataset.json"}
+    named |= {"report.html", "plots/roc.csv", "model/model.onnx", "model/feature_schema.json", "model/golden.json"}
+    assert set(facts["artifacts"]) == named
+    for name, digest in facts["artifacts"].items():
+        assert file_sha256(stored[name.split("/")[-1]]) == digest
+    assert facts["dvc_lock_sha256"] == facts["artifacts"]["dvc.lock"]

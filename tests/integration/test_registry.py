@@ -63,6 +63,7 @@ def register(registry, folder, digest, fingerprint):
         "streamflow.model_sha256": digest,
         "streamflow.input_fingerprint": fingerprint,
         "streamflow.feature_service": "churn_v1",
+        "streamflow.changes_sha256": "",
     }
     return registry.register(
         model_folder=folder,
@@ -146,7 +147,7 @@ def test_a_look_at_the_tables_says_what_mlflow_would_say(registry, version, modu
     registry.promote("1")
     assert settled_version(module_database_url, "f1", digest) is None  # nothing was decided on it yet
     registry.record_decision("1", "auto: a reason")
-    assert settled_version(module_database_url, "f1", digest) == Settled("1", "1", "auto: a reason")
+    assert settled_version(module_database_url, "f1", digest) == Settled("1", "1", "auto: a reason", "")
     assert settled_version(module_database_url, "f1", "another digest") is None
     assert settled_version(module_database_url, "f2", digest) is None
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
@@ -160,7 +161,7 @@ def test_a_look_at_the_tables_says_what_mlflow_would_say(registry, version, modu
     registry._client.delete_registered_model_alias("streamflow_churn", "Production")
     assert settled_version(module_database_url, "f1", digest) is None
     registry.promote("1")
-    assert settled_version(module_database_url, "f1", digest) == Settled("1", "1", "auto: a reason")
+    assert settled_version(module_database_url, "f1", digest) == Settled("1", "1", "auto: a reason", "")
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,13 @@
 """Metrics, promotion, provenance and differences: pure decisions on plain values."""
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from streamflow.adapters.environment import environment_differences, installed_packages, locked_packages
-from streamflow.decisions import decide
+from streamflow.decisions import Decision, Gate, decide, guarded
 from streamflow.drift import describe_differences
 from streamflow.metrics import (
     calibration_points,
@@ -14,7 +16,8 @@ from streamflow.metrics import (
     precision_recall_points,
     roc_points,
 )
-from streamflow.provenance import Provenance, input_fingerprint, locked_output
+from streamflow.pipeline_lock import LockedStage
+from streamflow.provenance import Provenance, input_fingerprint
 
 CHURNED = [True, True, False, False, False]
 SCORES = [0.9, 0.4, 0.6, 0.2, 0.1]
@@ -68,59 +71,73 @@ def test_promotion_policy(policy, challenger, champion, tolerance, promotes):
 
 
 LOCK = {
-    "dataset": {
-        "deps": [
-            {"path": "data/snapshots/2024-01-31", "md5": "s1.dir"},
-            {"path": "streamflow/dataset.py", "md5": "c1"},
-        ],
-        "params": {"params.yaml": {"as_of": "2024-01-31"}},
-        "outs": [{"path": "data/dataset", "md5": "d1.dir"}],
-    },
-    "train": {
-        "deps": [{"path": "data/dataset", "md5": "d1.dir"}, {"path": "streamflow/model.py", "md5": "c2"}],
-        "params": {"params.yaml": {"model.max_depth": 3}},
-        "outs": [{"path": "artifacts/model", "md5": "m1.dir"}],
-    },
+    "dataset": LockedStage(
+        "dataset",
+        "python -m stages.dataset",
+        {"data/snapshots/2024-01-31": "s1.dir", "streamflow/dataset.py": "c1"},
+        {"data/dataset": "d1.dir"},
+        {"params.yaml": {"as_of": "2024-01-31"}},
+    ),
+    "train": LockedStage(
+        "train",
+        "python -m stages.train",
+        {"data/dataset": "d1.dir", "streamflow/model.py": "c2"},
+        {"artifacts/model": "m1.dir"},
+        {"params.yaml": {"model.max_depth": 3}},
+    ),
 }
 
 
-def changed(stage, section, value):
-    return {**LOCK, stage: {**LOCK[stage], section: value}}
+def changed(stage, **parts):
+    return {**LOCK, stage: replace(LOCK[stage], **parts)}
 
 
 def test_the_fingerprint_covers_data_code_configuration_and_packages():
     known = input_fingerprint(LOCK, "lock")
     others = [
         input_fingerprint(LOCK, "another lock"),
-        input_fingerprint(changed("dataset", "deps", [{"path": "data/snapshots/2024-01-31", "md5": "s2.dir"}]), "lock"),
-        input_fingerprint(changed("train", "deps", [{"path": "streamflow/model.py", "md5": "c3"}]), "lock"),
-        input_fingerprint(changed("train", "params", {"params.yaml": {"model.max_depth": 4}}), "lock"),
+        input_fingerprint(changed("dataset", deps={**LOCK["dataset"].deps, "data/snapshots/2024-01-31": "s2"}), "lock"),
+        input_fingerprint(changed("train", deps={**LOCK["train"].deps, "streamflow/model.py": "c3"}), "lock"),
+        input_fingerprint(changed("train", params={"params.yaml": {"model.max_depth": 4}}), "lock"),
     ]
     assert len({known, *others}) == 5
-    assert input_fingerprint(changed("train", "outs", []), "lock") == known
-    reordered = changed("train", "deps", list(reversed(LOCK["train"]["deps"])))
+    assert input_fingerprint(changed("train", outs={}), "lock") == known
+    reordered = changed("train", deps=dict(reversed(LOCK["train"].deps.items())))
     assert input_fingerprint(reordered, "lock") == known
-
-
-def test_an_output_is_found_in_the_lock_or_missed_by_name():
-    assert locked_output(LOCK, "train", "artifacts/model") == "m1.dir"
-    with pytest.raises(KeyError):
-        locked_output(LOCK, "train", "artifacts/other")
 
 
 def test_every_fact_of_the_provenance_is_a_tag_of_text():
     facts = Provenance(
-        git_commit="c", git_tag="", git_dirty=False, dvc_lock_sha256="l", requirements_lock_sha256="r",
+        git_commit="c", git_tag="", git_dirty=False, changes_sha256="", dvc_lock_sha256="l", requirements_lock_sha256="r",
         environment_matches_lock=True, params_sha256="p", dataset_md5="d", snapshots={"2024-01-31": "s"},
         model_sha256="m", input_fingerprint="f", as_of="2024-01-31", known_at=None, label_horizon_months=0,
-        feature_service="churn_v1", seed=42, python="3.11", platform="Linux", cpu="cpu", threads=1,
+        feature_service="churn_v1", seed=42, python="3.11", platform="Linux", cpu="cpu", blas_kernel="Haswell",
+        threads=1, outs={"data/dataset": "d"}, artifacts={"dvc.lock": "l"},
     )  # fmt: skip
     tags = facts.tags()
-    assert len(tags) == 20
+    assert len(tags) == 22
     assert all(isinstance(value, str) for value in tags.values())
     assert tags["streamflow.git_dirty"] == "false"
     assert tags["streamflow.known_at"] == ""
     assert tags["streamflow.snapshots"] == '{"2024-01-31": "s"}'
+
+
+def test_a_decision_to_promote_passes_every_gate_or_names_the_first_that_is_shut():
+    promote = Decision(True, "better")
+    asked = []
+
+    def gates(*details):
+        for number, detail in enumerate(details):
+            asked.append(number)
+            yield Gate(f"g{number}", detail)
+
+    assert guarded(promote, gates("", "")) == promote
+    assert guarded(promote, gates("", "broken; mend it", "broken as well")) == Decision(
+        False, "gate g1: broken; mend it"
+    )
+    assert asked == [0, 1, 0, 1]
+    assert guarded(Decision(False, "worse"), gates("broken")) == Decision(False, "worse")
+    assert asked == [0, 1, 0, 1]
 
 
 def test_differences_name_columns_and_keys():

@@ -1,0 +1,234 @@
+"""The preconditions of training, promoting and deriving again, each looked at for itself and mended by a command."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import yaml
+
+from streamflow.adapters.cache import local_cache, mend
+from streamflow.adapters.content import content_of
+from streamflow.adapters.environment import PINNED, environment_differences, machine
+from streamflow.adapters.files import PARAMS, read_all_params
+from streamflow.adapters.pipeline_files import LOCK, Declared, declarations, locked_stages, read_receipt
+from streamflow.adapters.postgres import database
+from streamflow.adapters.repository import changes, file_at, resolve
+from streamflow.adapters.source_drift import live_drift, source_drift
+from streamflow.adapters.warehouse import warehouse
+from streamflow.config import check, source_identity
+from streamflow.digest import tree_sha256
+from streamflow.errors import StreamFlowError
+from streamflow.health import Check, Problem
+from streamflow.pipeline_lock import LockedStage, contradictions
+from streamflow.schema import MODEL_NAME
+
+REQUIREMENTS = Path("requirements.lock")
+_CONF = Path("conf")
+_LIBRARIES = "import json, stages, numpy, sklearn, threadpoolctl; print(json.dumps(threadpoolctl.threadpool_info()))"
+
+
+def all_checks() -> list[Check]:
+    """Every precondition, in the order in which they are best mended."""
+    named: list[tuple[str, Callable[[], Check]]] = [
+        ("git", git),
+        ("environment", environment),
+        ("configuration", configuration),
+        ("dvc.lock", lock),
+        ("outputs", outputs),
+        ("cache", cache),
+        ("history", history),
+        ("threads", threads),
+        ("Production", production),
+    ]
+    return [_guarded(name, look) for name, look in named]
+
+
+def git() -> Check:
+    """Nothing differs from HEAD: no tracked file, no code that is in no commit."""
+    found = changes()
+    problems = [
+        *(Problem(f"{name} is not as committed", f"`git diff {name}`, then commit it or `git checkout {name}`")
+          for name in found.tracked),
+        *(Problem(f"{name} is code in no commit", "commit it, or move it away") for name in found.untracked),
+    ]  # fmt: skip
+    return Check("git", f"commit {(resolve('HEAD') or '')[:12]}", tuple(problems))
+
+
+def environment() -> Check:
+    """The installed packages are those of requirements.lock, by name and version, none missing and none surplus."""
+    lock = REQUIREMENTS.read_text(encoding="utf-8")
+    differences = environment_differences(lock)
+    problems = tuple(Problem(each, "`make install` makes the environment of the lock") for each in differences)
+    return Check("environment", f"Python {machine()['python']}, {lock.count(' --hash=')} hashes in the lock", problems)
+
+
+def configuration() -> Check:
+    """params.yaml is typed, makes sense, and was composed from conf/ as it is."""
+    config = read_all_params()
+    check(config)
+    digest = tree_sha256(_CONF)
+    problem = Problem(
+        f"params.yaml was composed from another conf/ (digest {config.conf_sha256[:12]}, now {digest[:12]})",
+        "`git checkout conf`, or compose it: `streamflow repro OVERRIDE…`",
+    )
+    note = f"{config.model_name} on {config.features.service} as of {config.as_of}"
+    return Check("configuration", note, () if config.conf_sha256 == digest else (problem,))
+
+
+def lock() -> Check:
+    """dvc.lock agrees with itself, with dvc.yaml and params.yaml, and with every file that the stages read."""
+    stages = locked_stages()
+    problems = [Problem(each, "no run wrote that; `git checkout dvc.lock`") for each in contradictions(stages)]
+    values = yaml.safe_load(PARAMS.read_text(encoding="utf-8"))
+    for declared in declarations():
+        recorded = stages.get(declared.name)
+        if recorded is None:
+            problems.append(Problem(f"stage {declared.name} has not run", "`streamflow repro`"))
+        elif recorded.outs:
+            problems += _stage_problems(declared, recorded, values)
+    return Check("dvc.lock", f"{len(stages)} stages", tuple(dict.fromkeys(problems)))
+
+
+def outputs() -> Check:
+    """Every output in the working tree has the bytes that dvc.lock and its SHA-256 receipt name."""
+    problems, count = [], 0
+    for stage in locked_stages().values():
+        receipt = read_receipt(stage.name)
+        for path, md5 in stage.outs.items():
+            count += 1
+            problems += output_problems(path, md5, receipt, stage.name)
+    return Check("outputs", f"{count} outputs, from their bytes", tuple(problems))
+
+
+def output_problems(path: str, md5: str, receipt: dict[str, str], stage: str) -> list[Problem]:
+    """What is wrong with one output in the working tree, its files named as far as a receipt knows them."""
+    content = content_of(Path(path))
+    way_out = f"`streamflow repro` restores it, or `dvc repro --force --single-item {stage}`"
+    if content is None:
+        return [Problem(f"{path} is missing", f"`dvc checkout {path}`, or `streamflow repro`")]
+    named = {f"{path}/{name}" if name else path: digest for name, digest in content.files_sha256.items()}
+    inside = {name: digest for name, digest in receipt.items() if name == path or name.startswith(f"{path}/")}
+    wrong = sorted(name for name in named.keys() | inside.keys() if inside and named.get(name) != inside.get(name))
+    if wrong:
+        return [Problem(f"{name} is not what stage {stage} wrote (SHA-256)", way_out) for name in wrong]
+    if content.md5 != md5:
+        return [Problem(f"{path} is not what dvc.lock says of stage {stage} (MD5 {content.md5[:12]})", way_out)]
+    return []
+
+
+def cache() -> Check:
+    """DVC's cache holds every output that dvc.lock names, whole."""
+    store, problems, count = local_cache(), [], 0
+    tracked = {path for declared in declarations() for path in declared.tracked}
+    for stage in locked_stages().values():
+        receipt = read_receipt(stage.name)
+        for path, md5 in stage.outs.items():
+            if path not in tracked:
+                count += 1
+                problems += [Problem(str(fault), mend(fault)) for fault in store.faults(path, md5, receipt)]
+    return Check("cache", f"{count} outputs, every object hashed", tuple(problems))
+
+
+def history() -> Check:
+    """Postgres holds the months as they were frozen, in history and live."""
+    config = read_all_params()
+    months = list(config.months)
+    with database() as url, warehouse(url, source_identity(config.source)) as store:
+        found = [*source_drift(store, months, config.known_at), *live_drift(store, months)]
+        nothing = [month for month in months if not store.tables_of(month)]
+    problems = [Problem(each.what, each.mend) for each in found]
+    problems += [
+        Problem(f"the history holds nothing of {month}", "`streamflow repro` ingests it again")
+        for month in nothing
+        if not any(month in problem.what for problem in problems)
+    ]
+    return Check("history", f"{config.source.name}, {len(months)} months, row by row", tuple(problems))
+
+
+def threads() -> Check:
+    """A stage computes with one thread and the pinned BLAS kernel, whatever this shell's environment says."""
+    done = subprocess.run([sys.executable, "-c", _LIBRARIES], capture_output=True, text=True, check=False)
+    if done.returncode:
+        reason = (done.stderr.strip() or "no reason given").splitlines()[-1]
+        return Check("threads", "", (Problem(f"the numeric libraries do not load: {reason}", "`make install`"),))
+    pools = json.loads(done.stdout.splitlines()[-1])
+    problems = [
+        Problem(
+            f"{pool['internal_api']} uses {pool['num_threads']} threads", "look for code that sets them after import"
+        )
+        for pool in pools
+        if pool["num_threads"] != 1
+    ]
+    kernels = {pool["architecture"] for pool in pools if "architecture" in pool}
+    if kernels != {PINNED["OPENBLAS_CORETYPE"]}:
+        problems.append(
+            Problem(
+                f"BLAS computes with {', '.join(sorted(kernels))}, not {PINNED['OPENBLAS_CORETYPE']}",
+                "this CPU lacks AVX2: linear models may differ in the last bit; rerun says so",
+            )
+        )
+    return Check("threads", f"{len(pools)} pools, kernel {', '.join(sorted(kernels))}", tuple(problems))
+
+
+def production() -> Check:
+    """The alias Production names a version that loads, and whose commit is in this repository."""
+    from streamflow.adapters.registry import open_registry
+    from streamflow.provenance import PREFIX
+
+    with database() as url:
+        registry = open_registry(url)
+        version = registry.production()
+        if version is None:
+            problem = Problem(
+                f"no version of {MODEL_NAME} is Production", "`streamflow repro`, then `streamflow promote vN`"
+            )
+            return Check("Production", "", (problem,))
+        loaded = registry.load(version)
+    problems = []
+    commit = version.tags.get(f"{PREFIX}git_commit", "")
+    if resolve(commit) is None:
+        problems.append(
+            Problem(
+                f"commit {commit[:12]} of version {version.version} is not in this repository",
+                "`git fetch --all --tags`",
+            )
+        )
+    elif file_at(commit, LOCK) is None:
+        problems.append(Problem(f"commit {commit[:12]} has no dvc.lock", "`streamflow tag NAME` commits the result"))
+    note = f"version {version.version}, model {loaded.model_sha256[:12]}, commit {commit[:12]}"
+    return Check("Production", note, tuple(problems))
+
+
+def _stage_problems(declared: Declared, recorded: LockedStage, values: dict[str, object]) -> Iterable[Problem]:
+    rerun = "`streamflow repro` runs the stage again"
+    for path in sorted(recorded.deps.keys() | set(declared.deps)):
+        expected = recorded.deps.get(path)
+        if path not in declared.deps or expected is None:
+            yield Problem(f"{path} is a dep of {declared.name} in only one of dvc.yaml and dvc.lock", rerun)
+            continue
+        content = content_of(Path(path))
+        if content is None:
+            yield Problem(f"{path} is missing", f"`git checkout {path}`, or `dvc checkout {path}`")
+        elif content.md5 != expected:
+            yield Problem(
+                f"{path} is not what the run of dvc.lock read (MD5 {expected[:12]}, now {content.md5[:12]})", rerun
+            )
+    if set(recorded.outs) != set(declared.outs):
+        yield Problem(f"the outputs of {declared.name} differ between dvc.yaml and dvc.lock", rerun)
+    for name, value in recorded.params.get(str(PARAMS), {}).items():
+        if values.get(name) != value:
+            yield Problem(f"{name} of params.yaml is not what the run of {declared.name} read", rerun)
+
+
+def _guarded(name: str, look: Callable[[], Check]) -> Check:
+    try:
+        return look()
+    except StreamFlowError as error:
+        what, _, way_out = str(error).rpartition("; ")
+        return Check(name, "", (Problem(what or str(error), way_out or "see above"),))
+    except OSError as error:
+        return Check(
+            name, "", (Problem(f"{error.filename or name}: {error.strerror}", f"`git checkout {error.filename}`"),)
+        )

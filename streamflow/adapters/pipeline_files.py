@@ -1,0 +1,104 @@
+"""dvc.yaml, dvc.lock and the SHA-256 receipts of the stages, read without DVC, which takes a second to import."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from streamflow.adapters.files import PARAMS, PIPELINE
+from streamflow.errors import ModelError
+from streamflow.pipeline_lock import LockedStage, read_lock
+
+LOCK = Path("dvc.lock")
+RECEIPTS = Path("artifacts/sha256")
+
+
+@dataclass(frozen=True)
+class Declared:
+    """What dvc.yaml declares for one stage instance, paths resolved; `tracked` are the outputs that are in git."""
+
+    name: str
+    deps: tuple[str, ...]
+    outs: tuple[str, ...]
+    tracked: tuple[str, ...]
+    params: Mapping[str, Any]
+
+
+def declaration(stage: str, item: str | None = None) -> Declared:
+    """The entry of dvc.yaml for a stage, with the values of params.yaml put in."""
+    definition = yaml.safe_load(PIPELINE.read_text(encoding="utf-8"))["stages"][stage]
+    return _declared(stage, item, definition, yaml.safe_load(PARAMS.read_text(encoding="utf-8")))
+
+
+def declarations(root: Path = Path()) -> Iterator[Declared]:
+    """Every stage instance of a project folder, in the order of its dvc.yaml."""
+    values = yaml.safe_load((root / PARAMS).read_text(encoding="utf-8"))
+    for stage, definition in yaml.safe_load((root / PIPELINE).read_text(encoding="utf-8"))["stages"].items():
+        for item in values["months"] if "foreach" in definition else (None,):
+            yield _declared(stage, item, definition, values)
+
+
+def tracked_outputs() -> list[str]:
+    """Outputs that are in git and not in DVC's cache: receipts and metrics."""
+    return [path for each in declarations() for path in each.tracked]
+
+
+def locked_stages() -> dict[str, LockedStage]:
+    """The stages of dvc.lock, as DVC has written it so far. Raises ModelError if it is not what DVC writes."""
+    months = yaml.safe_load(PARAMS.read_text(encoding="utf-8"))["months"]
+    return read_lock(lock_text(), months)
+
+
+def lock_text() -> str:
+    """dvc.lock as it stands; empty if there is none. Raises ModelError if it is no text."""
+    try:
+        return LOCK.read_text(encoding="utf-8") if LOCK.exists() else ""
+    except UnicodeDecodeError:
+        raise ModelError("dvc.lock is not what DVC writes (no text); `git checkout dvc.lock`") from None
+
+
+def receipt_of(stage: str) -> Path:
+    """Where a stage instance leaves the SHA-256 of every file that it wrote; the file is in git."""
+    return RECEIPTS / f"{stage}.json"
+
+
+def read_receipt(stage: str, root: Path = Path()) -> dict[str, str]:
+    """Path to SHA-256 of what a stage wrote; empty if it leaves none. Raises ModelError if the receipt is damaged."""
+    path = root / receipt_of(stage)
+    try:
+        return parse_receipt(path.read_text(encoding="utf-8")) if path.exists() else {}
+    except ValueError:
+        raise ModelError(f"{receipt_of(stage)} is not what stage {stage} wrote; `git checkout {path}`") from None
+
+
+def parse_receipt(text: str) -> dict[str, str]:
+    """The files of a receipt. Raises ValueError if it is damaged."""
+    try:
+        files = yaml.safe_load(text)["files"]
+        return {str(name): str(digest) for name, digest in files.items()}
+    except (yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
+        raise ValueError("no receipt") from error
+
+
+def _declared(stage: str, item: str | None, definition: Mapping[str, Any], values: Mapping[str, Any]) -> Declared:
+    body = definition.get("do", definition)
+    known = {**values, "item": item}
+    outs = [*body.get("outs", ()), *body.get("metrics", ())]
+    tracked = [
+        next(iter(out)) for out in outs if isinstance(out, dict) and next(iter(out.values())).get("cache") is False
+    ]
+    return Declared(
+        f"{stage}@{item}" if item else stage,
+        _paths(body.get("deps", ()), known),
+        _paths(outs, known),
+        _paths(tracked, known),
+        {name: values[name] for name in body.get("params", ())},
+    )
+
+
+def _paths(entries: Iterable[Any], values: Mapping[str, Any]) -> tuple[str, ...]:
+    names = (entry if isinstance(entry, str) else next(iter(entry)) for entry in entries)
+    return tuple(re.sub(r"\$\{(\w+)\}", lambda name: str(values[name[1]]), path) for path in names)

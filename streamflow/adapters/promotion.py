@@ -1,0 +1,75 @@
+"""What must hold before a person makes a version Production."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from streamflow.adapters.checks import all_checks
+from streamflow.adapters.registry import Registry
+from streamflow.adapters.repository import resolve
+from streamflow.adapters.tagging import code_differences, result_of
+from streamflow.decisions import Gate
+from streamflow.digest import bytes_sha256
+from streamflow.errors import StreamFlowError
+from streamflow.health import problems_of
+from streamflow.provenance import PREFIX
+from streamflow.rederivation import IDENTICAL
+
+# Replaced by promoting, so its state is no reason against it.
+_NOT_ASKED = ("Production",)
+
+
+def promotion_gates(registry: Registry, version: Any) -> Iterator[Gate]:
+    """Each gate for making `version` Production; all are asked, so that one refusal names everything."""
+    for problem in problems_of(check for check in all_checks() if check.name not in _NOT_ASKED):
+        name, _, what = problem.partition(": ")
+        yield Gate(name, what)
+    yield Gate("committed", _committed(version))
+    yield Gate("files", _files(registry, version))
+    yield Gate("derived again", _derived_again(version))
+
+
+def _committed(version: Any) -> str:
+    tags, name = version.tags, f"version {version.version}"
+    commit = tags.get(f"{PREFIX}git_commit", "")
+    if tags.get(f"{PREFIX}git_dirty") != "false":
+        return (
+            f"{name} was trained on files that are in no commit; `streamflow tag NAME` while it is the current result"
+        )
+    if resolve(commit) is None:
+        return f"commit {commit[:12]} of {name} is not in this clone; `git fetch --all --tags`"
+    if tags.get(f"{PREFIX}changes_sha256"):
+        return ""  # the results of a clean run, kept with it
+    try:
+        different = code_differences(commit, result_of(commit))
+    except StreamFlowError as error:
+        return str(error)
+    return f"commit {commit[:12]} does not hold {different[0]} as the run read it" if different else ""
+
+
+def _files(registry: Registry, version: Any) -> str:
+    try:
+        registry.load(version)
+        record = registry.record(version)
+        for name, content in registry.run_files(version).items():
+            if content is None or bytes_sha256(content) != record["artifacts"][name]:
+                state = "gone" if content is None else "damaged"
+                return f"{name} of version {version.version} is {state}; `streamflow fsck`"
+    except StreamFlowError as error:
+        return str(error)
+    return ""
+
+
+def _derived_again(version: Any) -> str:
+    if version.tags.get(f"{PREFIX}refit_sha256") == version.tags.get(f"{PREFIX}model_sha256"):
+        return ""
+    if version.tags.get(f"{PREFIX}rerun_verdict") == IDENTICAL:
+        return ""
+    last = version.tags.get(f"{PREFIX}rerun_verdict")
+    said = f"its last rerun was {last}" if last else "nobody has derived it again"
+    return f"{said}; `streamflow rerun v{version.version}`"
+
+
+def gate_record(gates: list[Gate]) -> str:
+    """The gates that were shut, as JSON for a tag."""
+    return json.dumps({gate.name: gate.detail for gate in gates if not gate.passed}, sort_keys=True, ensure_ascii=False)

@@ -1,0 +1,42 @@
+"""`streamflow doctor` and `streamflow fsck`: what must hold, and every stored byte against its hash."""
+
+import json
+import sys
+
+import click
+
+from streamflow.cli.reporting import USER_ERROR, say
+from streamflow.health import Check
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON object for machines.")
+def doctor(as_json: bool) -> None:
+    """Look at every precondition of training, promoting and deriving again.
+
+    Each is shown with its state and, if it does not hold, the command that mends it. Nothing is changed. Exit code 0 if all
+    hold, else 2.
+    """
+    from streamflow.adapters.checks import all_checks
+
+    conclude(all_checks(), as_json)
+
+
+def conclude(checks: list[Check], as_json: bool) -> None:
+    """Show checks, and end with exit code 2 if one does not hold."""
+    healthy = all(check.ok for check in checks)
+    if as_json:
+        say(json.dumps({"ok": healthy, "checks": [check.to_json() for check in checks]}, indent=2))
+    else:
+        for check in checks:
+            _show(check)
+    sys.exit(0 if healthy else USER_ERROR)
+
+
+def _show(check: Check, most: int = 5) -> None:
+    say(f"{'ok    ' if check.ok else 'FAILED'}  {check.name:<14} {check.note}".rstrip())
+    for problem in check.problems[:most]:
+        say(f"          {problem.what}")
+        say(f"            {problem.mend}")
+    if len(check.problems) > most:
+        say(f"          … and {len(check.problems) - most} more (--json shows all)")

@@ -1,0 +1,41 @@
+"""`streamflow promote`: a version becomes Production, if every gate is open or a person gives a reason."""
+
+import getpass
+
+import click
+
+from streamflow.adapters.postgres import database
+from streamflow.cli.reporting import say
+from streamflow.errors import ConfigError, RegistryError
+
+
+@click.command()
+@click.argument("version")
+@click.option("--force", is_flag=True, help="Pass the gates that are shut; needs --reason.")
+@click.option("--reason", help="Why, for the record.")
+def promote(version: str, force: bool, reason: str | None) -> None:
+    """Make VERSION (v3 or 3) Production.
+
+    Everything that `streamflow doctor` looks at must hold, the version must be of a commit, whole, and derived again by
+    another process. Else it is refused with every gate that is shut, exit code 2. --force --reason TEXT passes the gates;
+    the reason and their names are kept with the version.
+    """
+    if force and not reason:
+        raise ConfigError("--force needs --reason TEXT: it is kept with the version")
+    from streamflow.adapters.promotion import gate_record, promotion_gates
+    from streamflow.adapters.registry import open_registry
+
+    with database() as url:
+        registry = open_registry(url)
+        found = registry.version(version)
+        shut = [gate for gate in promotion_gates(registry, found) if not gate.passed]
+        if shut and not force:
+            reasons = " | ".join(f"{gate.name}: {gate.detail}" for gate in shut)
+            raise RegistryError(
+                f"version {found.version} is not promoted: {reasons} | --force --reason TEXT promotes it all the same"
+            )
+        why = f"forced by {getpass.getuser()}: {reason}" if shut else reason or "every gate is open"
+        registry.promote(str(found.version))
+        registry.record_decision(str(found.version), f"promoted: {why}")
+        registry.set_tags(str(found.version), {"promotion_gates_passed_by_force": gate_record(shut)} if shut else {})
+    say(f"version {found.version} is Production: {why}")

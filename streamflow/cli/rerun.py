@@ -1,0 +1,74 @@
+"""`streamflow rerun`: derive a result again, and prove or disprove that it is the same."""
+
+import json
+import signal
+import sys
+from typing import Any
+
+import click
+
+from streamflow.cli.reporting import USER_ERROR, say
+from streamflow.rederivation import IDENTICAL, Rederivation
+
+
+@click.command()
+@click.argument("ref")
+@click.option("--fresh-env", is_flag=True, help="Build the environment from nothing, even if a matching one is there.")
+@click.option("--from-source", is_flag=True, help="Freeze the snapshots again from Postgres history.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object for machines.")
+def rerun(ref: str, fresh_env: bool, from_source: bool, as_json: bool) -> None:
+    """Derive REF again, byte for byte: a git tag, a commit, a model version (v3) or Production.
+
+    \b
+    streamflow rerun Production              the frozen snapshots, this environment if it is that of the lock
+    streamflow rerun exp/spring --fresh-env  the packages installed anew, every file against its hash
+    streamflow rerun v3 --from-source        the snapshots frozen again from Postgres
+
+    Works in a clone of its own: your files, index, branches and Production stay as they are. The verdict is identical,
+    equivalent (bytes differ, every golden prediction is equal) or diverged; it is kept with the model version as an in-toto
+    statement. Exit code 0 only for identical, 1 for another verdict, 2 if it could not be tried.
+    """
+    from streamflow.adapters.references import find, registry_if_any
+    from streamflow.adapters.rerun import keep_attestation
+    from streamflow.adapters.rerun import rerun as derive
+
+    signal.signal(signal.SIGTERM, _interrupted)
+    tell = _to_stderr if as_json else say
+    with registry_if_any() as registry:
+        target = find(ref, registry)
+        done = derive(target, fresh_env, from_source, tell)
+        kept = keep_attestation(done, target, registry)
+    if as_json:
+        say(json.dumps(done.found.to_json(), indent=2))
+    else:
+        say(_in_words(done.found, kept))
+    sys.exit(0 if done.found.verdict == IDENTICAL else 1)
+
+
+def _in_words(found: Rederivation, kept: str) -> str:
+    width = max(len(out.path) for out in found.outs)
+    same = sum(out.same for out in found.outs)
+    lines = [
+        "",
+        *(
+            f"  {'same  ' if out.same else 'OTHER '} {out.path:<{width}}  {out.expected[:12]}"
+            + ("" if out.same else f"  now {out.actual[:12] or 'nothing'}")
+            for out in found.outs
+        ),
+        "",
+        f"{found.ref} ({found.commit[:12]}) is {found.verdict.upper()}: {same} of {len(found.outs)} outputs are the same,"
+        f" model {found.model_actual[:12]}",
+    ]
+    if first := found.first_divergence:
+        lines.append(f"  first       {first.stage}: {first.cause}: {first.detail}")
+    lines.append(f"  attested    {kept}")
+    lines.append(f"  time        {found.seconds:.0f} s")
+    return "\n".join(lines)
+
+
+def _to_stderr(line: str) -> None:
+    click.echo(line, err=True)
+
+
+def _interrupted(number: int, frame: Any) -> None:
+    sys.exit(USER_ERROR)

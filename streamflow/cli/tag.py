@@ -1,0 +1,48 @@
+"""`streamflow tag`: a result becomes a commit and an annotated git tag."""
+
+import click
+
+from streamflow.adapters.postgres import database
+from streamflow.cli.reporting import say
+from streamflow.errors import StreamFlowError
+from streamflow.result import Result
+
+
+@click.command()
+@click.argument("name")
+@click.option("--experiment", metavar="EXP", help="A DVC experiment (`dvc exp show`), rather than the current result.")
+def tag(name: str, experiment: str | None) -> None:
+    """Turn the current result, or a DVC experiment, into a commit and the annotated git tag exp/NAME.
+
+    \b
+    streamflow tag spring                       the current result
+    streamflow tag deep --experiment oaken-bits what `dvc exp run` made
+
+    The current result's own files (params.yaml, dvc.lock, receipts, metrics) are committed on the branch you are on; code
+    must be committed before. The message carries as_of, metrics and the digests of dataset, model and locks. A registered
+    version of the same model then names that commit.
+    """
+    from streamflow.adapters.tagging import tag_current, tag_experiment
+
+    commit, result, files = tag_experiment(name, experiment) if experiment else tag_current(name)
+    if files:
+        say(f"committed {len(files)} files of the result: {', '.join(files[:4])}{', …' if len(files) > 4 else ''}")
+    say(f"exp/{name} is {commit[:12]}: {result.params['model_name']} as of {result.params['as_of']},")
+    say(f"  ROC AUC {result.metrics.get('roc_auc', 0):.4f}, model {result.model_sha256[:12]}")
+    say(f"  {_anchor(commit, f'exp/{name}', result)}")
+    say(f"  next        streamflow rerun exp/{name}; dvc push; git push origin exp/{name}")
+
+
+def _anchor(commit: str, name: str, result: Result) -> str:
+    from streamflow.adapters.registry import open_registry
+
+    try:
+        with database() as url:
+            registry = open_registry(url)
+            version = registry.version_with_fingerprint(result.input_fingerprint)
+            if version is None:
+                return "no registered version is of these inputs"
+            registry.anchor(str(version.version), commit, name)
+            return f"version {version.version} of the registry names it"
+    except StreamFlowError as error:
+        return f"the registry was not told: {error}"

@@ -1,0 +1,105 @@
+"""dvc.lock as DVC writes it and as an editor leaves it; hashes as DVC counts them."""
+
+import hashlib
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from project import ROOT
+
+from streamflow.adapters.content import content_of, folder_manifest, folder_md5
+from streamflow.errors import ModelError
+from streamflow.pipeline_lock import contradictions, derivation, derivation_sha256, outputs, read_lock
+
+MONTHS = ["2024-01-31", "2024-02-29"]
+TEXT = (ROOT / "dvc.lock").read_text()
+
+
+def edited(change):
+    content = yaml.safe_load(TEXT)
+    change(content["stages"])
+    return yaml.safe_dump(content, sort_keys=False)
+
+
+def test_the_committed_lock_agrees_with_itself_and_with_every_file_of_this_commit():
+    stages = read_lock(TEXT, MONTHS)
+    assert list(stages)[:3] == ["config", "ingest@2024-01-31", "ingest@2024-02-29"]
+    assert contradictions(stages) == []
+    code = {path: md5 for stage in stages.values() for path, md5 in stage.deps.items() if not path.startswith("data")}
+    present = {path: content_of(ROOT / path).md5 for path in code if not path.startswith("artifacts/")}
+    assert {path: code[path] for path in present} == present
+    assert len(present) > 40
+
+
+def test_the_derivation_leaves_out_what_has_no_output_and_months_that_are_gone():
+    stages = yaml.safe_load(derivation(TEXT, MONTHS))["stages"]
+    assert set(yaml.safe_load(TEXT)["stages"]) - set(stages) == {"register", "materialize"}
+    behind = edited(lambda s: (s.pop("register"), s.update({"snapshot@2023-12-31": s["snapshot@2024-01-31"]})))
+    assert derivation_sha256(behind, MONTHS) == derivation_sha256(TEXT, MONTHS)
+    assert "snapshot@2024-02-29" not in read_lock(TEXT, MONTHS[:1])
+    other = edited(lambda s: s["train"]["outs"][0].update(md5="0" * 32 + ".dir"))
+    assert derivation_sha256(other, MONTHS) != derivation_sha256(TEXT, MONTHS)
+
+
+@pytest.mark.parametrize(
+    ("stage", "section", "path"),
+    [("dataset", "outs", "data/dataset"), ("train", "deps", "data/dataset"), ("train", "deps", "requirements.lock")],
+)
+def test_a_hash_that_was_edited_contradicts_the_rest(stage, section, path):
+    def edit(stages):
+        entry = next(item for item in stages[stage][section] if item["path"] == path)
+        entry["md5"] = "0" * 32 + (".dir" if "nfiles" in entry else "")
+
+    found = contradictions(read_lock(edited(edit), MONTHS))
+    assert found
+    assert all(path in line and "000000000000" in line for line in found)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "stages: [",
+        TEXT.replace("md5: ", "md5: x", 1) if "md5: " in TEXT else "",
+        "schema: '2.0'\nstages:\n  a:\n    cmd: x\n    outs:\n    - {path: p, md5: 'zz', size: 1}\n",
+        "stages:\n  a: 5\n",
+    ],
+)
+def test_what_dvc_does_not_write_is_refused_with_the_command_that_mends_it(text):
+    with pytest.raises(ModelError, match=r"`git checkout dvc\.lock`"):
+        read_lock(text, MONTHS)
+
+
+def test_outputs_name_their_stage():
+    made = outputs(read_lock(TEXT, MONTHS).values())
+    assert made["data/dataset"][0] == "dataset"
+    assert made["data/snapshots/2024-02-29"][0] == "snapshot@2024-02-29"
+    assert len(made) == 16
+
+
+@given(st.dictionaries(st.from_regex(r"[a-zA-Z0-9_.-]{1,6}(/[a-zA-Z0-9_.-]{1,6}){0,2}", fullmatch=True),
+                       st.binary(max_size=8), min_size=1, max_size=6))  # fmt: skip
+def test_a_folders_md5_is_the_one_dvc_computes(files):
+    from dvc_data.hashfile.hash_info import HashInfo
+    from dvc_data.hashfile.meta import Meta
+    from dvc_data.hashfile.tree import Tree
+
+    digests = {name: hashlib.md5(content).hexdigest() for name, content in files.items()}
+    theirs = Tree()
+    for name, digest in digests.items():
+        theirs.add(tuple(name.split("/")), Meta(), HashInfo("md5", digest))
+    theirs.digest()
+    assert folder_md5(digests) == theirs.hash_info.value
+    assert folder_manifest(digests) == theirs.as_bytes()
+
+
+def test_a_file_and_a_folder_are_read_through_without_compiled_files(tmp_path):
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "x.txt").write_bytes(b"x")
+    (tmp_path / "b" / "__pycache__").mkdir()
+    (tmp_path / "b" / "__pycache__" / "x.pyc").write_bytes(b"compiled")
+    content = content_of(tmp_path)
+    assert dict(content.files_md5) == {"b/x.txt": hashlib.md5(b"x").hexdigest()}
+    assert dict(content.files_sha256) == {"b/x.txt": hashlib.sha256(b"x").hexdigest()}
+    assert content_of(tmp_path / "b" / "x.txt").md5 == hashlib.md5(b"x").hexdigest()
+    assert content_of(tmp_path / "absent") is None
