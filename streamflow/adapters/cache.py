@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from streamflow.adapters.content import file_digests
+from streamflow.adapters.content import Content, file_digests, folder_manifest
+from streamflow.adapters.files import replacing
 from streamflow.errors import EnvironmentFault, ModelError
 
 _FOLDER = ".dir"
@@ -83,12 +84,27 @@ class Cache:
             shutil.rmtree(path, ignore_errors=True)
             raise
 
+    def put(self, path: Path, content: Content) -> None:
+        """Keep an output that was read through, as far as its objects are not there."""
+        for name, md5 in content.files_md5.items():
+            self._keep(md5, (path / name if name else path).read_bytes())
+        if content.md5.endswith(_FOLDER):
+            self._keep(content.md5, folder_manifest(content.files_md5))
+
     def damaged(self) -> Iterator[tuple[Path, str]]:
         """Every object whose bytes are not those its name says, with the MD5 they have."""
         for path in sorted(self.folder.glob("??/*")):
             expected = path.parent.name + path.name.removesuffix(_FOLDER)
             if len(expected) == 32 and path.is_file() and (found := file_digests(path)[0]) != expected:
                 yield path, found
+
+    def _keep(self, md5: str, content: bytes) -> None:
+        target = self.object(md5)
+        if not target.is_file():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with replacing(target) as partial:
+                partial.write_bytes(content)
+            target.chmod(0o444)
 
     def _file_faults(self, md5: str, name: str, sha256: Mapping[str, str]) -> list[Fault]:
         fault = self._object_fault(md5, name)

@@ -42,7 +42,7 @@ def all_checks() -> list[Check]:
         ("threads", threads),
         ("Production", production),
     ]
-    return [_guarded(name, look) for name, look in named]
+    return [guarded(name, look) for name, look in named]
 
 
 def git() -> Check:
@@ -222,7 +222,8 @@ def _stage_problems(declared: Declared, recorded: LockedStage, values: dict[str,
             yield Problem(f"{name} of params.yaml is not what the run of {declared.name} read", rerun)
 
 
-def _guarded(name: str, look: Callable[[], Check]) -> Check:
+def guarded(name: str, look: Callable[[], Check]) -> Check:
+    """The check that `look` makes; a failure to look is a problem of its own."""
     try:
         return look()
     except StreamFlowError as error:

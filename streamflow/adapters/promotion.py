@@ -19,11 +19,15 @@ from streamflow.rederivation import IDENTICAL
 _NOT_ASKED = ("Production",)
 
 
-def promotion_gates(registry: Registry, version: Any) -> Iterator[Gate]:
-    """Each gate for making `version` Production; all are asked, so that one refusal names everything."""
+def health_gates() -> Iterator[Gate]:
+    """What `streamflow doctor` finds, Production aside."""
     for problem in problems_of(check for check in all_checks() if check.name not in _NOT_ASKED):
         name, _, what = problem.partition(": ")
         yield Gate(name, what)
+
+
+def version_gates(registry: Registry, version: Any) -> Iterator[Gate]:
+    """What must hold of the version itself: committed, whole, derived again."""
     yield Gate("committed", _committed(version))
     yield Gate("files", _files(registry, version))
     yield Gate("derived again", _derived_again(version))

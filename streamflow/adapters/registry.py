@@ -144,8 +144,12 @@ class Registry:
 
     def record(self, version: "ModelVersion") -> dict[str, Any]:
         """The provenance.json of a version, its SHA-256 checked against the version's tag. Raises as `run_file`."""
-        content = self._run_file(version, "provenance.json")
-        if bytes_sha256(content) != version.tags.get(f"{PREFIX}provenance_sha256"):
+        content, expected = self._run_file(version, "provenance.json"), version.tags.get(f"{PREFIX}provenance_sha256")
+        if expected is None:
+            raise RegistryError(
+                f"{MODEL_NAME} version {version.version} has no tag provenance_sha256: made by other code"
+            )
+        if bytes_sha256(content) != expected:
             raise ModelError(f"provenance.json of {MODEL_NAME} version {version.version} is not what its tag names")
         return dict(json.loads(content))
 
@@ -176,6 +180,10 @@ class Registry:
         """Names of the files that a run keeps in a folder, sorted."""
         with _translated():
             return sorted(each.path for each in self._client.list_artifacts(str(version.run_id), folder))
+
+    def attachment(self, version: "ModelVersion", name: str) -> bytes:
+        """A file that was attached to the run of a version. Raises RegistryError if it is not there."""
+        return self._run_file(version, name)
 
     def _run_file(self, version: "ModelVersion", name: str) -> bytes:
         from mlflow.exceptions import MlflowException

@@ -111,7 +111,7 @@ def keep_attestation(done: Rerun, target: Target, registry: "Registry | None") -
         "rerun_commit": target.commit,
         "rerun_attestation": name,
     }
-    registry.set_tags(target.version, tags)
+    registry.set_tags(str(target.version.version), tags)
     return f"version {target.version.version}, {name}"
 
 

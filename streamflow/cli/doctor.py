@@ -22,6 +22,23 @@ def doctor(as_json: bool) -> None:
     conclude(all_checks(), as_json)
 
 
+@click.command()
+@click.option("--repair", is_flag=True, help="Put back what can be had from intact outputs, the cache or the remote.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object for machines.")
+def fsck(repair: bool, as_json: bool) -> None:
+    """Hash every stored byte: tracked results, outputs, DVC's cache, the files of every registered version.
+
+    DVC trusts the name of a cache object and the time of a file; this does not. Exit code 0 if all is whole, else 2.
+    """
+    from streamflow.adapters.integrity import integrity
+    from streamflow.adapters.integrity import repair as put_back
+
+    if repair:
+        for line in put_back():
+            say(line)
+    conclude(integrity(), as_json)
+
+
 def conclude(checks: list[Check], as_json: bool) -> None:
     """Show checks, and end with exit code 2 if one does not hold."""
     healthy = all(check.ok for check in checks)

@@ -7,7 +7,7 @@ import click
 
 from streamflow.adapters.environment import silence_telemetry
 from streamflow.adapters.files import project_root
-from streamflow.cli import db, doctor, models, promote, repro, rerun, servers, tag
+from streamflow.cli import db, doctor, lineage, models, promote, repro, rerun, servers, tag
 from streamflow.cli.reporting import one_line_errors
 
 
@@ -35,7 +35,10 @@ def cli() -> None:
 
 cli.add_command(repro.repro)
 cli.add_command(doctor.doctor)
+cli.add_command(doctor.fsck)
 cli.add_command(tag.tag)
+cli.add_command(lineage.lineage)
+cli.add_command(lineage.diff)
 cli.add_command(rerun.rerun)
 cli.add_command(promote.promote)
 cli.add_command(db.db)

@@ -6,6 +6,7 @@ import click
 
 from streamflow.adapters.postgres import database
 from streamflow.cli.reporting import say
+from streamflow.decisions import Gate
 from streamflow.errors import ConfigError, RegistryError
 
 
@@ -22,20 +23,25 @@ def promote(version: str, force: bool, reason: str | None) -> None:
     """
     if force and not reason:
         raise ConfigError("--force needs --reason TEXT: it is kept with the version")
-    from streamflow.adapters.promotion import gate_record, promotion_gates
+    from streamflow.adapters.promotion import gate_record, health_gates, version_gates
     from streamflow.adapters.registry import open_registry
 
     with database() as url:
         registry = open_registry(url)
-        found = registry.version(version)
-        shut = [gate for gate in promotion_gates(registry, found) if not gate.passed]
+        shut = [gate for gate in health_gates() if not gate.passed]
+        try:
+            found = registry.version(version)
+        except RegistryError as error:
+            raise RegistryError(_refusal(version, [*shut, Gate("version", str(error))])) from error
+        shut += [gate for gate in version_gates(registry, found) if not gate.passed]
         if shut and not force:
-            reasons = " | ".join(f"{gate.name}: {gate.detail}" for gate in shut)
-            raise RegistryError(
-                f"version {found.version} is not promoted: {reasons} | --force --reason TEXT promotes it all the same"
-            )
+            raise RegistryError(_refusal(version, shut) + " | --force --reason TEXT promotes it all the same")
         why = f"forced by {getpass.getuser()}: {reason}" if shut else reason or "every gate is open"
         registry.promote(str(found.version))
         registry.record_decision(str(found.version), f"promoted: {why}")
         registry.set_tags(str(found.version), {"promotion_gates_passed_by_force": gate_record(shut)} if shut else {})
     say(f"version {found.version} is Production: {why}")
+
+
+def _refusal(version: str, shut: list[Gate]) -> str:
+    return f"{version} is not promoted: " + " | ".join(f"{gate.name}: {gate.detail}" for gate in shut)

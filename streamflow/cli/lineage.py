@@ -1,0 +1,128 @@
+"""`streamflow lineage` and `streamflow diff`: where a model came from, and what differs between two."""
+
+import json
+import sys
+from typing import Any
+
+import click
+
+from streamflow.cli.reporting import say
+
+
+@click.command()
+@click.argument("ref")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object for machines.")
+def lineage(ref: str, as_json: bool) -> None:
+    """Show where REF (a tag, commit, v3 or Production) came from, down to the extracts."""
+    from streamflow.adapters.lineage import lineage as gather
+    from streamflow.adapters.references import find, registry_if_any
+
+    with registry_if_any() as registry:
+        found = gather(find(ref, registry), registry)
+    if as_json:
+        say(json.dumps(found, indent=2, ensure_ascii=False))
+        return
+    from rich.console import Console
+
+    # A pipe has no width; nothing may be cut there.
+    Console(highlight=False, width=None if sys.stdout.isatty() else 200).print(_tree(found))
+
+
+@click.command()
+@click.argument("before")
+@click.argument("after")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object for machines.")
+def diff(before: str, after: str, as_json: bool) -> None:
+    """Show what differs between two results: code, snapshots, packages, configuration, metrics."""
+    from streamflow.adapters.lineage import differences
+    from streamflow.adapters.references import find, registry_if_any
+
+    with registry_if_any() as registry:
+        found = differences(find(before, registry), find(after, registry))
+    say(json.dumps(found, indent=2, ensure_ascii=False) if as_json else "\n".join(_in_words(found)))
+
+
+def _tree(found: dict[str, Any]) -> Any:
+    from rich.markup import escape
+    from rich.tree import Tree
+
+    version, commit, environment, data = (found[name] for name in ("version", "commit", "environment", "dataset"))
+    name = (
+        f"{found['model']['name']} version {version['version']}" if version else f"{found['ref']}, not registered here"
+    )
+    aliases = f" ({', '.join(version['aliases'])})" if version and version["aliases"] else ""
+    root = Tree(escape(f"{name}{aliases}"))
+    root.add(f"model SHA-256 {found['model']['sha256']}")
+    if version:
+        root.add(escape(f"run {version['run_id']}: {version['description']}; {version['decision']}"))
+    tags = f" ({', '.join(commit['tags'])})" if commit["tags"] else ""
+    uncommitted = ", with changes that are in no commit" if commit["uncommitted_changes"] else ""
+    root.add(
+        escape(
+            f"commit {commit['sha'][:12]}{tags}{uncommitted}: {commit['subject']}, {commit['author']} {commit['date']}"
+        )
+    )
+    machine = ", ".join(str(environment[key]) for key in ("python", "cpu", "blas_kernel") if key in environment)
+    root.add(
+        escape(
+            f"environment requirements.lock {environment['requirements_lock_sha256'][:12]}:"
+            f" {environment['packages']} packages" + (f"; {machine}" if machine else "")
+        )
+    )
+    chosen = found["configuration"]
+    root.add(escape(f"configuration {chosen['estimator']} on {chosen['feature_service']}, seed {chosen['seed']}"))
+    rows = f", {data['rows']:,} users" if "rows" in data else ""
+    dataset = root.add(escape(f"dataset as of {chosen['as_of']}: MD5 {data['md5'][:12]}{rows}"))
+    for snapshot in data["snapshots"]:
+        branch = dataset.add(escape(f"snapshot {snapshot['as_of']}: MD5 {snapshot['md5'][:12]}"))
+        extract = branch.add(escape(f"extract {snapshot['as_of']}, source {snapshot['extract']['source']}"))
+        for table, facts in snapshot["extract"]["tables"].items():
+            corrections = f", {facts['corrections']} corrections" if facts["corrections"] else ""
+            extract.add(f"{table}: {facts['rows']:,} rows{corrections}, content {facts['content_sha256'][:12]}")
+    attested = root.add(
+        "attestations" if found["attestations"] else "attestations: none yet; `streamflow rerun` makes one"
+    )
+    for each in found["attestations"]:
+        attested.add(f"{each['verdict']} on {each['finished_on']}, {each['environment']} environment, {each['cpu']}")
+    return root
+
+
+def _in_words(found: dict[str, Any]) -> list[str]:
+    before, after = found["before"], found["after"]
+    same = before["model_sha256"] == after["model_sha256"]
+    lines = [
+        f"{before['ref']} ({before['commit'][:12]}) and {after['ref']} ({after['commit'][:12]}):"
+        f" {'the same model ' + before['model_sha256'][:12] if same else 'another model'}",
+        *_section(
+            "code", found["code"] + [f"{name} has changes that are in no commit" for name in found["uncommitted"]]
+        ),
+    ]
+    snapshots = [
+        f"{each['month']}: {each['before'] or 'none'} -> {each['after'] or 'none'}"
+        + "".join(f"\n    {t['table']}: {t['rows_before']} -> {t['rows_after']} rows" for t in each["tables"])
+        for each in found["snapshots"]
+    ]
+    packages = [
+        f"{each['name']} {each['before'] or 'absent'} -> {each['after'] or 'absent'}" for each in found["packages"]
+    ]
+    keys = [f"{each['name']}: {each['before']} -> {each['after']}" for each in found["configuration"]]
+    metrics = [_metric(each) for each in found["metrics"]]
+    for name, section in (
+        ("snapshots", snapshots),
+        ("packages", packages),
+        ("configuration", keys),
+        ("metrics", metrics),
+    ):
+        lines += _section(name, section)
+    return lines
+
+
+def _metric(each: dict[str, Any]) -> str:
+    before, after = each["before"], each["after"]
+    if before is None or after is None:
+        return f"{each['name']}: {before} -> {after}"
+    return f"{each['name']}: {before:.4f} -> {after:.4f} ({after - before:+.4f})"
+
+
+def _section(name: str, lines: list[str]) -> list[str]:
+    return [f"{name}", *(f"  {line}" for line in lines)] if lines else [f"{name}: the same"]
