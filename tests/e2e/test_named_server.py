@@ -28,6 +28,9 @@ def project(tmp_path_factory, url):
         )
         project.mlflow = mlflow
         project.streamflow("repro", *small())
+        # Overrides are changes: the result waits for a commit before it may be Production.
+        project.streamflow("tag", "named")
+        project.streamflow("repro")
         yield project
     assert gone(mlflow) == []
 

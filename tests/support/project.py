@@ -22,6 +22,7 @@ class Project:
 
     def __init__(self, path: Path, **environment: str) -> None:
         self.path = path
+        self.python = sys.executable
         self.environment = {**os.environ, **_IDENTITY, **environment}
         for name in ("STREAMFLOW_STATE_DIR", "MAKEFLAGS", "MAKELEVEL", "MFLAGS"):
             self.environment.pop(name, None)
@@ -62,7 +63,7 @@ class Project:
 
     def streamflow(self, *arguments: str, check: bool = True, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run this copy's `streamflow`."""
-        return self.run(sys.executable, "-m", "streamflow.cli.main", *arguments, check=check, **environment)
+        return self.run(self.python, "-m", "streamflow.cli.main", *arguments, check=check, **environment)
 
     def status(self) -> str:
         """What git sees as changed or untracked."""
