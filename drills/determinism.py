@@ -1,0 +1,54 @@
+"""The determinism matrix: each estimator in clones that differ in path, hash seed, zone, locale, threads and BLAS kernel.
+
+Every clone runs the whole pipeline; its dvc.lock (the derivation: every output and every input) must be the same bytes.
+
+    python -m drills.determinism            800 users
+    python -m drills.determinism --full     7,043 users
+"""
+
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from project import ROOT, Project
+
+MODELS = ("random_forest", "hist_gradient_boosting", "logistic_regression")
+SURROUNDINGS = {
+    "plain": {},
+    "other zone, locale, hash seed": {"TZ": "Asia/Kathmandu", "LANG": "tr_TR.UTF-8", "PYTHONHASHSEED": "7"},
+    "1 thread": {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONHASHSEED": "0"},
+    "2 threads": {"OMP_NUM_THREADS": "2", "OPENBLAS_NUM_THREADS": "2", "LC_ALL": "POSIX"},
+    "another BLAS kernel asked for": {"OPENBLAS_CORETYPE": "SkylakeX", "OMP_NUM_THREADS": "2"},
+    "an older BLAS kernel asked for": {"OPENBLAS_CORETYPE": "Nehalem", "OPENBLAS_NUM_THREADS": "2"},
+}
+
+
+def main() -> None:
+    """Run every estimator in every surrounding and compare."""
+    users = [] if "--full" in sys.argv else ["source.users=800"]
+    wrong = 0
+    with tempfile.TemporaryDirectory(prefix="streamflow-drill-") as scratch:
+        clones = {
+            name: Project.copy(Path(scratch) / folder, **variables)
+            for folder, (name, variables) in zip(
+                ("a", "b with ümlaut", "deep/er/c", "d", "e", "f"), SURROUNDINGS.items(), strict=True
+            )
+        }
+        for model in MODELS:
+            locks: dict[str, str] = {}
+            for name, clone in clones.items():
+                started = time.monotonic()
+                clone.streamflow("repro", f"model={model}", "promotion=never", *users)
+                locks[name] = clone.text("dvc.lock")
+                same = locks[name] == locks["plain"]
+                wrong += not same
+                seconds = time.monotonic() - started
+                print(f"{'same  ' if same else 'OTHER '}  {model:<24} {name:<32} {seconds:.0f} s", flush=True)
+    print(f"{len(MODELS) * len(SURROUNDINGS) - wrong} of {len(MODELS) * len(SURROUNDINGS)} runs have the same dvc.lock")
+    sys.exit(1 if wrong else 0)
+
+
+if __name__ == "__main__":
+    assert ROOT.is_dir()
+    main()
