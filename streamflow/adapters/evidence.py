@@ -35,6 +35,17 @@ def changes_of_run(months: list[str]) -> tuple[Changes, Changes]:
     return everything.without(results), Changes(everything.tracked, tuple(sorted({*everything.untracked, *new})))
 
 
+def exploring() -> list[str]:
+    """Why a run that starts now could not be promoted: uncommitted changes, other packages; empty if it could."""
+    reasons = []
+    dirt = changes().without({str(LOCK), *tracked_outputs()})
+    if dirt:
+        reasons.append(dirt.describe())
+    if differences := environment_differences(REQUIREMENTS.read_text(encoding="utf-8")):
+        reasons.append(f"{', '.join(differences[:3])}: `make install` makes the environment of the lock")
+    return reasons
+
+
 def gather(config: Config, fingerprint: str, model_sha256: str) -> tuple[Provenance, dict[str, str]]:
     """The provenance of the current result, and local path to folder of the run of each file to keep."""
     lock = locked_stages()

@@ -13,7 +13,7 @@ def models() -> None:
 
     from streamflow.adapters.registry import open_registry
 
-    table = Table("version", "alias", "as of", "model", "metrics", "SHA-256", "commit", box=None)
+    table = Table("version", "alias", "as of", "model", "metrics", "SHA-256", "commit", "derived again", box=None)
     with database() as url:
         registry = open_registry(url)
         for version in registry.versions():
@@ -27,5 +27,6 @@ def models() -> None:
                 version.tags.get("streamflow.model_sha256", "")[:12],
                 version.tags.get("streamflow.git_commit", "")[:12]
                 + (" (dirty)" if version.tags.get("streamflow.git_dirty") == "true" else ""),
+                version.tags.get("streamflow.rerun_verdict", ""),
             )
     Console().print(table if table.row_count else "no version is registered; run `make repro`")

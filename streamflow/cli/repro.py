@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from streamflow.adapters.evidence import exploring
 from streamflow.adapters.files import read_all_params, state_dir
 from streamflow.adapters.pipeline import StageFailed, compose, only_one, reproduce, undone_if_refused
 from streamflow.adapters.postgres import database
@@ -32,6 +33,9 @@ def repro(overrides: tuple[str, ...], force: bool) -> None:
     streamflow repro experiment=churn_v2                a named experiment of conf/experiment
     streamflow repro source=csv source.dir=PATH         your own extracts
 
+    A run on uncommitted code or configuration, or with other packages than requirements.lock, explores: it trains and is
+    registered with its changes, and does not become Production.
+
     Without OVERRIDES the choices that params.yaml holds stay. A refused month leaves its part of the database and all
     tracked files as they were; the exit code is then 2.
     """
@@ -40,6 +44,8 @@ def repro(overrides: tuple[str, ...], force: bool) -> None:
         with only_one(), undone_if_refused(overrides):
             if overrides:
                 compose(overrides)
+            for reason in exploring():
+                say(f"explores: {reason}; the difference is kept with the run, which can't be promoted")
             # One server for all stages, rather than one start and stop for each.
             with database():
                 reproduce(force)

@@ -1,0 +1,287 @@
+"""Derive any model again and prove it: the attacks of drills/attacks.py, the verdicts, what is attested and left alone.
+
+The drills do each attack on its own with a rerun of its own; here the reruns share attacks, so that the suite stays short.
+"""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+
+import pytest
+from http_server import gone
+from project import Project, small
+
+from drills.attacks import ATTACKS, TAG, falsify, lock_of, prepared
+from streamflow.adapters.checks import all_checks
+
+BY_NAME = {attack.name: attack for attack in ATTACKS}
+IN_PLACE = [
+    attack for attack in ATTACKS if attack.name not in
+    ("another version of scikit-learn", "a package is removed", "drop the whole database")
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """A tagged Production model with a remote; the server stays up, so that a question does not start one."""
+    project = prepared(tmp_path_factory.mktemp("rerun"), *small())
+    project.streamflow("db", "start")
+    yield project
+    project.streamflow("db", "stop")
+    assert gone(project, 5) == []
+
+
+@pytest.fixture
+def looked_at(project, monkeypatch):
+    """A function that says what doctor finds, in this process."""
+    monkeypatch.chdir(project.path)
+    monkeypatch.delenv("STREAMFLOW_STATE_DIR", raising=False)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    return lambda: [problem.what for check in all_checks() for problem in check.problems]
+
+
+def answer(done):
+    return json.loads(done.stdout)
+
+
+def state(project):
+    """All that a rerun must leave as it is: files, index, branches, tags, Production."""
+    return {
+        "status": project.status(),
+        "refs": project.run("git", "for-each-ref").stdout,
+        "head": project.run("git", "symbolic-ref", "HEAD").stdout,
+        "index": project.run("git", "ls-files", "--stage").stdout,
+        "worktrees": project.run("git", "worktree", "list").stdout,
+        "lock": project.text("dvc.lock"),
+        "production": production(project),
+        "left": sorted(path.name for path in (project.path / "var" / "reruns").iterdir()),
+    }
+
+
+def production(project):
+    found = answer(project.streamflow("lineage", "Production", "--json"))
+    return found["version"]["version"], found["model"]["sha256"]
+
+
+def test_a_tagged_result_is_production_with_all_that_it_came_from(project):
+    message = project.run("git", "tag", "--list", "--format=%(contents)", TAG).stdout
+    found = answer(project.streamflow("lineage", "Production", "--json"))
+    assert found["version"]["aliases"] == ["Production"]
+    assert found["version"]["rerun_verdict"] == "identical"
+    assert found["version"]["trained_on_committed_files"] is True
+    assert found["commit"]["sha"] == project.run("git", "rev-parse", f"{TAG}^{{commit}}").stdout.strip()
+    assert found["commit"]["tags"] == [TAG]
+    assert f"Model-sha256: {found['model']['sha256']}\n" in message
+    assert f"Dataset-md5: {found['dataset']['md5']}\n" in message
+    assert "As-of: 2024-01-31\n" in message
+    assert f"Roc-auc: {found['metrics']['roc_auc']:.6f}\n" in message
+    assert [each["as_of"] for each in found["dataset"]["snapshots"]] == ["2024-01-31"]
+    assert found["dataset"]["snapshots"][0]["extract"]["tables"]["users"]["rows"] == 400
+    assert found["attestations"][0]["verdict"] == "identical"
+    tree = project.streamflow("lineage", TAG).stdout
+    for words in ("version 1 (Production)", "└── extract 2024-01-31, source synthetic", "identical on 20"):
+        assert words in tree
+
+
+def test_a_healthy_project_has_nothing_to_name(project, looked_at):
+    assert looked_at() == []
+    done = project.streamflow("doctor")
+    assert [line.split()[:2] for line in done.stdout.splitlines()][:3] == [
+        ["ok", "git"],
+        ["ok", "environment"],
+        ["ok", "configuration"],
+    ]
+    assert done.stdout.count("ok ") == 9
+
+
+@pytest.mark.parametrize("attack", IN_PLACE, ids=lambda attack: attack.name)
+def test_doctor_names_the_attack_and_forgets_it_when_it_is_undone(project, looked_at, attack):
+    attack.apply(project)
+    problems = looked_at()
+    attack.undo(project)
+    assert any(attack.named in problem for problem in problems), problems
+    assert looked_at() == []
+
+
+def test_after_nine_attacks_at_once_the_tagged_result_is_still_derived_byte_for_byte(project):
+    for attack in IN_PLACE:
+        attack.apply(project)
+    before = state(project)
+    doctor = project.streamflow("doctor", "--json", check=False)
+    promote = project.streamflow("promote", "v1", check=False)
+    rerun = project.streamflow("rerun", TAG, "--json")
+    assert state(project) == before
+    for attack in IN_PLACE:
+        attack.undo(project)
+
+    named = [problem["what"] for check in answer(doctor)["checks"] for problem in check["problems"]]
+    assert doctor.returncode == promote.returncode == 2
+    assert len(promote.stderr.splitlines()) == 1
+    for attack in IN_PLACE:
+        assert any(attack.named in problem for problem in named), attack.name
+    for gate in ("git", "configuration", "dvc.lock", "cache", "history"):
+        assert f" {gate}: " in promote.stderr
+
+    found = answer(rerun)
+    assert list(found) == [
+        "ref", "commit", "verdict", "first_divergence", "outs", "model_sha256", "environment", "seconds",
+    ]  # fmt: skip
+    assert (found["ref"], found["verdict"], found["first_divergence"]) == (TAG, "identical", None)
+    locked = project.outputs("config", "ingest@2024-01-31", "ingest@2024-02-29", "snapshot@2024-01-31",
+                             "snapshot@2024-02-29", "dataset", "train", "evaluate")  # fmt: skip
+    assert {out["path"]: out["actual"] for out in found["outs"]} == locked
+    assert all(out["actual"] == out["expected"] for out in found["outs"])
+    assert found["model_sha256"]["actual"] == found["model_sha256"]["expected"] == production(project)[1]
+    assert found["environment"]["kind"] == "current"
+
+
+def test_a_broken_environment_is_named_and_the_right_one_is_built_from_nothing(project):
+    name = "skl2onnx"
+    (project.path / f"{name}.lock").write_text(lock_of(project, name))
+    broken = Project(project.path)
+    environment = project.path / ".venv"
+    subprocess.run([broken.python, "-m", "venv", "--without-pip", str(environment)], check=True)
+    sync = ("uv", "pip", "sync", "--quiet", "--require-hashes", "--python", str(environment / "bin/python"))
+    broken.run(*sync, "requirements.lock")
+    broken.python = str(environment / "bin/python")
+    broken.run("uv", "pip", "uninstall", "--quiet", "--python", broken.python, name)
+    doctor = broken.streamflow("doctor", "--json", check=False)
+    rerun = broken.streamflow("rerun", TAG, "--fresh-env", "--json")
+    kept = answer(broken.streamflow("rerun", TAG, "--json"))
+    shutil.rmtree(environment)
+    (project.path / f"{name}.lock").unlink()
+    problems = [problem["what"] for check in answer(doctor)["checks"] for problem in check["problems"]]
+    assert any("skl2onnx missing (locked" in problem for problem in problems)
+    assert (answer(rerun)["verdict"], answer(rerun)["environment"]["kind"]) == ("identical", "fresh")
+    assert (kept["verdict"], kept["environment"]["kind"]) == ("identical", "built")
+    assert kept["environment"]["differences"] == []
+
+
+def test_from_the_source_it_is_identical_until_a_row_of_history_is_changed(project):
+    whole = answer(project.streamflow("rerun", TAG, "--from-source", "--json"))
+    attack = BY_NAME["UPDATE a feature in history"]
+    attack.apply(project)
+    done = project.streamflow("rerun", TAG, "--from-source", "--json", check=False)
+    repro = project.streamflow("repro")
+    attack.undo(project)
+    assert whole["verdict"] == "identical"
+    found = answer(done)
+    assert (done.returncode, found["verdict"]) == (1, "diverged")
+    assert (found["first_divergence"]["stage"], found["first_divergence"]["cause"]) == ("snapshot@2024-01-31", "data")
+    assert "history.subscriptions of 2024-01-31" in found["first_divergence"]["detail"]
+    assert "1 row changed in monthly_fee (7590-VHVEG)" in found["first_divergence"]["detail"]
+    assert "drift: history.subscriptions of 2024-01-31 was changed after it was recorded" in repro.stderr
+    assert "it is Production" in repro.stdout
+    assert project.status() == ""
+
+
+def test_a_clone_without_database_and_cache_derives_it_from_git_and_the_remote(project, tmp_path):
+    clone = Project(tmp_path / "clone")
+    project.run("git", "clone", "--quiet", str(project.path), str(clone.path))
+    asked = clone.streamflow("rerun", "Production", check=False)
+    assert asked.returncode == 2
+    assert f"there is no registry here to ask; name a tag instead: {TAG}" in asked.stderr
+    found = answer(clone.streamflow("rerun", TAG, "--json"))
+    assert found["verdict"] == "identical"
+    assert found["model_sha256"]["actual"] == production(project)[1]
+    assert not (clone.path / "var" / "postgres").exists()
+    assert clone.status() == ""
+    assert list((clone.path / "var" / "attestations").rglob("*-identical.json"))
+
+
+def test_code_that_was_never_committed_is_kept_with_its_version_and_can_be_derived_again(project):
+    helper = project.path / "streamflow" / "model.py"
+    good = helper.read_text()
+    helper.write_text(good + "\nUNCOMMITTED = True\n")
+    done = project.streamflow("repro", *small("seed=43"))
+    helper.write_text(good)
+    project.run("git", "checkout", "--", ".")
+    assert "explores: params.yaml, streamflow/model.py changed since the commit" in done.stdout
+    assert "gate clean git tree: params.yaml, streamflow/model.py changed since the commit" in done.stdout
+    assert production(project)[0] == "1"
+    found = answer(project.streamflow("rerun", "v2", "--json"))
+    assert found["verdict"] == "identical"
+    refused = project.streamflow("promote", "v2", check=False)
+    assert refused.returncode == 2
+    assert "version 2 was trained on files that are in no commit" in refused.stderr
+    assert "--force needs --reason" in project.streamflow("promote", "v2", "--force", check=False).stderr
+    forced = project.streamflow("promote", "v2", "--force", "--reason", "a trial")
+    assert "version 2 is Production: forced by" in forced.stdout
+    assert production(project)[0] == "2"
+    differences = answer(project.streamflow("diff", "v1", "v2", "--json"))
+    assert differences["uncommitted"] == ["v2"]
+    assert {"name": "seed", "before": 42, "after": 43} in differences["configuration"]
+    assert differences["snapshots"] == differences["packages"] == []
+    project.streamflow("promote", "v1")
+    assert production(project)[0] == "1"
+    project.run("dvc", "checkout", "--quiet", "--force")
+
+
+def test_a_lock_that_was_edited_by_hand_and_committed_is_not_identical(project):
+    falsify(project, "data/dataset")
+    project.run("git", "commit", "-qam", "an edited lock")
+    done = project.streamflow("rerun", "HEAD", "--json", check=False)
+    project.run("git", "reset", "-q", "--hard", "HEAD~1")
+    found = answer(done)
+    assert (done.returncode, found["verdict"]) == (1, "diverged")
+    assert (found["first_divergence"]["stage"], found["first_divergence"]["cause"]) == ("dataset", "lock")
+    assert [out["path"] for out in found["outs"] if out["actual"] != out["expected"]] == ["data/dataset"]
+
+
+def test_an_experiment_of_dvc_becomes_a_tag_that_can_be_derived(project):
+    project.run("dvc", "exp", "run", "-q", "-n", "deep", "-S", "source.users=400", "-S", "model.n_estimators=10")
+    before = project.run("git", "rev-parse", "HEAD").stdout
+    project.run("git", "checkout", "--", ".")
+    done = project.streamflow("tag", "deep", "--experiment", "deep")
+    assert project.run("git", "rev-parse", "HEAD").stdout == before
+    assert "of the registry names it" in done.stdout
+    assert answer(project.streamflow("rerun", "exp/deep", "--json"))["verdict"] == "identical"
+    again = project.streamflow("tag", "deep", "--experiment", "deep", check=False)
+    assert (again.returncode, "the tag exp/deep exists" in again.stderr) == (2, True)
+    unknown = project.streamflow("tag", "x", "--experiment", "nonesuch", check=False)
+    assert "experiment nonesuch is not known; one of deep" in unknown.stderr
+    project.run("dvc", "checkout", "--quiet", "--force")
+
+
+@pytest.mark.parametrize(
+    ("ref", "said"),
+    [("nonesuch", "nonesuch is no tag, commit, version (v3) or Production"), ("v99", "has no version or alias v99")],
+)
+def test_what_can_not_be_found_is_one_line(project, ref, said):
+    done = project.streamflow("rerun", ref, check=False)
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+    assert said in done.stderr
+
+
+def test_a_tag_of_uncommitted_code_is_refused_and_nothing_is_committed(project):
+    helper = project.path / "streamflow" / "model.py"
+    good = helper.read_text()
+    helper.write_text(good + "\n# edited\n")
+    before = project.run("git", "rev-parse", "HEAD").stdout
+    done = project.streamflow("tag", "wrong", check=False)
+    helper.write_text(good)
+    assert done.returncode == 2
+    assert "streamflow/model.py changed since the commit: a tag names one commit with all its code" in done.stderr
+    assert project.run("git", "rev-parse", "HEAD").stdout == before
+    assert project.run("git", "tag", "--list", "exp/wrong").stdout == ""
+
+
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM])
+def test_a_rerun_that_is_ended_leaves_nothing_that_the_next_does_not_clean_up(project, end):
+    before = state(project)
+    command = [project.python, "-m", "streamflow.cli.main", "rerun", TAG]
+    process = subprocess.Popen(command, cwd=project.path, env=project.environment, stdout=subprocess.PIPE, text=True)
+    for line in process.stdout:
+        if "dataset as of" in line:  # `train` starts now
+            break
+    time.sleep(1)
+    os.kill(process.pid, end)
+    process.communicate()
+    if end == signal.SIGTERM:
+        assert state(project) == before
+    assert answer(project.streamflow("rerun", TAG, "--json"))["verdict"] == "identical"
+    assert state(project) == before
+    assert list((project.path / "var").glob("*.lifeline")) == []
