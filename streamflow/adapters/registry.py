@@ -64,7 +64,9 @@ class Registry:
             found = self._client.search_model_versions(
                 f"name = '{MODEL_NAME}' and tags.`{PREFIX}input_fingerprint` = '{fingerprint}'"
             )
-        return max(found, key=lambda version: int(version.version), default=None)
+            newest = max((int(version.version) for version in found), default=None)
+            # A search does not tell the aliases.
+            return self._client.get_model_version(MODEL_NAME, str(newest)) if newest else None
 
     def production(self) -> "ModelVersion | None":
         """The version behind the alias Production; None if there is none."""
