@@ -1,6 +1,7 @@
 # make repro   a fresh clone to a Production model      make test    the whole test suite
 # make serve   predictions over HTTP                    make lock    resolve requirements.in again
-.PHONY: repro test check serve lock environment install
+# make drills  proofs that take an hour: attacks, bit flips, kills
+.PHONY: repro test check drills serve lock environment install
 
 PYTHON ?= python3.11
 VENV := .venv
@@ -20,6 +21,9 @@ test: check
 
 check: environment
 	@ruff check --quiet . && ruff format --quiet --check . && mypy
+
+drills: environment
+	@for drill in attacks bit_flips kills concurrency determinism; do echo "== $$drill"; python -m drills.$$drill || exit 1; done
 
 serve: environment
 	@streamflow serve

@@ -21,6 +21,9 @@ from project import Project, small
 from drills.attacks import prepared
 from streamflow.adapters.integrity import integrity
 
+# Packages are left out: hashing 36,000 files for each bit would take hours.
+LOOKED_AT = ("tracked", "outputs", "cache", "registry")
+
 
 def targets(root: Path) -> dict[str, list[Path]]:
     """Kind of file to the files of that kind."""
@@ -60,7 +63,7 @@ def names(kind: str, path: Path, root: Path) -> str:
 
 def detected(kind: str, path: Path, root: Path) -> tuple[bool, list[str]]:
     """Whether fsck names a damaged file and nothing that is not damaged; and what it said."""
-    said = [problem.what for check in integrity() for problem in check.problems]
+    said = [problem.what for check in integrity(*LOOKED_AT) for problem in check.problems]
     expected = names(kind, path, root)
     return bool(said) and all(expected in line or "dvc.lock" in line for line in said) and expected in said[0], said
 
@@ -93,7 +96,7 @@ def drill(project: Project, count: int) -> int:
         if not named:
             print(f"FAILED  {kind} {path} bit {bit}: {said}", flush=True)
     print(", ".join(f"{kind} {hits}" for kind, hits in per_kind.items()))
-    if whole := [problem.what for check in integrity() for problem in check.problems]:
+    if whole := [problem.what for check in integrity(*LOOKED_AT) for problem in check.problems]:
         print(f"FAILED  not whole afterwards: {whole}")
         return -1
     return found

@@ -1,6 +1,7 @@
 """Every stored byte against its hash: tracked files, outputs, DVC's cache, registered artifacts; and putting back."""
 
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from streamflow.adapters.cache import Cache, fetch, local_cache
 from streamflow.adapters.checks import guarded, output_problems
 from streamflow.adapters.content import content_of
 from streamflow.adapters.files import PARAMS
+from streamflow.adapters.installed import altered_files
 from streamflow.adapters.pipeline_files import LOCK, declarations, locked_stages, read_receipt, tracked_outputs
 from streamflow.adapters.references import registry_if_any
 from streamflow.adapters.repository import changes
@@ -23,10 +25,21 @@ if TYPE_CHECKING:
 _REPAIR = "`streamflow fsck --repair` takes it from the outputs or the remote"
 
 
-def integrity() -> list[Check]:
-    """Tracked results against HEAD, outputs against dvc.lock, all cache objects, all registered versions."""
-    looks = {"tracked": tracked, "outputs": outputs, "cache": cache, "registry": registered}
-    return [guarded(name, look) for name, look in looks.items()]
+def integrity(*names: str) -> list[Check]:
+    """Packages, tracked results against HEAD, outputs against dvc.lock, all cache objects, all registered versions.
+
+    `names` limits it to some of these.
+    """
+    looks = {"packages": packages, "tracked": tracked, "outputs": outputs, "cache": cache, "registry": registered}
+    return [guarded(name, look) for name, look in looks.items() if not names or name in names]
+
+
+def packages() -> Check:
+    """Every file of the installed packages is the one that its package came with."""
+    count, altered = altered_files()
+    mended = "`make install` installs the lock again"
+    problems = tuple(Problem(f"{path} is not what its package came with (SHA-256)", mended) for path in altered)
+    return Check("packages", f"{count} files of {sys.prefix}", problems)
 
 
 def tracked() -> Check:
