@@ -35,24 +35,25 @@ class Attack:
 
 def prepared(path: Path, *overrides: str, own_environment: bool = False) -> Project:
     """A copy of the project with a remote, a tagged result and that result as Production."""
-    project = Project.copy(path / "streamflow")
+    project = Project.copy(path / "streamflow", *overrides)
     if own_environment:
         give_environment(project)
     project.run("dvc", "remote", "add", "--quiet", "--default", "folder", str(path / "remote"))
     project.run("git", "commit", "-qam", "a remote")
-    project.streamflow("repro", *overrides)
+    project.streamflow("repro")
     project.streamflow("tag", "base")
     project.run("dvc", "push", "--quiet")
-    project.streamflow("repro")  # all is committed now, so the version passes the gates
     return project
 
 
 def give_environment(project: Project) -> None:
     """An environment of its own, which an attack may damage."""
     environment = project.path / ".venv"
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(environment)], check=True)
-    sync = ["uv", "pip", "sync", "--quiet", "--require-hashes", "--python", str(environment / "bin/python")]
-    project.run(*sync, "requirements.lock")
+    # Links, where the file system can: uv puts new files beside old ones and never writes into one.
+    linked = ["cp", "--archive", "--link", f"{sys.prefix}/.", str(environment)]
+    if subprocess.run(linked, capture_output=True, check=False).returncode:
+        shutil.rmtree(environment, ignore_errors=True)
+        subprocess.run(["cp", "--archive", f"{sys.prefix}/.", str(environment)], check=True)
     project.python = str(environment / "bin/python")
     project.environment["PATH"] = f"{environment / 'bin'}:{project.environment['PATH']}"
 

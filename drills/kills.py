@@ -1,5 +1,7 @@
 """kill -9 of `streamflow repro` and `streamflow rerun` at random moments: the next call succeeds with the same bytes.
 
+After each SIGTERM of a rerun nothing is left even before the next call.
+
 Nothing may be left over: no process, no lock that is held, no checkout, no half-written file.
 
     python -m drills.kills [COUNT]      COUNT moments for each of the two commands (20)
@@ -20,8 +22,8 @@ from project import Project, small
 from drills.attacks import TAG, prepared
 
 
-def killed_after(project: Project, seconds: float, *arguments: str) -> bool:
-    """Start a command, kill -9 it (and nothing else) after some seconds; False if it had ended by itself."""
+def ended_after(project: Project, seconds: float, end: signal.Signals, *arguments: str) -> bool:
+    """Start a command and signal it (and nothing else) after some seconds; False if it had ended by itself."""
     process = subprocess.Popen(
         [project.python, "-m", "streamflow.cli.main", *arguments],
         cwd=project.path,
@@ -34,7 +36,7 @@ def killed_after(project: Project, seconds: float, *arguments: str) -> bool:
         process.wait(timeout=seconds)
         return False
     except subprocess.TimeoutExpired:
-        os.kill(process.pid, signal.SIGKILL)
+        os.kill(process.pid, end)
         process.wait()
         return True
 
@@ -49,7 +51,7 @@ def left_over(project: Project) -> list[str]:
 
 def survives(project: Project, command: tuple[str, ...], again: tuple[str, ...], seconds: float, lock: str) -> bool:
     """Kill a command, call it again, and look."""
-    ended = killed_after(project, seconds, *command)
+    ended = ended_after(project, seconds, signal.SIGKILL, *command)
     started = time.monotonic()
     done = project.streamflow(*again, check=False)
     left = left_over(project)
@@ -61,6 +63,18 @@ def survives(project: Project, command: tuple[str, ...], again: tuple[str, ...],
     )
     if not held:
         print(f"  left over: {left}\n  {done.stdout[-500:]}\n  {done.stderr[-500:]}")
+    return held
+
+
+def leaves_nothing(project: Project, seconds: float, lock: str) -> bool:
+    """End a rerun by SIGTERM, and look at once."""
+    ended = ended_after(project, seconds, signal.SIGTERM, "rerun", TAG)
+    left = left_over(project)
+    held = not left and project.text("dvc.lock") == lock
+    print(
+        f"{'held  ' if held else 'FAILED'}  rerun {'terminated' if ended else 'ended'} after {seconds:.1f} s {left}",
+        flush=True,
+    )
     return held
 
 
@@ -78,8 +92,9 @@ def main() -> None:
             length = time.monotonic() - started
             for _ in range(count):
                 held += survives(project, command, again, chance.uniform(0.2, length), lock)
-    print(f"{held} of {2 * count} kills survived")
-    sys.exit(0 if held == 2 * count else 1)
+        held += sum(leaves_nothing(project, chance.uniform(0.5, length), lock) for _ in range(5))
+    print(f"{held} of {2 * count + 5} ends survived")
+    sys.exit(0 if held == 2 * count + 5 else 1)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 import psycopg2
 
 from streamflow.adapters.postgres import connect
+from streamflow.decisions import GATE
 from streamflow.digest import file_sha256
 from streamflow.schema import MODEL_NAME
 
@@ -26,13 +27,14 @@ _QUERY = f"""
     JOIN {SCHEMA}.model_version_tags digest USING (workspace, name, version)
     JOIN {SCHEMA}.model_version_tags decision USING (workspace, name, version)
     JOIN {SCHEMA}.model_version_tags changes USING (workspace, name, version)
-    JOIN {SCHEMA}.registered_model_aliases production USING (workspace, name)
-    WHERE version.name = %s AND production.alias = 'Production' AND version.current_stage <> 'Deleted_Internal'
-        AND EXISTS (
+    LEFT JOIN {SCHEMA}.registered_model_aliases production
+        ON (production.workspace, production.name, production.alias) = (version.workspace, version.name, 'Production')
+    WHERE version.name = %s AND version.current_stage <> 'Deleted_Internal'
+        AND (production.alias IS NULL OR EXISTS (
             SELECT FROM {SCHEMA}.model_versions champion WHERE champion.current_stage <> 'Deleted_Internal'
             AND (champion.workspace, champion.name, champion.version)
                 = (production.workspace, production.name, production.version)
-        )
+        ))
         AND inputs.key = 'streamflow.input_fingerprint' AND inputs.value = %s
         AND digest.key = 'streamflow.model_sha256' AND digest.value = %s
         AND decision.key = 'streamflow.decision' AND changes.key = 'streamflow.changes_sha256'
@@ -54,9 +56,10 @@ class Settled:
 
 
 def settled_version(url: str, fingerprint: str, model_sha256: str) -> Settled | None:
-    """The newest whole and decided version made from these inputs with these bytes, if there is a Production version.
+    """The newest whole and decided version made from these inputs with these bytes.
 
-    None if that is not the case or can't be told from the tables and the local artifact store.
+    There must be a Production version, unless a gate kept this one from being it. None if that is not the case, or can't be
+    told from the tables and the local artifact store.
     """
     if os.environ.get(TRACKING_VARIABLE):
         return None
@@ -69,8 +72,10 @@ def settled_version(url: str, fingerprint: str, model_sha256: str) -> Settled | 
     if found is None:
         return None
     version, location, production, decision, changes = found
+    if production is None and not decision.startswith(GATE):
+        return None
     parts = urlsplit(location or "")
     stored = Path(unquote(parts.path)) / "model.onnx"
     if parts.scheme != "file" or not stored.is_file() or file_sha256(stored) != model_sha256:
         return None
-    return Settled(str(version), str(production), decision, changes)
+    return Settled(str(version), str(production or "none"), decision, changes)

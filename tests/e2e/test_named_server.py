@@ -24,12 +24,9 @@ def project(tmp_path_factory, url):
     mlflow = Project.copy(folder / "mlflow", STREAMFLOW_DATABASE_URL=url)
     with running(mlflow, folder / "mlflow.log", "ui", "/health") as tracking:
         project = Project.copy(
-            folder / "streamflow", STREAMFLOW_DATABASE_URL=url, MLFLOW_TRACKING_URI=str(tracking.base_url)
+            folder / "streamflow", *small(), STREAMFLOW_DATABASE_URL=url, MLFLOW_TRACKING_URI=str(tracking.base_url)
         )
         project.mlflow = mlflow
-        project.streamflow("repro", *small())
-        # Overrides are changes: the result waits for a commit before it may be Production.
-        project.streamflow("tag", "named")
         project.streamflow("repro")
         yield project
     assert gone(mlflow) == []

@@ -29,8 +29,8 @@ class Project:
         self.environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 
     @classmethod
-    def copy(cls, path: Path, **environment: str) -> "Project":
-        """Copy this working tree to `path` and commit it there."""
+    def copy(cls, path: Path, *overrides: str, **environment: str) -> "Project":
+        """Copy this working tree to `path` and commit it there, params.yaml composed with `overrides`."""
         listed = subprocess.run(
             ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
             cwd=ROOT,
@@ -42,6 +42,9 @@ class Project:
                 (path / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(ROOT / name, path / name)
         project = cls(path, **environment)
+        if overrides:
+            compose = "import sys; from streamflow.adapters.pipeline import compose; compose(sys.argv[1:])"
+            project.run(project.python, "-c", compose, *overrides)
         for command in (["init", "-q", "-b", "main"], ["add", "--all"], ["commit", "-q", "-m", "copy"]):
             project.run("git", *command)
         return project
