@@ -5,6 +5,7 @@ version becomes Production if the promotion policy says so.
 """
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,18 @@ from omegaconf import OmegaConf
 
 from streamflow.adapters.audit import audited
 from streamflow.adapters.environment import environment_differences
-from streamflow.adapters.evidence import DATASET, EVALUATION, MODEL, RECORD, REQUIREMENTS, changes_of_run, gather
+from streamflow.adapters.evidence import (
+    DATASET,
+    EVALUATION,
+    MODEL,
+    RECORD,
+    REQUIREMENTS,
+    changes_of_run,
+    gather,
+    unlike_the_lock,
+)
 from streamflow.adapters.files import PARAMS, read_params, state_dir, write_json
-from streamflow.adapters.pipeline_files import locked_stages
+from streamflow.adapters.pipeline_files import lock_text, locked_stages
 from streamflow.adapters.postgres import database
 from streamflow.adapters.refit import refit_sha256
 from streamflow.adapters.registry import DECISION_TAG, LoadedModel, Registry, open_registry
@@ -28,6 +38,7 @@ from streamflow.config import Config, source_identity
 from streamflow.decisions import GATE, NEVER, Decision, Gate, decide, guarded
 from streamflow.digest import file_sha256
 from streamflow.errors import ModelError, RegistryError, StreamFlowError
+from streamflow.pipeline_lock import derivation_sha256
 from streamflow.provenance import PREFIX, input_fingerprint
 from streamflow.schema import LABEL, MODEL_NAME
 
@@ -44,6 +55,8 @@ def run(config: Config, url: str) -> None:
 
     registry = open_registry(url)
     known, champion = registry.version_with_fingerprint(fingerprint), registry.production()
+    if known is not None and is_superseded(config, known, model_sha256):
+        known = None
     if known is not None and known.tags[f"{PREFIX}model_sha256"] != model_sha256:
         raise RegistryError(contradiction(known, model_sha256))
     if known is not None and is_whole(registry, known):
@@ -71,6 +84,30 @@ def reopened(config: Config, former: str) -> bool:
     return former.startswith(GATE) and not any(gate.detail for gate in quick_gates(config))
 
 
+def is_superseded(config: Config, known: Any, model_sha256: str) -> bool:
+    """Whether a version of these inputs gives way to a new one.
+
+    It was trained with other packages than the lock's, and now the environment is the lock's; or it explored, and the commit
+    that is clean now has another evaluation or other snapshots than it had.
+    """
+    tags, name = known.tags, f"version {known.version}"
+    if tags[f"{PREFIX}model_sha256"] != model_sha256:
+        explored = tags.get(f"{PREFIX}environment_matches_lock") == "false"
+        if explored and not environment_differences(REQUIREMENTS.read_text(encoding="utf-8")):
+            say(f"register: {name} of the same inputs was made with {tags.get(f'{PREFIX}environment_differences')}")
+            return True
+        return False
+    is_clean = not changes_of_run(list(config.months))[1]
+    return (
+        bool(tags.get(f"{PREFIX}changes_sha256")) and is_clean and tags[f"{PREFIX}dvc_lock_sha256"] != derived(config)
+    )
+
+
+def derived(config: Config) -> str:
+    """Digest of the derivation in hand."""
+    return derivation_sha256(lock_text(), config.months)
+
+
 def anchorable(config: Config, changes_sha256: str) -> bool:
     """Whether a version that was made of uncommitted files can now name a commit that holds them all."""
     return bool(changes_sha256) and not changes_of_run(list(config.months))[1]
@@ -96,6 +133,7 @@ def register(config: Config, registry: Registry, fingerprint: str, model_sha256:
         run_tags={"mlflow.source.git.commit": facts.git_commit, "mlflow.source.type": "PROJECT"},
         description=f"{config.model_name} on {config.features.service} as of {config.as_of}",
     )
+    shutil.rmtree(next(Path(path).parent for path in files if path.endswith(RECORD)))
     say(f"register: {MODEL_NAME} version {version.version} made, model {model_sha256[:12]}")
     return str(version.version)
 
@@ -135,6 +173,8 @@ def quick_gates(config: Config) -> Iterator[Gate]:
     dirt, _ = changes_of_run(list(config.months))
     way_out = "`streamflow tag NAME` commits and tags a result" if not dirt.untracked else "commit or remove them"
     yield Gate("clean git tree", f"{dirt.describe()}; {way_out}, then `streamflow promote`" if dirt else "")
+    other = unlike_the_lock()
+    yield Gate("code", f"the run read another {other[0]} than is here now; `streamflow repro --force`" if other else "")
     differences = environment_differences(REQUIREMENTS.read_text(encoding="utf-8"))
     yield Gate(
         "environment", f"{', '.join(differences[:3])}; `make environment` installs the lock" if differences else ""

@@ -30,6 +30,7 @@ class Provenance:
     dvc_lock_sha256: str
     requirements_lock_sha256: str
     environment_matches_lock: bool
+    environment_differences: str
     params_sha256: str
     dataset_md5: str
     snapshots: dict[str, str]

@@ -7,6 +7,7 @@ SHA-256 receipts; and checks that each module that was loaded from the project i
 
 import fcntl
 import sys
+import sysconfig
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -18,6 +19,7 @@ from streamflow.adapters.pipeline_files import Declared, declaration, locked_sta
 from streamflow.errors import EnvironmentFault, ModelError
 from streamflow.pipeline_lock import outputs
 
+_PYTHON = tuple({Path(path) for name, path in sysconfig.get_paths().items() if "lib" in name} | {Path(sys.base_prefix)})
 _LOCKS = Path(".dvc/tmp/streamflow")
 _WRITERS = _LOCKS / "writers.lock"
 
@@ -97,8 +99,13 @@ def _check_modules(declared: Declared) -> None:
         if not file or not Path(file).is_absolute():
             continue
         path = Path(file)
-        if not path.is_relative_to(root) or path.resolve().is_relative_to(environment) or "site-packages" in path.parts:
+        if path.resolve().is_relative_to(environment) or any(path.is_relative_to(place) for place in _PYTHON):
             continue
+        if not path.is_relative_to(root):
+            raise EnvironmentFault(
+                f"module {name} was loaded from {file}, which is neither of the project nor of its environment;"
+                " look at PYTHONPATH and at .pth files"
+            )
         inside = path.relative_to(root).as_posix()
         if inside not in allowed and not any(inside.startswith(f"{dep}/") for dep in allowed):
             raise EnvironmentFault(

@@ -4,6 +4,7 @@ A cache object is named by its MD5 and trusted by DVC for that name (dvc#5978). 
 """
 
 import json
+import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -186,15 +187,17 @@ def _pull(repo: Any, hashes: list[Any], cache: Cache, md5s: list[str]) -> None:
         for each in lacking:
             target = cache.object(each.value)
             target.parent.mkdir(parents=True, exist_ok=True)
-            partial = target.with_name(f".{target.name}.partial")
-            odb.fs.get_file(odb.oid_to_path(each.value), str(partial))
-            if file_digests(partial)[0] != each.value.removesuffix(_FOLDER):
-                partial.unlink()
-                raise ModelError(
-                    f"the remote's object {each.value[:12]} is damaged; `dvc push` it again from a whole clone"
-                )
-            partial.replace(target)
-            target.chmod(0o444)
+            partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+            try:
+                odb.fs.get_file(odb.oid_to_path(each.value), str(partial))
+                if file_digests(partial)[0] != each.value.removesuffix(_FOLDER):
+                    raise ModelError(
+                        f"the remote's object {each.value[:12]} is damaged; `dvc push` it again from a whole clone"
+                    )
+                partial.replace(target)
+                target.chmod(0o444)
+            finally:
+                partial.unlink(missing_ok=True)
     except OSError as error:
         raise EnvironmentFault(
             f"the DVC remote lacks {lacking[0].value[:12]} or does not answer: {error}; `dvc push` from a whole clone"

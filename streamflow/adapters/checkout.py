@@ -10,6 +10,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from streamflow.adapters.files import project_root, state_dir
+from streamflow.adapters.lifeline import VARIABLE
+from streamflow.adapters.repository import without_git_variables
 from streamflow.errors import EnvironmentFault
 
 _NO_HOOKS = ("-c", "core.hooksPath=/dev/null")
@@ -29,7 +31,7 @@ def checkout(commit: str, patch: bytes = b"") -> Iterator[Path]:
         fcntl.flock(held, fcntl.LOCK_EX)
         try:
             _git("clone", "--quiet", "--shared", "--no-checkout", str(project_root()), str(folder))
-            _git("-C", str(folder), "checkout", "--quiet", "--detach", commit)
+            _git("-C", str(folder), "checkout", "--quiet", "--detach", commit, "--")
             if patch:
                 _git("-C", str(folder), "apply", "--whitespace=nowarn", "-", stdin=patch)
             yield folder
@@ -51,15 +53,17 @@ def remove_left_over(reruns: Path) -> None:
 
 
 def _end_processes_in(folder: Path) -> None:
-    """Kill what works in a checkout: nobody but a rerun ever starts anything there."""
+    """Kill what a rerun started in a checkout, and not the shell of a person who looks at it."""
     for entry in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
-            if entry.name != str(os.getpid()) and (entry / "cwd").readlink().is_relative_to(folder):
+            inside = (entry / "cwd").readlink().is_relative_to(folder)
+            if inside and f"{VARIABLE}=".encode() in (entry / "environ").read_bytes():
                 os.kill(int(entry.name), signal.SIGKILL)
 
 
 def _git(*arguments: str, stdin: bytes | None = None) -> None:
-    done = subprocess.run(["git", *_NO_HOOKS, *arguments], input=stdin, capture_output=True, check=False)
+    command = ["git", *_NO_HOOKS, *arguments]
+    done = subprocess.run(command, input=stdin, capture_output=True, env=without_git_variables(), check=False)
     if done.returncode:
         reason = (done.stderr.decode(errors="replace").strip() or "no reason given").splitlines()[-1]
         raise EnvironmentFault(f"git {arguments[0]} for the rerun: {reason}; `git fsck`, or fetch the commit")

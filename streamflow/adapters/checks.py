@@ -3,16 +3,14 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
-
-import yaml
 
 from streamflow.adapters.cache import local_cache, mend
 from streamflow.adapters.content import content_of
 from streamflow.adapters.environment import PINNED, environment_differences, machine
-from streamflow.adapters.files import PARAMS, read_all_params
-from streamflow.adapters.pipeline_files import LOCK, Declared, declarations, locked_stages, read_receipt
+from streamflow.adapters.files import read_all_params
+from streamflow.adapters.pipeline_files import LOCK, declarations, disagreements, locked_stages, read_receipt
 from streamflow.adapters.postgres import database
 from streamflow.adapters.repository import changes, file_at, resolve
 from streamflow.adapters.source_drift import live_drift, source_drift
@@ -21,7 +19,7 @@ from streamflow.config import check, source_identity
 from streamflow.digest import tree_sha256
 from streamflow.errors import StreamFlowError
 from streamflow.health import Check, Problem
-from streamflow.pipeline_lock import LockedStage, contradictions
+from streamflow.pipeline_lock import contradictions
 from streamflow.schema import MODEL_NAME
 
 REQUIREMENTS = Path("requirements.lock")
@@ -81,13 +79,16 @@ def lock() -> Check:
     """dvc.lock agrees with itself, with dvc.yaml and params.yaml, and with every file that the stages read."""
     stages = locked_stages()
     problems = [Problem(each, "no run wrote that; `git checkout dvc.lock`") for each in contradictions(stages)]
-    values = yaml.safe_load(PARAMS.read_text(encoding="utf-8"))
-    for declared in declarations():
-        recorded = stages.get(declared.name)
-        if recorded is None:
-            problems.append(Problem(f"stage {declared.name} has not run", "`streamflow repro`"))
-        elif recorded.outs:
-            problems += _stage_problems(declared, recorded, values)
+    rerun = "`streamflow repro` runs the stage again"
+    problems += [Problem(each, rerun) for each in disagreements(stages)]
+    for stage in stages.values():
+        for path, expected in stage.deps.items() if stage.outs else ():
+            content = content_of(Path(path))
+            if content is None:
+                problems.append(Problem(f"{path} is missing", f"`git checkout {path}`, or `dvc checkout {path}`"))
+            elif content.md5 != expected:
+                digests = f"MD5 {expected[:12]}, now {content.md5[:12]}"
+                problems.append(Problem(f"{path} is not what the run of dvc.lock read ({digests})", rerun))
     return Check("dvc.lock", f"{len(stages)} stages", tuple(dict.fromkeys(problems)))
 
 
@@ -201,27 +202,6 @@ def production() -> Check:
     return Check("Production", note, tuple(problems))
 
 
-def _stage_problems(declared: Declared, recorded: LockedStage, values: dict[str, object]) -> Iterable[Problem]:
-    rerun = "`streamflow repro` runs the stage again"
-    for path in sorted(recorded.deps.keys() | set(declared.deps)):
-        expected = recorded.deps.get(path)
-        if path not in declared.deps or expected is None:
-            yield Problem(f"{path} is a dep of {declared.name} in only one of dvc.yaml and dvc.lock", rerun)
-            continue
-        content = content_of(Path(path))
-        if content is None:
-            yield Problem(f"{path} is missing", f"`git checkout {path}`, or `dvc checkout {path}`")
-        elif content.md5 != expected:
-            yield Problem(
-                f"{path} is not what the run of dvc.lock read (MD5 {expected[:12]}, now {content.md5[:12]})", rerun
-            )
-    if set(recorded.outs) != set(declared.outs):
-        yield Problem(f"the outputs of {declared.name} differ between dvc.yaml and dvc.lock", rerun)
-    for name, value in recorded.params.get(str(PARAMS), {}).items():
-        if values.get(name) != value:
-            yield Problem(f"{name} of params.yaml is not what the run of {declared.name} read", rerun)
-
-
 def guarded(name: str, look: Callable[[], Check]) -> Check:
     """The check that `look` makes; a failure to look is a problem of its own."""
     try:
@@ -229,7 +209,7 @@ def guarded(name: str, look: Callable[[], Check]) -> Check:
     except StreamFlowError as error:
         what, _, way_out = str(error).rpartition("; ")
         return Check(name, "", (Problem(what or str(error), way_out or "see above"),))
-    except OSError as error:
-        return Check(
-            name, "", (Problem(f"{error.filename or name}: {error.strerror}", f"`git checkout {error.filename}`"),)
-        )
+    except Exception as error:  # a damaged file or package can fail anywhere, and must be named like any other problem
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        mended = "`make install`" if isinstance(error, ImportError) else "`git status` shows which file was edited"
+        return Check(name, "", (Problem(f"can't be looked at ({type(error).__name__}): {reason}", mended),))

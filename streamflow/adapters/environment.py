@@ -19,6 +19,8 @@ PINNED = {
     "TZ": "UTC",
     "LC_ALL": "C.UTF-8",
 }
+# What would let Python load other code than that of the project and its environment.
+STEERING = ("PYTHONPATH", "PYTHONSAFEPATH", "PYTHONSTARTUP", "PYTHONHOME", "PYTHONUSERBASE")
 QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",

@@ -7,7 +7,8 @@ import shutil
 import subprocess
 import sys
 import venv
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,32 +32,53 @@ class Environment:
     machine: dict[str, str]
 
 
-def environment_of(lock: str, fresh: bool, say: Callable[[str], None]) -> Environment:
-    """The environment of a lock: this one if it is the same, else one kept under var/envs, made if need be.
+@contextmanager
+def environment_of(lock: str, fresh: bool, say: Callable[[str], None]) -> Iterator[Environment]:
+    """The environment of a lock for as long as the block runs: this one if it is the same, else one kept under var/envs.
 
-    `fresh` makes it from nothing. Raises EnvironmentFault if it can't be made, or is not the lock's after that.
+    `fresh` makes one from nothing, without uv's cache, and removes it afterwards. Raises EnvironmentFault if it can't be
+    made, or is not the lock's after that.
     """
-    if not fresh:
-        mine = _inspected(Path(sys.executable), lock, "current")
-        if not mine.differences:
-            return mine
-    folder = state_dir() / "envs" / bytes_sha256(lock.encode())[:16]
+    mine = None if fresh else _inspected(Path(sys.executable), lock, "current")
+    if mine and not mine.differences:
+        yield mine
+        return
+    name = bytes_sha256(lock.encode())[:16]
+    folder = state_dir() / "envs" / (f"{name}-{os.getpid()}" if fresh else name)
     folder.parent.mkdir(exist_ok=True)
+    _remove_left_over(folder.parent)
     with folder.with_suffix(".lock").open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        if not fresh and _is_made_of(folder, lock):
-            kept = _inspected(folder / "bin" / "python", lock, "built")
-            if not kept.differences:
-                return kept
-        say(
-            f"building the environment of {len(locked_packages(lock))} packages in {folder}, every file against its hash"
-        )
-        _build(folder, lock, file.fileno())
-    made = _inspected(folder / "bin" / "python", lock, "fresh" if fresh else "built")
-    if made.differences:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise EnvironmentFault(f"the lock can't be installed here: {', '.join(made.differences[:3])}; see {folder}.log")
-    return made
+        try:
+            made = (
+                None if fresh or not _is_made_of(folder, lock) else _inspected(folder / "bin" / "python", lock, "built")
+            )
+            if made is None or made.differences:
+                count = len(locked_packages(lock))
+                say(f"building the environment of {count} packages in {folder}, every file against its hash")
+                _build(folder, lock, fresh, file.fileno())
+                made = _inspected(folder / "bin" / "python", lock, "fresh" if fresh else "built")
+            if made.differences:
+                raise EnvironmentFault(
+                    f"the lock can't be installed here: {', '.join(made.differences[:3])}; see {folder}.log"
+                )
+            fcntl.flock(file, fcntl.LOCK_SH)  # others may use it too; nobody may build it anew
+            yield made
+        finally:
+            if fresh:
+                for left in (folder.with_suffix(".lock"), folder.parent / f"{folder.name}.log"):
+                    left.unlink(missing_ok=True)
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _remove_left_over(envs: Path) -> None:
+    """Remove fresh environments of processes that are gone; their installers keep the lock while they still write."""
+    for lock in envs.glob("*-*.lock"):
+        with suppress(OSError), lock.open("a") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(lock.with_suffix(""), ignore_errors=True)
+            (envs / f"{lock.stem}.log").unlink(missing_ok=True)
+            lock.unlink(missing_ok=True)
 
 
 def _is_made_of(folder: Path, lock: str) -> bool:
@@ -64,7 +86,7 @@ def _is_made_of(folder: Path, lock: str) -> bool:
     return stamp.is_file() and stamp.read_text(encoding="utf-8") == lock
 
 
-def _build(folder: Path, lock: str, lock_file: int) -> None:
+def _build(folder: Path, lock: str, fresh: bool, lock_file: int) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     venv.create(folder, with_pip=False, symlinks=True)
     wanted = folder / "requirements.lock"
@@ -72,6 +94,7 @@ def _build(folder: Path, lock: str, lock_file: int) -> None:
     python = folder / "bin" / "python"
     # The hashes decide what may be installed; the link mode keeps environments from sharing files that one may change.
     uv = [sys.executable, "-m", "uv", "pip", "sync", "--quiet", "--require-hashes", "--link-mode", "copy"]
+    uv += ["--no-cache"] if fresh else []  # a cache holds files that were checked once, long ago
     pip = [
         sys.executable,
         "-m",

@@ -1,8 +1,13 @@
 """The facts behind the model that the pipeline has just made, and the files that a run keeps of them."""
 
+import os
+import shutil
 from dataclasses import asdict
 from pathlib import Path
 
+import yaml
+
+from streamflow.adapters.content import content_of
 from streamflow.adapters.environment import environment_differences, machine
 from streamflow.adapters.files import PARAMS, state_dir, write_json
 from streamflow.adapters.pipeline_files import LOCK, lock_text, locked_stages, tracked_outputs
@@ -35,6 +40,17 @@ def changes_of_run(months: list[str]) -> tuple[Changes, Changes]:
     return everything.without(results), Changes(everything.tracked, tuple(sorted({*everything.untracked, *new})))
 
 
+def unlike_the_lock() -> list[str]:
+    """Files that stages read and that are otherwise now: the result in hand was made of code that is not here any more."""
+    made = {path for stage in locked_stages().values() for path in stage.outs}
+    read = {path: md5 for stage in locked_stages().values() if stage.outs for path, md5 in stage.deps.items()}
+    return sorted(
+        path
+        for path, md5 in read.items()
+        if path not in made and ((content := content_of(Path(path))) is None or content.md5 != md5)
+    )
+
+
 def exploring() -> list[str]:
     """Why a run that starts now could not be promoted: uncommitted changes, other packages; empty if it could."""
     reasons = []
@@ -52,8 +68,12 @@ def gather(config: Config, fingerprint: str, model_sha256: str) -> tuple[Provena
     made = {path: md5 for path, (_, md5) in outputs(lock.values()).items()}
     months = sorted({config.as_of, config.label_as_of})
     dirt, everything = changes_of_run(list(config.months))
-    kept = state_dir() / "provenance"
-    kept.mkdir(exist_ok=True)
+    kept = state_dir() / "provenance" / str(os.getpid())
+    kept.mkdir(parents=True, exist_ok=True)
+    for left in kept.parent.iterdir():  # of a process that was killed
+        if not Path("/proc", left.name).exists():
+            shutil.rmtree(left, ignore_errors=True)
+    packages = environment_differences(REQUIREMENTS.read_text(encoding="utf-8"))
     patch = patch_of([*everything.tracked, *everything.untracked])
     (kept / PATCH).write_bytes(patch)
     (kept / LOCK).write_text(derivation(lock_text(), config.months), encoding="utf-8")
@@ -71,11 +91,12 @@ def gather(config: Config, fingerprint: str, model_sha256: str) -> tuple[Provena
     facts = Provenance(
         git_commit=commit(),
         git_tag=next(iter(tags_of("HEAD")), ""),
-        git_dirty=bool(dirt),
+        git_dirty=bool(dirt) or bool(unlike_the_lock()),
         changes_sha256=bytes_sha256(patch) if patch else "",
         dvc_lock_sha256=derivation_sha256(lock_text(), config.months),
         requirements_lock_sha256=file_sha256(REQUIREMENTS),
-        environment_matches_lock=not environment_differences(REQUIREMENTS.read_text(encoding="utf-8")),
+        environment_matches_lock=not packages,
+        environment_differences=", ".join(packages[:20]),
         params_sha256=file_sha256(PARAMS),
         dataset_md5=made[str(DATASET)],
         snapshots={month: made[f"data/snapshots/{month}"] for month in months},
@@ -101,5 +122,5 @@ def gather(config: Config, fingerprint: str, model_sha256: str) -> tuple[Provena
 def _same_derivation(before: bytes, now: str, months: list[str]) -> bool:
     try:
         return derivation(before.decode(), months) == derivation(now, months)
-    except (StreamFlowError, ValueError):
+    except (StreamFlowError, ValueError, AttributeError, yaml.YAMLError):
         return False

@@ -34,7 +34,6 @@ def lineage(target: Target, registry: "Registry | None") -> dict[str, Any]:
     """The chain of a result: model, run, commit, environment, dataset, snapshots, extracts, attestations."""
     with files_of(target) as read:
         result = read_result(read, target.name)
-        dataset = json.loads(read("data/dataset/dataset.json") or b"{}")
         receipts = {month: json.loads(read(f"artifacts/ingest/{month}.json") or b"{}") for month in result.snapshots}
     used = {path.rsplit("/", 1)[-1] for path in result.stages["dataset"].deps if path.startswith("data/snapshots/")}
     return {
@@ -59,7 +58,6 @@ def lineage(target: Target, registry: "Registry | None") -> dict[str, Any]:
             "path": "data/dataset",
             "md5": result.dataset_md5,
             "sha256": result.receipts.get("data/dataset/dataset.parquet"),
-            **({"rows": dataset["rows"]} if "rows" in dataset else {}),
             "snapshots": [
                 {
                     "as_of": month,

@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 import yaml
 
 from streamflow.adapters.audit import no_writer_left
+from streamflow.adapters.environment import STEERING
 from streamflow.adapters.files import PARAMS, replacing, state_dir
 from streamflow.adapters.lifeline import VARIABLE, lifeline
 from streamflow.config import Config, check, typed
@@ -70,6 +71,8 @@ def reproduce(force: bool = False) -> None:
     from dvc.lock import LockError
     from dvc.repo import Repo
 
+    for name in STEERING:
+        os.environ.pop(name, None)
     # Stages call `python`; it must be the one of this environment.
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     _announce_stages()

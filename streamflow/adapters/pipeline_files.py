@@ -41,6 +41,37 @@ def declarations(root: Path = Path()) -> Iterator[Declared]:
             yield _declared(stage, item, definition, values)
 
 
+def disagreements(stages: Mapping[str, LockedStage], root: Path = Path()) -> list[str]:
+    """Where dvc.lock says other than dvc.yaml and params.yaml of a project folder: DVC would run the stage again."""
+    values = yaml.safe_load((root / PARAMS).read_text(encoding="utf-8"))
+    found = []
+    for declared in declarations(root):
+        recorded = stages.get(declared.name)
+        if recorded is None:
+            found.append(f"{declared.name} has not run: dvc.lock does not name it")
+            continue
+        if set(recorded.outs) != set(declared.outs):
+            found.append(f"{declared.name} has other outputs in dvc.lock than in dvc.yaml")
+        # The deps of what follows the derivation are of the run before, while a run is under way.
+        if declared.outs and set(recorded.deps) != set(declared.deps):
+            found.append(f"{declared.name} has other deps in dvc.lock than in dvc.yaml")
+        read = recorded.params.get(str(PARAMS), {}) if declared.outs else {}
+        wrong = [name for name, value in read.items() if _looked_up(values, name) != value]
+        wrong += [name for name in declared.params if declared.outs and not _covered(name, read)]
+        found += [f"{declared.name} ran with another {name} than params.yaml has" for name in wrong]
+    return found
+
+
+def _looked_up(values: Any, name: str) -> Any:
+    for part in [name] if name in values else name.split("."):
+        values = values.get(part) if isinstance(values, Mapping) else None
+    return values
+
+
+def _covered(name: str, read: Mapping[str, Any]) -> bool:
+    return name in read or any(key.startswith(f"{name}.") for key in read)
+
+
 def tracked_outputs() -> list[str]:
     """Outputs that are in git and not in DVC's cache: receipts and metrics."""
     return [path for each in declarations() for path in each.tracked]

@@ -2,9 +2,11 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from streamflow.adapters.checks import all_checks
+from streamflow.adapters.files import read_all_params
 from streamflow.adapters.registry import Registry
 from streamflow.adapters.repository import resolve
 from streamflow.adapters.tagging import code_differences, result_of
@@ -12,6 +14,7 @@ from streamflow.decisions import Gate
 from streamflow.digest import bytes_sha256
 from streamflow.errors import StreamFlowError
 from streamflow.health import problems_of
+from streamflow.pipeline_lock import read_lock
 from streamflow.provenance import PREFIX
 from streamflow.rederivation import IDENTICAL
 
@@ -28,12 +31,13 @@ def health_gates() -> Iterator[Gate]:
 
 def version_gates(registry: Registry, version: Any) -> Iterator[Gate]:
     """What must hold of the version itself: committed, whole, derived again."""
-    yield Gate("committed", _committed(version))
+    yield Gate("committed", _committed(registry, version))
     yield Gate("files", _files(registry, version))
+    yield Gate("champion", _not_worse(registry, version))
     yield Gate("derived again", _derived_again(version))
 
 
-def _committed(version: Any) -> str:
+def _committed(registry: Registry, version: Any) -> str:
     tags, name = version.tags, f"version {version.version}"
     commit = tags.get(f"{PREFIX}git_commit", "")
     if tags.get(f"{PREFIX}git_dirty") != "false":
@@ -42,10 +46,12 @@ def _committed(version: Any) -> str:
         )
     if resolve(commit) is None:
         return f"commit {commit[:12]} of {name} is not in this clone; `git fetch --all --tags`"
-    if tags.get(f"{PREFIX}changes_sha256"):
-        return ""  # the results of a clean run, kept with it
     try:
-        different = code_differences(commit, result_of(commit))
+        result = result_of(commit)
+        if tags.get(f"{PREFIX}changes_sha256"):  # a clean run keeps its results beside the commit
+            kept = registry.run_file(version, "dvc.lock").decode()
+            result = replace(result, stages=read_lock(kept, result.params["months"]))
+        different = code_differences(commit, result)
     except StreamFlowError as error:
         return str(error)
     return f"commit {commit[:12]} does not hold {different[0]} as the run read it" if different else ""
@@ -64,12 +70,25 @@ def _files(registry: Registry, version: Any) -> str:
     return ""
 
 
+def _not_worse(registry: Registry, version: Any) -> str:
+    """Why a version may not follow the champion: a lower score on the same training set's test users."""
+    champion = registry.production()
+    if champion is None or champion.version == version.version:
+        return ""
+    if champion.tags.get(f"{PREFIX}dataset_md5") != version.tags.get(f"{PREFIX}dataset_md5"):
+        return ""  # scores of other test users can't be compared; a person decides
+    metric = read_all_params().promotion.metric
+    mine, theirs = (registry.run_metrics(each).get(metric, 0.0) for each in (version, champion))
+    if mine >= theirs:
+        return ""
+    return f"{metric} {mine:.4f} is below {theirs:.4f} of the champion, version {champion.version}, on the same users"
+
+
 def _derived_again(version: Any) -> str:
-    if version.tags.get(f"{PREFIX}refit_sha256") == version.tags.get(f"{PREFIX}model_sha256"):
+    tags = version.tags
+    last = tags.get(f"{PREFIX}rerun_verdict")
+    if last == IDENTICAL or (not last and tags.get(f"{PREFIX}refit_sha256") == tags.get(f"{PREFIX}model_sha256")):
         return ""
-    if version.tags.get(f"{PREFIX}rerun_verdict") == IDENTICAL:
-        return ""
-    last = version.tags.get(f"{PREFIX}rerun_verdict")
     said = f"its last rerun was {last}" if last else "nobody has derived it again"
     return f"{said}; `streamflow rerun v{version.version}`"
 

@@ -2,13 +2,15 @@
 
 import os
 import re
+import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from streamflow.adapters.files import state_dir
 from streamflow.adapters.postgres import URL_VARIABLE, database
+from streamflow.adapters.registry_rows import TRACKING_VARIABLE
 from streamflow.adapters.repository import experiment_tags, file_at, resolve
 from streamflow.errors import ConfigError, RegistryError, StreamFlowError
 from streamflow.provenance import PREFIX
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
 _VERSION = re.compile(r"v?[0-9]{1,6}")
 _PATCH = "changes.patch"
+_MACHINE = ("python", "cpu", "blas_kernel", "environment_differences")
 
 
 @dataclass(frozen=True)
@@ -35,16 +38,19 @@ class Target:
 
 @contextmanager
 def registry_if_any() -> Iterator["Registry | None"]:
-    """The registry; None where there is no database yet, or it does not answer."""
-    if not os.environ.get(URL_VARIABLE) and not (state_dir() / "postgres" / "PG_VERSION").exists():
+    """The registry; None where there is no database yet, or it does not answer: git alone knows a tag."""
+    named = os.environ.get(URL_VARIABLE) or os.environ.get(TRACKING_VARIABLE)
+    if not named and not (state_dir() / "postgres" / "PG_VERSION").exists():
         yield None
         return
     from streamflow.adapters.registry import open_registry
 
-    with database() as url:
+    with ExitStack() as held:
         try:
-            registry = open_registry(url)
-        except StreamFlowError:
+            registry = open_registry(held.enter_context(database()))
+            registry.production()  # answers, or does not
+        except StreamFlowError as error:
+            print(f"the registry does not answer, going on without it: {error}", file=sys.stderr)
             registry = None
         yield registry
 
@@ -85,9 +91,11 @@ def _of_commit(ref: str, commit: str, registry: "Registry | None") -> Target:
     if registry is not None:
         result = read_result(lambda path: file_at(commit, path), ref)
         version = registry.version_with_fingerprint(result.input_fingerprint)
+        if version is not None and version.tags.get(f"{PREFIX}dvc_lock_sha256") != result.dvc_lock_sha256:
+            version = None  # the same model by another commit: what is found here says nothing about it
     tags = version.tags if version else {}
     return Target(ref, commit, b"", version, tags.get(f"{PREFIX}model_sha256", ""), _machine(tags))
 
 
 def _machine(tags: Mapping[str, str]) -> dict[str, str]:
-    return {name: tags[f"{PREFIX}{name}"] for name in ("python", "cpu", "blas_kernel") if f"{PREFIX}{name}" in tags}
+    return {name: tags[f"{PREFIX}{name}"] for name in _MACHINE if tags.get(f"{PREFIX}{name}")}

@@ -7,6 +7,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from streamflow.adapters.environment import STEERING
+from streamflow.adapters.files import state_dir
 from streamflow.digest import file_sha256
 from streamflow.errors import ModelError
 
@@ -20,15 +22,21 @@ def refit_sha256() -> str:
 
     Raises ModelError with the stage's own line if it fails.
     """
-    with tempfile.TemporaryDirectory(prefix="streamflow-refit-") as scratch:
+    scratches = state_dir() / "refits"
+    scratches.mkdir(exist_ok=True)
+    for left in scratches.iterdir():  # of a process that was killed
+        if not Path("/proc", left.name.split("-")[0]).exists():
+            shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=f"{os.getpid()}-", dir=scratches) as scratch:
         copy = Path(scratch)
         for name in _READ:
             (copy / name).symlink_to(Path(name).resolve())
         shutil.copytree(_RECEIPTS, copy / _RECEIPTS)
+        kept = {name: value for name, value in os.environ.items() if name not in STEERING}
         done = subprocess.run(
             [sys.executable, "-m", "stages.train"],
             cwd=copy,
-            env={**os.environ, "STREAMFLOW_STATE_DIR": str(copy / "var")},
+            env={**kept, "STREAMFLOW_STATE_DIR": str(copy / "var")},
             capture_output=True,
             text=True,
             check=False,

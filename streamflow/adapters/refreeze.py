@@ -12,7 +12,6 @@ from streamflow.adapters.warehouse import Warehouse, warehouse
 from streamflow.config import Config, source_identity, typed
 from streamflow.errors import HistoryError, StreamFlowError
 from streamflow.result import SNAPSHOTS, Result
-from streamflow.schema import TABLES
 
 
 def refreeze(folder: Path, result: Result, run: Callable[..., str]) -> dict[str, str]:
@@ -41,14 +40,13 @@ def refreeze(folder: Path, result: Result, run: Callable[..., str]) -> dict[str,
 
 
 def _known_at(store: Warehouse, month: str, digests: dict[str, str]) -> str:
-    moments = [store.recorded_as(table, month, digests[table.name]) for table in TABLES]
-    lacking = [table.name for table, moment in zip(TABLES, moments, strict=True) if moment is None]
-    if lacking:
+    moment = store.known_when(month, digests)
+    if moment is None:
         raise HistoryError(
-            f"the history never held history.{lacking[0]} of {month} as the result read it; `streamflow repro` ingests the"
-            " extracts again, or rerun without --from-source"
+            f"the history never held {month} as the result read it; `streamflow repro` ingests the extracts again, or rerun"
+            " without --from-source"
         )
-    return max(moment for moment in moments if moment)
+    return moment
 
 
 def _ingest_receipts(folder: Path, result: Result) -> dict[str, dict[str, str]]:

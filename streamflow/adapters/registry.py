@@ -257,7 +257,8 @@ class Registry:
 
     def anchor(self, version: str, commit: str, tag: str) -> None:
         """Let a version name a commit that holds all files of its run; where it was trained stays in its own tags."""
-        trained = self._client.get_model_version(MODEL_NAME, version).tags.get(f"{PREFIX}git_commit", "")
+        before = self._client.get_model_version(MODEL_NAME, version).tags
+        trained = before.get(f"{PREFIX}trained_at_commit") or before.get(f"{PREFIX}git_commit", "")
         tags = {"trained_at_commit": trained, "git_commit": commit, "git_tag": tag}
         self.set_tags(version, {**tags, "git_dirty": "false", "changes_sha256": ""})
 

@@ -1,5 +1,6 @@
 """git of the project: commits, tags, what the working tree has that HEAD has not, and files as a commit holds them."""
 
+import hashlib
 import os
 import subprocess
 import tempfile
@@ -15,6 +16,7 @@ TAG_PREFIX = "exp/"
 # Folders that Python or Hydra loads from: any file there is code.
 CODE_FOLDERS = ("conf", "feature_repo", "serve", "stages", "streamflow")
 _CODE_SUFFIXES = (".py", ".pyc", ".pyx", ".so", ".pth")
+_NO_CODE = ("__pycache__", "data", "node_modules", "var")
 _SYMLINK, _SUBMODULE = "120000", "160000"
 
 
@@ -47,6 +49,14 @@ def git(*arguments: str, stdin: bytes | None = None, index: Path | None = None) 
     return git_bytes(*arguments, stdin=stdin, index=index).decode(errors="replace").strip()
 
 
+def without_git_variables() -> dict[str, str]:
+    """The environment without GIT_DIR and its like, which a hook sets and which would steer git to another repository."""
+    kept = {"GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL", "GIT_AUTHOR_DATE", "GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL",
+            "GIT_COMMITTER_DATE", "GIT_SSH_COMMAND", "GIT_ASKPASS"}  # fmt: skip
+    mine = {name: value for name, value in os.environ.items() if not name.startswith("GIT_") or name in kept}
+    return {**mine, "GIT_OPTIONAL_LOCKS": "0"}
+
+
 def git_bytes(*arguments: str, stdin: bytes | None = None, index: Path | None = None) -> bytes:
     """Raw output of a git command in the project. Raises EnvironmentFault if git is missing or refuses."""
     try:
@@ -55,7 +65,7 @@ def git_bytes(*arguments: str, stdin: bytes | None = None, index: Path | None = 
             capture_output=True,
             check=True,
             input=stdin,
-            env={**os.environ, "GIT_OPTIONAL_LOCKS": "0", **({"GIT_INDEX_FILE": str(index)} if index else {})},
+            env={**without_git_variables(), **({"GIT_INDEX_FILE": str(index)} if index else {})},
         )
     except FileNotFoundError:
         raise EnvironmentFault("git is not installed; install it and run the command again") from None
@@ -97,13 +107,9 @@ def experiment_tags() -> list[str]:
 def changes() -> Changes:
     """Compare every tracked file with HEAD by content: index flags, time stamps and staged states are not believed."""
     head = tree("HEAD")
-    present = [name for name in head if Path(name).is_file() and not Path(name).is_symlink()]
-    listing = "".join(f"{name}\n" for name in present).encode()
-    blobs = dict(zip(present, git("hash-object", "--stdin-paths", stdin=listing).split(), strict=True))
+    modes_count = git("config", "--default", "true", "--get", "core.fileMode") != "false"
     changed = [
-        name
-        for name, (mode, blob) in head.items()
-        if mode not in (_SYMLINK, _SUBMODULE) and (blobs.get(name) != blob or _executable(name) != (mode == "100755"))
+        name for name, (mode, blob) in head.items() if mode != _SUBMODULE and _differs(name, mode, blob, modes_count)
     ]
     return Changes(tuple(sorted(changed)), tuple(sorted(_code_in_no_commit(head))))
 
@@ -116,15 +122,16 @@ def patch_of(names: Iterable[str]) -> bytes:
     with tempfile.TemporaryDirectory() as scratch:
         index = Path(scratch) / "index"
         git("read-tree", "HEAD", index=index)
-        git("update-index", "--add", "--remove", "-z", "--stdin", stdin="\0".join(wanted).encode(), index=index)
-        plain = ("--binary", "--no-ext-diff", "--no-textconv", "--no-color")
-        return git_bytes("diff", "--cached", *plain, "HEAD", index=index)
+        git("update-index", "--add", "--remove", "-z", "--stdin", stdin=os.fsencode("\0".join(wanted)), index=index)
+        # Plumbing: the user's own settings for `git diff` have no say here.
+        plain = ("--patch", "--binary", "--full-index", "--src-prefix=a/", "--dst-prefix=b/", "--no-renames")
+        return git_bytes("diff-index", "--cached", *plain, "HEAD", index=index)
 
 
 def tree(commit: str) -> dict[str, tuple[str, str]]:
     """Path to mode and blob of every file of a commit."""
     found = {}
-    for entry in git_bytes("ls-tree", "-r", "-z", commit).decode().split("\0"):
+    for entry in os.fsdecode(git_bytes("ls-tree", "-r", "-z", commit)).split("\0"):
         if entry:
             head, name = entry.split("\t", 1)
             mode, _, blob = head.split()
@@ -152,7 +159,6 @@ def text_at(commit: str, path: Path | str) -> str:
 
 def md5_at(commit: str, files: Mapping[str, tuple[str, str]], path: str) -> str | None:
     """The MD5 that dvc.lock would give a file or folder of a commit, whose `tree` is given; None if it is not there."""
-    import hashlib
 
     def digest(name: str) -> str:
         return hashlib.md5(git_bytes("cat-file", "blob", files[name][1]), usedforsecurity=False).hexdigest()
@@ -176,20 +182,30 @@ def commit_files(names: Iterable[str], message: str) -> str:
     return commit()
 
 
+def _differs(name: str, mode: str, blob: str, modes_count: bool) -> bool:
+    path = Path(name)
+    if mode == _SYMLINK:
+        return not path.is_symlink() or _blob(os.fsencode(path.readlink())) != blob
+    if path.is_symlink() or not path.is_file():
+        return True
+    return _blob(path.read_bytes()) != blob or (modes_count and os.access(path, os.X_OK) != (mode == "100755"))
+
+
+def _blob(content: bytes) -> str:
+    """The name that git gives a content, no filter applied: private attributes must not hide an edit."""
+    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+
+
 def _code_in_no_commit(head: Collection[str]) -> set[str]:
-    # Only the project's own .gitignore files are believed: a private exclude must not hide code.
-    others = git_bytes("ls-files", "-z", "--others", "--cached", "--exclude-per-directory=.gitignore").decode()
-    found = {name for name in others.split("\0") if name.endswith(_CODE_SUFFIXES) or name.startswith(_code_prefixes())}
-    places = [Path(), *(Path(folder) for folder in CODE_FOLDERS)]
-    for place in places:
-        candidates = place.glob("*") if place == Path() else place.rglob("*")
-        found |= {path.as_posix() for path in candidates if path.suffix in _CODE_SUFFIXES}
-    return {n for n in found if n not in head and "__pycache__" not in Path(n).parts and Path(n).is_file()}
-
-
-def _code_prefixes() -> tuple[str, ...]:
-    return tuple(f"{folder}/" for folder in CODE_FOLDERS)
-
-
-def _executable(name: str) -> bool:
-    return os.access(name, os.X_OK)
+    """Files that Python could load from the project: the folders are walked, because git's excludes can hide them."""
+    found = set()
+    for folder, inner, names in os.walk(".", followlinks=True):
+        # Python can't import from a hidden folder; another environment is no code of the project.
+        inner[:] = [name for name in inner if not name.startswith(".") and name not in _NO_CODE
+                    and not Path(folder, name, "pyvenv.cfg").exists()]  # fmt: skip
+        relative = Path(folder).relative_to(".")
+        in_code_folder = bool(relative.parts) and relative.parts[0] in CODE_FOLDERS
+        for name in names:
+            if name.endswith(_CODE_SUFFIXES) or (in_code_folder and not name.endswith(".partial")):
+                found.add((relative / name).as_posix())
+    return found - set(head)

@@ -8,7 +8,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,18 +16,20 @@ from typing import TYPE_CHECKING, Any
 from streamflow.adapters.cache import fetch, local_cache
 from streamflow.adapters.checkout import checkout
 from streamflow.adapters.content import content_of
-from streamflow.adapters.environment import machine
 from streamflow.adapters.environments import Environment, clean_variables, describe, environment_of
 from streamflow.adapters.files import state_dir, write_json
 from streamflow.adapters.lifeline import VARIABLE, lifeline
+from streamflow.adapters.pipeline_files import declarations, disagreements
 from streamflow.adapters.references import Target
 from streamflow.adapters.refreeze import refreeze
+from streamflow.adapters.source_drift import frozen_rows
 from streamflow.attestation import statement
-from streamflow.digest import file_sha256
+from streamflow.digest import file_sha256, rows_sha256
 from streamflow.errors import ModelError, StreamFlowError
 from streamflow.pipeline_lock import contradictions
 from streamflow.rederivation import Circumstances, Rederivation, compared, verdict
 from streamflow.result import MODEL, ONNX, SNAPSHOTS, Result, read_result
+from streamflow.schema import TABLES
 
 if TYPE_CHECKING:
     from streamflow.adapters.registry import Registry
@@ -52,15 +54,22 @@ def rerun(target: Target, fresh_env: bool, from_source: bool, say: Say) -> Rerun
     """
     started = time.monotonic()
     with checkout(target.commit, target.patch) as folder:
-        result = read_result(lambda path: _bytes(folder / path), f"commit {target.commit[:12]}")
-        code, lock = _code_differences(folder, result), contradictions(result.stages)
-        environment = environment_of(result.requirements, fresh_env, say)
-        say(
-            f"environment: {environment.kind}, {describe(environment, result.requirements)['packages']} packages as locked"
-        )
-        with _runner(folder, environment, say) as run:
-            drifted = refreeze(folder, result, run) if from_source else place_snapshots(folder, result, say)
-            failed = run(_stages(result))
+        whole = read_result(lambda path: _bytes(folder / path), f"commit {target.commit[:12]}")
+        lock = [*contradictions(whole.stages), *disagreements(whole.stages, folder)]
+        named = [declared.name for declared in declarations(folder) if declared.name in whole.stages]
+        result = replace(whole, stages={name: whole.stages[name] for name in named})
+        code = _code_differences(folder, result)
+        with environment_of(result.requirements, fresh_env, say) as environment:
+            used = describe(environment, result.requirements)
+            say(f"environment: {environment.kind}, {used['packages']} packages as locked")
+            with _runner(folder, environment, say) as run:
+                if from_source:
+                    drifted = refreeze(folder, result, run)
+                else:
+                    drifted = {}
+                    _place(folder, result, lock, say)
+                    lock += receipt_contradictions(folder, result)
+                failed = run(_stages(result))
         if failed:
             raise ModelError(f"{target.name} can't be derived: {failed}")
         actual = {path: content.md5 for path in result.outs if (content := content_of(folder / path))}
@@ -68,11 +77,13 @@ def rerun(target: Target, fresh_env: bool, from_source: bool, say: Say) -> Rerun
         model_actual = file_sha256(onnx) if onnx.is_file() else ""
         outs = compared(result, actual)
         model_expected = target.model_sha256 or result.model_sha256
+        if not model_expected and actual.get(MODEL) == result.outs[MODEL][1]:
+            model_expected = model_actual  # no version and no receipt tells it: the folder's MD5 does
         golden = model_actual == model_expected or _golden_equal(folder, result)
         circumstances = Circumstances(
             code=code,
             lock=lock,
-            packages=environment.differences,
+            packages=[target.machine["environment_differences"]] if "environment_differences" in target.machine else [],
             source=drifted,
             recorded=target.machine,
             now=environment.machine,
@@ -86,10 +97,10 @@ def rerun(target: Target, fresh_env: bool, from_source: bool, say: Say) -> Rerun
         outs=outs,
         model_expected=model_expected,
         model_actual=model_actual,
-        environment=describe(environment, result.requirements),
+        environment=used,
         seconds=time.monotonic() - started,
     )
-    builder = {"id": "streamflow rerun", **machine()}
+    builder = {"id": "streamflow rerun", **environment.machine}
     moment = datetime.now(UTC).replace(microsecond=0)
     return Rerun(found, result, statement(found, result, builder, moment.isoformat()))
 
@@ -115,7 +126,30 @@ def keep_attestation(done: Rerun, target: Target, registry: "Registry | None") -
     return f"version {target.version.version}, {name}"
 
 
-def place_snapshots(folder: Path, result: Result, say: Say) -> dict[str, str]:
+def receipt_contradictions(folder: Path, result: Result) -> list[str]:
+    """Ingest receipts that do not tell the rows of the frozen files: an ingest is not repeated, so it is checked so."""
+    found = []
+    for month in result.snapshots if result.params.get("known_at") is None else ():
+        receipt = folder / "artifacts" / "ingest" / f"{month}.json"
+        told = json.loads(receipt.read_text(encoding="utf-8"))["tables"] if receipt.is_file() else {}
+        for table in TABLES:
+            rows = frozen_rows(table, folder / SNAPSHOTS / month / f"{table.name}.parquet")
+            facts = {"content_sha256": rows_sha256(rows), "rows": rows.num_rows}
+            if {name: told.get(table.name, {}).get(name) for name in facts} != facts:
+                found.append(f"ingest@{month} left a receipt for {table.name} that is not of the frozen rows")
+    return found
+
+
+def _place(folder: Path, result: Result, lock: list[str], say: Say) -> None:
+    try:
+        place_snapshots(folder, result, say)
+    except StreamFlowError as error:
+        if lock:
+            raise ModelError(f"dvc.lock contradicts itself, no run wrote it: {lock[0]} ({error})") from error
+        raise
+
+
+def place_snapshots(folder: Path, result: Result, say: Say) -> None:
     """Put the frozen snapshots of a result into its checkout, every byte hashed on the way; what is missing is fetched."""
     cache = local_cache()
     for month, md5 in result.snapshots.items():
@@ -124,7 +158,6 @@ def place_snapshots(folder: Path, result: Result, say: Say) -> dict[str, str]:
             say(f"{path} is not in the cache; fetching it from the remote")
             fetch([md5], cache)
         cache.restore(folder / path, md5, result.receipts, path)
-    return {}
 
 
 def _stages(result: Result) -> list[str]:
@@ -214,6 +247,8 @@ def _golden_equal(folder: Path, result: Result) -> bool:
 
     try:
         cache = local_cache()
+        if any(fault.missing for fault in cache.faults(MODEL, result.outs[MODEL][1], {})):
+            fetch([result.outs[MODEL][1]], cache)
         kept = folder / ".dvc" / "tmp" / "golden"
         cache.restore(kept, result.outs[MODEL][1], result.receipts, MODEL)
         schema = json.loads((kept / "feature_schema.json").read_text(encoding="utf-8"))

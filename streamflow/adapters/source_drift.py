@@ -46,8 +46,10 @@ def live_drift(store: Warehouse, months: Iterable[str]) -> list[SourceDrift]:
         live = store.live_month(month)
         for table in TABLES:
             recorded = store.recorded_digest(table, month)
+            rows = live[table.name].num_rows
+            if not rows and store.is_landed:
+                continue  # theirs to take away; the recorded version stays
             if recorded is not None and rows_sha256(live[table.name]) != recorded:
-                rows = live[table.name].num_rows
                 expected = store.history_rows(table, month)
                 what = (
                     describe_differences(expected, live[table.name]) if rows else f"holds 0 of {expected.num_rows} rows"

@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,11 @@ class Warehouse:
         with self._transaction() as cursor:
             return self._recorded_digest(cursor, table, month)
 
+    @property
+    def is_landed(self) -> bool:
+        """Whether others land the live rows of this source, which they may take away again."""
+        return self._source == LANDED
+
     def tables_of(self, month: str) -> int:
         """Recorded tables of a month; 0 if it was never ingested here."""
         with self._transaction() as cursor:
@@ -128,16 +134,25 @@ class Warehouse:
             )
             return sum(int(row[0]) for row in cursor.fetchall()[1:])
 
-    def recorded_as(self, table: Table, month: str, content_sha256: str) -> str | None:
-        """When content with this digest was first recorded for a month's table, ISO text in UTC; None if never."""
+    def known_when(self, month: str, digests: Mapping[str, str]) -> str | None:
+        """The last moment at which every table of a month had the content of `digests` (by table name), ISO text in UTC.
+
+        None if there was none.
+        """
         with self._transaction() as cursor:
             cursor.execute(
-                "SELECT min(recorded_at) FROM history.extracts"
-                " WHERE source = %s AND as_of = %s AND table_name = %s AND content_sha256 = %s",
-                (self._source, month, table.name, content_sha256),
+                "SELECT recorded_at, table_name, content_sha256 FROM history.extracts"
+                " WHERE source = %s AND as_of = %s ORDER BY recorded_at",
+                (self._source, month),
             )
-            moment = cursor.fetchone()[0]
-        return moment.isoformat() if moment else None
+            ledger = cursor.fetchall()
+        state: dict[str, str] = {}
+        known = None
+        for moment, changes in groupby(ledger, key=lambda row: row[0]):
+            state |= {name: digest for _, name, digest in changes}
+            if state == dict(digests):
+                known = moment
+        return known.isoformat() if known else None
 
     def record(self, month: str, extracts: Mapping[str, pa.Table], tables: Iterable[Table] = TABLES) -> list[Recorded]:
         """Land a month in the live tables and append what differs to the history, in one transaction.

@@ -14,8 +14,8 @@ from streamflow.health import Check
 def doctor(as_json: bool) -> None:
     """Look at every precondition of training, promoting and deriving again.
 
-    Each is shown with its state and, if it does not hold, the command that mends it. Nothing is changed. Exit code 0 if all
-    hold, else 2.
+    Each is shown with its state and, if it does not hold, the command that mends it. Nothing of yours is changed. Exit code
+    0 if all hold, else 2.
     """
     from streamflow.adapters.checks import all_checks
 
@@ -32,10 +32,12 @@ def fsck(repair: bool, as_json: bool) -> None:
     """
     from streamflow.adapters.integrity import integrity
     from streamflow.adapters.integrity import repair as put_back
+    from streamflow.adapters.pipeline import only_one
 
     if repair:
-        for line in put_back():
-            say(line)
+        with only_one():  # not under a pipeline that works
+            for line in put_back():
+                say(line)
     conclude(integrity(), as_json)
 
 

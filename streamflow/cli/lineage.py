@@ -71,8 +71,7 @@ def _tree(found: dict[str, Any]) -> Any:
     )
     chosen = found["configuration"]
     root.add(escape(f"configuration {chosen['estimator']} on {chosen['feature_service']}, seed {chosen['seed']}"))
-    rows = f", {data['rows']:,} users" if "rows" in data else ""
-    dataset = root.add(escape(f"dataset as of {chosen['as_of']}: MD5 {data['md5'][:12]}{rows}"))
+    dataset = root.add(escape(f"dataset as of {chosen['as_of']}: MD5 {data['md5'][:12]}"))
     for snapshot in data["snapshots"]:
         branch = dataset.add(escape(f"snapshot {snapshot['as_of']}: MD5 {snapshot['md5'][:12]}"))
         extract = branch.add(escape(f"extract {snapshot['as_of']}, source {snapshot['extract']['source']}"))

@@ -1,14 +1,45 @@
 """The command line: one function for each command, arguments in, adapters called, lines out."""
 
 import os
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from json import JSONDecodeError
 
 import click
+import yaml
 
 from streamflow.adapters.environment import silence_telemetry
 from streamflow.adapters.files import project_root
 from streamflow.cli import db, doctor, lineage, models, promote, repro, rerun, servers, tag
-from streamflow.cli.reporting import one_line_errors
+from streamflow.cli.reporting import USER_ERROR, one_line_errors
+
+_INTERRUPTED = 130
+_RUN_BY_OTHERS = ("serve", "ui", "db")
+
+
+@contextmanager
+def _damage_in_one_line(where: str) -> Iterator[None]:
+    """A file or package that is damaged in a way that nobody translated is still one line."""
+    try:
+        yield
+    except ImportError as error:
+        sys.exit(_said(f"{where}: the environment is not whole: {error}; `make install` installs requirements.lock"))
+    except (yaml.YAMLError, UnicodeError, JSONDecodeError) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        sys.exit(_said(f"{where}: a file can't be read ({reason}); `git status` shows which tracked file was edited"))
+    except KeyboardInterrupt:
+        sys.exit(_INTERRUPTED)
+
+
+def _said(line: str) -> int:
+    print(line, file=sys.stderr)
+    return USER_ERROR
+
+
+def _terminated(number: int, frame: object) -> None:
+    sys.exit(128 + number)
 
 
 class _OneLineErrors(click.Group):
@@ -16,12 +47,15 @@ class _OneLineErrors(click.Group):
 
     def invoke(self, context: click.Context) -> object:
         name = f"streamflow {context.invoked_subcommand or ''}".strip()
-        with one_line_errors(name):
+        with one_line_errors(name), _damage_in_one_line(name):
+            if context.invoked_subcommand not in _RUN_BY_OTHERS:
+                signal.signal(signal.SIGTERM, _terminated)  # so that what was begun is cleaned up
             silence_telemetry()
             root = project_root()
             os.chdir(root)
             # The project's own folders (stages, serve) are imported from the root, like `python -m stages.train` does.
-            sys.path.insert(0, str(root))
+            # At the end, so that a file that lies about can't shadow an installed package.
+            sys.path.append(str(root))
             return super().invoke(context)
 
 

@@ -1,6 +1,7 @@
 """`streamflow promote`: a version becomes Production, if every gate is open or a person gives a reason."""
 
 import getpass
+import os
 
 import click
 
@@ -36,11 +37,18 @@ def promote(version: str, force: bool, reason: str | None) -> None:
         shut += [gate for gate in version_gates(registry, found) if not gate.passed]
         if shut and not force:
             raise RegistryError(_refusal(version, shut) + " | --force --reason TEXT promotes it all the same")
-        why = f"forced by {getpass.getuser()}: {reason}" if shut else reason or "every gate is open"
+        why = f"forced by {_user()}: {reason}" if shut else reason or "every gate is open"
         registry.promote(str(found.version))
         registry.record_decision(str(found.version), f"promoted: {why}")
         registry.set_tags(str(found.version), {"promotion_gates_passed_by_force": gate_record(shut)} if shut else {})
     say(f"version {found.version} is Production: {why}")
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"user id {os.getuid()}"
 
 
 def _refusal(version: str, shut: list[Gate]) -> str:

@@ -1,13 +1,12 @@
 """`streamflow rerun`: derive a result again, and prove or disprove that it is the same."""
 
 import json
-import signal
 import sys
-from typing import Any
 
 import click
 
-from streamflow.cli.reporting import USER_ERROR, say
+from streamflow.cli.reporting import say
+from streamflow.errors import StreamFlowError
 from streamflow.rederivation import IDENTICAL, Rederivation
 
 
@@ -32,12 +31,14 @@ def rerun(ref: str, fresh_env: bool, from_source: bool, as_json: bool) -> None:
     from streamflow.adapters.rerun import keep_attestation
     from streamflow.adapters.rerun import rerun as derive
 
-    signal.signal(signal.SIGTERM, _interrupted)
     tell = _to_stderr if as_json else say
     with registry_if_any() as registry:
         target = find(ref, registry)
         done = derive(target, fresh_env, from_source, tell)
-        kept = keep_attestation(done, target, registry)
+        try:
+            kept = keep_attestation(done, target, registry)
+        except StreamFlowError as error:
+            kept = f"not in the registry: {error}"
     if as_json:
         say(json.dumps(done.found.to_json(), indent=2))
     else:
@@ -68,7 +69,3 @@ def _in_words(found: Rederivation, kept: str) -> str:
 
 def _to_stderr(line: str) -> None:
     click.echo(line, err=True)
-
-
-def _interrupted(number: int, frame: Any) -> None:
-    sys.exit(USER_ERROR)

@@ -42,6 +42,8 @@ def _anchor(commit: str, name: str, result: Result) -> str:
             version = registry.version_with_fingerprint(result.input_fingerprint)
             if version is None:
                 return "no registered version is of these inputs"
+            if version.tags.get("streamflow.dvc_lock_sha256") != result.dvc_lock_sha256:
+                return f"version {version.version} has the same model by another run; `streamflow repro` registers this one"
             registry.anchor(str(version.version), commit, name)
             return f"version {version.version} of the registry names it"
     except StreamFlowError as error:

@@ -120,7 +120,7 @@ def workspace(tmp_path, database_url, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("STREAMFLOW_STATE_DIR", raising=False)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    # The stages are not in this folder; tests/e2e/test_attacks.py fits again for real.
+    # The stages are not in this folder; tests/e2e fits again for real.
     monkeypatch.setattr(register, "refit_sha256", lambda: file_sha256(tmp_path / "artifacts/model/model.onnx"))
     return Workspace(tmp_path, database_url)
 
