@@ -207,12 +207,10 @@ def test_code_that_was_never_committed_is_kept_with_its_version_and_can_be_deriv
     assert differences["uncommitted"] == ["v2"]
     assert {"name": "seed", "before": 42, "after": 43} in differences["configuration"]
     assert differences["snapshots"] == differences["packages"] == []
-    project.streamflow("promote", "v1")
-    assert production(project) == "1"
     project.run("dvc", "checkout", "--quiet", "--force")
 
 
-def test_a_lock_that_was_edited_by_hand_and_committed_is_not_identical(project):
+def test_a_lock_and_a_receipt_that_were_edited_by_hand_and_committed_are_not_identical(project):
     falsify(project, "data/dataset")
     project.run("git", "commit", "-qam", "an edited lock")
     done = project.streamflow("rerun", "HEAD", "--json", check=False)

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import yaml
@@ -177,10 +178,40 @@ def test_git_sees_what_index_flags_and_private_excludes_hide(project):
     (project.path / "notes.txt").write_text("no code")
     (project.path / "staged.py").write_text("")
     project.run("git", "add", "staged.py")
-    assert project.status().split() == ["A", "staged.py", "??", "notes.txt"]
+    (project.path / "stages/train.py").write_text(STAGE + "# edited")
+    (project.path / ".git/info/attributes").write_text("stages/train.py filter=hide\n")
+    project.run("git", "config", "filter.hide.clean", "git cat-file blob HEAD:stages/train.py")
+    (project.path / "elsewhere").mkdir()
+    (project.path / "elsewhere/linked.py").write_text("")
+    (project.path / "streamflow/linked").symlink_to("../elsewhere")
+    (project.path / "nested").mkdir()
+    (project.path / "nested/__init__.py").write_text("")
+    project.run("git", "init", "-q", "nested")
+    Path(os.fsdecode(os.fsencode(project.path) + b"/n\xfcmbers.py")).write_text("")
     found = changes()
-    assert found.tracked == ("params.yaml",)
-    assert found.untracked == ("sklearn/__init__.py", "staged.py", "streamflow/hidden.py")
+    assert found.tracked == ("params.yaml", "stages/train.py")
+    assert {os.fsencode(name) for name in found.untracked} == {
+        b"elsewhere/linked.py", b"n\xfcmbers.py", b"nested/__init__.py", b"sklearn/__init__.py", b"staged.py",
+        b"streamflow/hidden.py", b"streamflow/linked/linked.py",
+    }  # fmt: skip
+
+
+def test_git_variables_of_a_hook_and_private_diff_settings_do_not_steer(project, tmp_path_factory, monkeypatch):
+    other = tmp_path_factory.mktemp("other")
+    subprocess.run(["git", "init", "-q", str(other)], check=True)
+    monkeypatch.setenv("GIT_DIR", str(other / ".git"))
+    project.run("git", "config", "diff.noprefix", "true", GIT_DIR=str(project.path / ".git"))
+    (project.path / "params.yaml").write_text("months: []\nseed: 3\n")
+    assert changes().tracked == ("params.yaml",)
+    assert patch_of(["params.yaml"]).startswith(b"diff --git a/params.yaml b/params.yaml\n")
+
+
+def test_a_module_from_elsewhere_is_refused(project, tmp_path_factory):
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    (elsewhere / "intruder.py").write_text("")
+    done = project.run(sys.executable, "-m", "stages.train", "import intruder", check=False, PYTHONPATH=str(elsewhere))
+    assert done.returncode == 2
+    assert f"module intruder was loaded from {elsewhere}/intruder.py, which is neither of the project" in done.stderr
 
 
 def test_a_patch_brings_a_clone_to_the_same_files_and_leaves_the_index_alone(project, tmp_path_factory):

@@ -101,6 +101,7 @@ class Workspace:
             "dataset": locked({"inputs": inputs}, {"data/dataset": "d"}),
             "train": locked({"inputs": inputs}, {"artifacts/model": inputs}),
         }
+        (self.folder / "inputs").write_text(inputs)
         (self.folder / "dvc.lock").write_text(yaml.safe_dump({"schema": "2.0", "stages": stages}))
         return metrics["roc_auc"], file_sha256(artifacts / "model/model.onnx")
 
@@ -234,6 +235,39 @@ def test_a_dirty_run_is_registered_with_its_changes_and_waits_for_a_commit(works
     tags = open_registry(workspace.url).production().tags
     assert (tags["streamflow.git_dirty"], tags["streamflow.changes_sha256"]) == ("false", "")
     assert tags["streamflow.git_commit"] == workspace.head() != tags["streamflow.trained_at_commit"]
+
+
+def test_a_result_of_code_that_is_not_here_any_more_is_not_promoted(workspace):
+    workspace.train(1.0, "a")
+    (workspace.folder / "inputs").write_text("what git has, and the run had not")
+    refused = workspace.register()
+    assert refused["production"] == "none"
+    assert "gate code: the run read another inputs than is here now" in refused["reason"]
+    (version,) = open_registry(workspace.url).versions()
+    assert version.tags["streamflow.git_dirty"] == "true"
+
+
+def test_a_version_that_explored_does_not_become_that_of_a_commit_with_another_evaluation(workspace):
+    (workspace.folder / "params.yaml").write_text((workspace.folder / "params.yaml").read_text() + "# edited\n")
+    workspace.train(1.0, "a")
+    workspace.register()
+    lock = workspace.folder / "dvc.lock"
+    lock.write_text(lock.read_text().replace(md5("d"), md5("e")))
+    workspace.commit()
+    again = workspace.register()
+    assert (again["version"], again["production"]) == ("2", "2")
+    tags = {str(version.version): version.tags for version in open_registry(workspace.url).versions()}
+    assert (tags["1"]["streamflow.git_dirty"], tags["2"]["streamflow.git_dirty"]) == ("true", "false")
+
+
+def test_a_version_made_with_other_packages_gives_way_to_the_one_of_the_lock(workspace, capsys):
+    workspace.train(0.5, "a")
+    workspace.register("never")
+    other = {"environment_matches_lock": "false", "environment_differences": "numpy 1.0 (locked 2.0)"}
+    open_registry(workspace.url).set_tags("1", other)
+    workspace.train(1.0, "a")
+    assert workspace.register()["production"] == "2"
+    assert "version 1 of the same inputs was made with numpy 1.0 (locked 2.0)" in capsys.readouterr().out
 
 
 def test_a_model_that_another_process_fits_otherwise_is_not_promoted(workspace, monkeypatch):

@@ -166,3 +166,18 @@ def test_a_clock_that_was_set_back_does_not_hide_a_correction(store, database_ur
     corrected = {**first, "subscriptions": with_fee(first["subscriptions"], 0, 1.0)}
     store.record(JANUARY, corrected)
     assert store.history_rows(SUBSCRIPTIONS, JANUARY)["monthly_fee"][0].as_py() == 1.0
+
+
+def test_the_moment_is_found_at_which_all_tables_had_some_content(store):
+    first = month()
+    fee = {**first, "subscriptions": with_fee(first["subscriptions"], 3, 99.95)}
+    fewer = {**first, "usage_agg_30d": first["usage_agg_30d"].slice(1)}
+    moments = []
+    for extracts in (first, fee, fewer, first):  # a correction taken back, with another in between
+        store.record(JANUARY, extracts)
+        digests = {name: rows_sha256(rows) for name, rows in extracts.items()}
+        moments.append(store.known_when(JANUARY, digests))
+        assert {table.name: rows_sha256(store.history_rows(table, JANUARY, moments[-1])) for table in TABLES} == digests
+    assert moments == sorted(set(moments))
+    assert store.known_when(JANUARY, {table.name: "another" for table in TABLES}) is None
+    assert store.known_when(FEBRUARY, {}) is None

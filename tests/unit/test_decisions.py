@@ -109,13 +109,14 @@ def test_the_fingerprint_covers_data_code_configuration_and_packages():
 def test_every_fact_of_the_provenance_is_a_tag_of_text():
     facts = Provenance(
         git_commit="c", git_tag="", git_dirty=False, changes_sha256="", dvc_lock_sha256="l", requirements_lock_sha256="r",
-        environment_matches_lock=True, params_sha256="p", dataset_md5="d", snapshots={"2024-01-31": "s"},
+        environment_matches_lock=True, environment_differences="",
+        params_sha256="p", dataset_md5="d", snapshots={"2024-01-31": "s"},
         model_sha256="m", input_fingerprint="f", as_of="2024-01-31", known_at=None, label_horizon_months=0,
         feature_service="churn_v1", seed=42, python="3.11", platform="Linux", cpu="cpu", blas_kernel="Haswell",
         threads=1, outs={"data/dataset": "d"}, artifacts={"dvc.lock": "l"},
     )  # fmt: skip
     tags = facts.tags()
-    assert len(tags) == 22
+    assert len(tags) == 23
     assert all(isinstance(value, str) for value in tags.values())
     assert tags["streamflow.git_dirty"] == "false"
     assert tags["streamflow.known_at"] == ""
