@@ -48,9 +48,7 @@ def folder_md5(files: Mapping[str, str]) -> str:
 
 def folder_manifest(files: Mapping[str, str]) -> bytes:
     """The `.dir` object of a folder, byte for byte as DVC stores it."""
-    # DVC sorts by the parts of the path, not by its text.
-    ordered = sorted(files, key=lambda name: name.split("/"))
-    return json.dumps([{"md5": files[name], "relpath": name} for name in ordered]).encode()
+    return json.dumps([{"md5": files[name], "relpath": name} for name in sorted(files)]).encode()
 
 
 def file_digests(path: Path) -> tuple[str, str]:

@@ -210,7 +210,7 @@ def test_code_that_was_never_committed_is_kept_with_its_version_and_can_be_deriv
     project.run("dvc", "checkout", "--quiet", "--force")
 
 
-def test_a_lock_and_a_receipt_that_were_edited_by_hand_and_committed_are_not_identical(project):
+def test_a_lock_that_was_edited_by_hand_and_committed_is_not_identical(project):
     falsify(project, "data/dataset")
     project.run("git", "commit", "-qam", "an edited lock")
     done = project.streamflow("rerun", "HEAD", "--json", check=False)

@@ -1,16 +1,26 @@
 """dvc.lock as DVC writes it and as an editor leaves it; hashes as DVC counts them."""
 
 import hashlib
+import json
+from types import SimpleNamespace
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from project import ROOT
 
 from streamflow.adapters.content import content_of, folder_manifest, folder_md5
+from streamflow.adapters.parquet import frozen_schema, with_event_timestamp, write_parquet
+from streamflow.adapters.pipeline_files import disagreements
+from streamflow.adapters.rerun import receipt_contradictions
+from streamflow.arrow import arrow_schema, sorted_by_user
+from streamflow.calendar import instant
+from streamflow.digest import rows_sha256
 from streamflow.errors import ModelError
 from streamflow.pipeline_lock import contradictions, derivation, derivation_sha256, outputs, read_lock
+from streamflow.schema import TABLES
+from streamflow.synthetic import generate_month
 
 MONTHS = ["2024-01-31", "2024-02-29"]
 TEXT = (ROOT / "dvc.lock").read_text()
@@ -77,6 +87,7 @@ def test_outputs_name_their_stage():
     assert len(made) == 16
 
 
+@example({"0/0": b"", "0.": b""})  # DVC sorts by the text of the path, not by its parts
 @given(st.dictionaries(st.from_regex(r"[a-zA-Z0-9_.-]{1,6}(/[a-zA-Z0-9_.-]{1,6}){0,2}", fullmatch=True),
                        st.binary(max_size=8), min_size=1, max_size=6))  # fmt: skip
 def test_a_folders_md5_is_the_one_dvc_computes(files):
@@ -103,3 +114,47 @@ def test_a_file_and_a_folder_are_read_through_without_compiled_files(tmp_path):
     assert dict(content.files_sha256) == {"b/x.txt": hashlib.sha256(b"x").hexdigest()}
     assert content_of(tmp_path / "b" / "x.txt").md5 == hashlib.md5(b"x").hexdigest()
     assert content_of(tmp_path / "absent") is None
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (lambda stages: stages.pop("evaluate"), "evaluate has not run: dvc.lock does not name it"),
+        (lambda stages: stages["train"]["deps"].pop(), "train has other deps in dvc.lock than in dvc.yaml"),
+        (lambda stages: stages["train"]["outs"].pop(), "train has other outputs in dvc.lock than in dvc.yaml"),
+        (
+            lambda stages: stages["dataset"]["params"]["params.yaml"].update(as_of="2024-02-29"),
+            "dataset ran with another as_of than params.yaml has",
+        ),
+        (
+            lambda stages: stages["train"]["params"]["params.yaml"]["model"].update(n_estimators=299),
+            "train ran with another model than params.yaml has",
+        ),
+        (
+            lambda stages: stages["evaluate"]["params"]["params.yaml"].pop("seed"),
+            "evaluate ran with another seed than params.yaml has",
+        ),
+    ],
+)
+def test_a_lock_that_says_other_than_dvc_yaml_and_params_yaml_is_named(change, named):
+    assert disagreements(read_lock(TEXT, MONTHS), ROOT) == []
+    assert disagreements(read_lock(edited(change), MONTHS), ROOT) == [named]
+
+
+def test_a_receipt_of_other_rows_than_the_frozen_ones_is_named(tmp_path):
+    months = ("2024-01-31",)
+    result = SimpleNamespace(snapshots=dict.fromkeys(months, "md5"), params={"known_at": None})
+    made = generate_month(40, months[0], 5)
+    tables = {table.name: sorted_by_user(made[table.name]).cast(arrow_schema(table)) for table in TABLES}
+    for table in TABLES:
+        batches = (with_event_timestamp(batch, instant(months[0])) for batch in tables[table.name].to_batches())
+        write_parquet(tmp_path / f"data/snapshots/{months[0]}/{table.name}.parquet", frozen_schema(table), batches)
+    facts = {name: {"rows": rows.num_rows, "content_sha256": rows_sha256(rows)} for name, rows in tables.items()}
+    receipt = tmp_path / f"artifacts/ingest/{months[0]}.json"
+    receipt.parent.mkdir(parents=True)
+    receipt.write_text(json.dumps({"tables": facts}))
+    assert receipt_contradictions(tmp_path, result) == []
+    receipt.write_text(json.dumps({"tables": {**facts, "users": {**facts["users"], "rows": 9999}}}))
+    assert receipt_contradictions(tmp_path, result) == [
+        "ingest@2024-01-31 left a receipt for users that is not of the frozen rows"
+    ]
