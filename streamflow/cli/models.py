@@ -1,5 +1,7 @@
 """`streamflow models`: the registered versions."""
 
+import sys
+
 import click
 
 from streamflow.adapters.postgres import database
@@ -29,4 +31,7 @@ def models() -> None:
                 + (" (dirty)" if version.tags.get("streamflow.git_dirty") == "true" else ""),
                 version.tags.get("streamflow.rerun_verdict", ""),
             )
-    Console().print(table if table.row_count else "no version is registered; run `make repro`")
+    # A pipe has no width; nothing may be cut there.
+    Console(width=None if sys.stdout.isatty() else 200).print(
+        table if table.row_count else "no version is registered; run `make repro`"
+    )

@@ -126,19 +126,31 @@ def test_a_corrected_extract_becomes_a_new_version_and_a_new_training_set(projec
     assert differences(project.path, JANUARY) == (400, 0)
 
 
-def test_labels_of_a_later_month_come_from_its_own_snapshot(project):
-    project.streamflow(*csv("label_horizon_months=1"))
+def test_a_stage_that_refuses_its_settings_leaves_everything_as_it_was(project):
+    before = tree(project)
+    for override, said in (
+        ("model.n_estimators=0", "RandomForestClassifier refuses its settings"),
+        ("known_at=2020-01-01T00:00:00+00:00", "2024-01-31 was first recorded at"),
+        ("split.test=0.001", "the test part lacks churners or others"),
+    ):
+        done = project.streamflow(*csv(override), check=False)
+        assert done.returncode == 2, override
+        assert len(done.stderr.splitlines()) == 1
+        assert said in done.stderr
+        assert tree(project) == before
+
+
+def test_another_model_other_features_and_labels_of_a_later_month_run_through(project):
+    done = project.streamflow(
+        "repro", "experiment=churn_v2", "source=csv", "source.dir=extracts", "promotion=never", "label_horizon_months=1"
+    )
+    assert "hist_gradient_boosting on churn_v2" in done.stdout
+    assert "promotion.policy is never" in done.stdout
+    assert json.loads(project.text("artifacts/model/feature_schema.json"))["feature_service"] == "churn_v2"
     counts = json.loads(project.text("data/dataset/dataset.json"))
     assert (counts["as_of"], counts["label_as_of"]) == (JANUARY, FEBRUARY)
     assert differences(project.path, JANUARY, FEBRUARY) == (400, 0)
     assert "the model looks ahead" in project.text("artifacts/evaluation/report.html")
-
-
-def test_another_model_and_another_feature_service_run_through(project):
-    done = project.streamflow("repro", "experiment=churn_v2", "source=csv", "source.dir=extracts", "promotion=never")
-    assert "hist_gradient_boosting on churn_v2" in done.stdout
-    assert "promotion.policy is never" in done.stdout
-    assert json.loads(project.text("artifacts/model/feature_schema.json"))["feature_service"] == "churn_v2"
 
 
 def test_params_of_another_conf_are_refused_with_the_command_that_mends_it(project):
@@ -153,25 +165,11 @@ def test_params_of_another_conf_are_refused_with_the_command_that_mends_it(proje
     named = done.stderr.split("`")[1]
     assert named.startswith("streamflow repro features=churn_v2 model=hist_gradient_boosting")
     conf.write_text(good.replace("0.25", "0.24"))
-    project.streamflow(*shlex.split(named)[1:])
+    compose = "import sys; from streamflow.adapters.pipeline import compose; compose(sys.argv[1:])"
+    project.run(project.python, "-c", compose, *shlex.split(named)[2:])  # what the command does first
     assert "test: 0.24" in project.text("params.yaml")
     assert "name: csv" in project.text("params.yaml")
     conf.write_text(good)
-
-
-def test_a_stage_that_refuses_its_settings_leaves_everything_as_it_was(project):
-    project.streamflow(*csv())
-    before = tree(project)
-    for override, said in (
-        ("model.n_estimators=0", "RandomForestClassifier refuses its settings"),
-        ("known_at=2020-01-01T00:00:00+00:00", "2024-01-31 was first recorded at"),
-        ("split.test=0.001", "the test part lacks churners or others"),
-    ):
-        done = project.streamflow(*csv(override), check=False)
-        assert done.returncode == 2, override
-        assert len(done.stderr.splitlines()) == 1
-        assert said in done.stderr
-        assert tree(project) == before
 
 
 def test_a_second_pipeline_in_the_same_clone_is_refused_and_touches_nothing(project):
