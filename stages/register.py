@@ -6,41 +6,37 @@ version becomes Production if the promotion policy says so.
 
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
 
 from streamflow.adapters.audit import audited
+from streamflow.adapters.champion import decision
 from streamflow.adapters.environment import environment_differences
 from streamflow.adapters.evidence import (
-    DATASET,
     EVALUATION,
     MODEL,
     RECORD,
     REQUIREMENTS,
     changes_of_run,
     gather,
-    unlike_the_lock,
 )
 from streamflow.adapters.files import PARAMS, read_params, state_dir, write_json
+from streamflow.adapters.gates import gates, quick_gates
 from streamflow.adapters.pipeline_files import lock_text, locked_stages
 from streamflow.adapters.postgres import database
-from streamflow.adapters.refit import refit_sha256
-from streamflow.adapters.registry import DECISION_TAG, LoadedModel, Registry, open_registry
+from streamflow.adapters.registry import DECISION_TAG, Registry, open_registry
 from streamflow.adapters.registry_rows import settled_version
 from streamflow.adapters.repository import commit, tags_of
-from streamflow.adapters.source_drift import source_drift
-from streamflow.adapters.warehouse import warehouse
 from streamflow.cli.reporting import one_line_errors, say
-from streamflow.config import Config, source_identity
-from streamflow.decisions import GATE, NEVER, Decision, Gate, decide, guarded
+from streamflow.config import Config
+from streamflow.decisions import GATE, NEVER, Decision, guarded
 from streamflow.digest import file_sha256
-from streamflow.errors import ModelError, RegistryError, StreamFlowError
+from streamflow.errors import RegistryError, StreamFlowError
 from streamflow.pipeline_lock import derivation_sha256
 from streamflow.provenance import PREFIX, input_fingerprint
-from streamflow.schema import LABEL, MODEL_NAME
+from streamflow.schema import MODEL_NAME
 
 
 def run(config: Config, url: str) -> None:
@@ -152,35 +148,6 @@ def contradiction(known: Any, model_sha256: str) -> str:
     )
 
 
-def gates(config: Config, url: str, registry: Registry, version: str, model_sha256: str) -> Iterator[Gate]:
-    """What must hold before a version becomes Production, the costly last."""
-    yield from quick_gates(config)
-    with warehouse(url, source_identity(config.source)) as store:
-        drift = source_drift(store, config.months, config.known_at)
-    yield Gate("source drift", f"{drift[0].what}; {drift[0].mend}" if drift else "")
-    refitted = refit_sha256()
-    registry.set_tags(version, {"refit_sha256": refitted})
-    yield Gate(
-        "re-fit",
-        f"another process made {refitted[:12]} of the same inputs, not {model_sha256[:12]}: training is not deterministic"
-        if refitted != model_sha256
-        else "",
-    )
-
-
-def quick_gates(config: Config) -> Iterator[Gate]:
-    """The gates that take no time: git and environment."""
-    dirt, _ = changes_of_run(list(config.months))
-    way_out = "`streamflow tag NAME` commits and tags a result" if not dirt.untracked else "commit or remove them"
-    yield Gate("clean git tree", f"{dirt.describe()}; {way_out}, then `streamflow promote`" if dirt else "")
-    other = unlike_the_lock()
-    yield Gate("code", f"the run read another {other[0]} than is here now; `streamflow repro --force`" if other else "")
-    differences = environment_differences(REQUIREMENTS.read_text(encoding="utf-8"))
-    yield Gate(
-        "environment", f"{', '.join(differences[:3])}; `make environment` installs the lock" if differences else ""
-    )
-
-
 def is_whole(registry: Registry, version: Any) -> bool:
     """Whether a version's files are there and the registered ones."""
     try:
@@ -189,54 +156,6 @@ def is_whole(registry: Registry, version: Any) -> bool:
         say(f"register: version {version.version} is not usable ({error}); registering the model again")
         return False
     return True
-
-
-def decision(config: Config, registry: Registry, champion: Any) -> Decision:
-    """What the policy says about this version, the champion scored on the same test users.
-
-    A champion whose files are gone or damaged can't serve, so it defends nothing; one whose features this dataset lacks
-    can't be compared, so it stays.
-    """
-    policy, metric = config.promotion.policy, config.promotion.metric
-    challenger = _json(EVALUATION / "metrics.json")[metric]
-    if champion is None or policy == "never":
-        return decide(policy, metric, challenger, None, config.promotion.tolerance)
-    try:
-        loaded = registry.load(champion)
-    except (ModelError, RegistryError) as error:
-        return Decision(True, f"the champion, version {champion.version}, is not usable: {error}")
-    lacking = lacking_features(loaded)
-    if lacking:
-        return Decision(
-            False,
-            f"the champion, version {champion.version}, can't be compared: this dataset has no {', '.join(lacking)};"
-            " promote by hand in `streamflow ui` if you mean it",
-        )
-    return decide(policy, metric, challenger, champion_score(loaded, metric), config.promotion.tolerance)
-
-
-def lacking_features(champion: LoadedModel) -> list[str]:
-    """Features of the champion that this run's dataset does not have."""
-    import pyarrow.parquet as pq
-
-    names = pq.read_schema(DATASET / "dataset.parquet").names
-    return [column.name for column in champion.model.features if column.name not in names]
-
-
-def champion_score(champion: LoadedModel, metric: str) -> float:
-    """A metric of the champion on this dataset's test users."""
-    # Imports that take time and that most runs of this stage don't need.
-    import pyarrow.compute as pc
-    import pyarrow.parquet as pq
-
-    from streamflow.dataset import SPLIT
-    from streamflow.metrics import classification_metrics
-    from streamflow.splits import TEST
-
-    dataset = pq.read_table(DATASET / "dataset.parquet")
-    test = dataset.filter(pc.equal(dataset[SPLIT], TEST))
-    scores = champion.model.score({c.name: test[c.name].to_pylist() for c in champion.model.features})
-    return classification_metrics(test[LABEL].to_pylist(), *scores)[metric]
 
 
 def decided_before(version: str, production: str) -> Decision:

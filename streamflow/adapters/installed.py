@@ -3,9 +3,13 @@
 import base64
 import csv
 import hashlib
+import os
+import sysconfig
 from collections.abc import Iterator
 from importlib.metadata import distributions
 from pathlib import Path
+
+_LOADED = (".py", ".pth", ".so")
 
 
 def recorded_files() -> Iterator[tuple[Path, str]]:
@@ -18,13 +22,15 @@ def recorded_files() -> Iterator[tuple[Path, str]]:
 
 
 def altered_files() -> tuple[int, list[Path]]:
-    """How many files were read, and those that are gone or have other bytes than their package came with."""
-    count, altered = 0, []
-    for path, digest in recorded_files():
-        count += 1
-        if _digest(path) != digest:
-            altered.append(path)
-    return count, altered
+    """How many files were read, and those that are gone, are otherwise than their package came with, or came with none.
+
+    Of the last kind, what Python loads by itself or by a bare name: modules and .pth files beside the packages.
+    """
+    recorded = {Path(os.path.normpath(path)): digest for path, digest in recorded_files()}
+    altered = [path for path, digest in recorded.items() if _digest(path) != digest]
+    place = Path(sysconfig.get_path("purelib"))
+    strangers = [path for path in place.iterdir() if path.suffix in _LOADED and path not in recorded]
+    return len(recorded), sorted(altered + strangers)
 
 
 def _digest(path: Path) -> str:

@@ -38,7 +38,9 @@ def packages() -> Check:
     """Every file of the installed packages is the one that its package came with."""
     count, altered = altered_files()
     mended = "`make install` installs the lock again"
-    problems = tuple(Problem(f"{path} is not what its package came with (SHA-256)", mended) for path in altered)
+    problems = tuple(
+        Problem(f"{path} is of no package, or not as its package came (SHA-256)", mended) for path in altered
+    )
     return Check("packages", f"{count} files of {sys.prefix}", problems)
 
 

@@ -32,6 +32,5 @@ def models() -> None:
                 version.tags.get("streamflow.rerun_verdict", ""),
             )
     # A pipe has no width; nothing may be cut there.
-    Console(width=None if sys.stdout.isatty() else 200).print(
-        table if table.row_count else "no version is registered; run `make repro`"
-    )
+    width = None if sys.stdout.isatty() else 200
+    Console(width=width).print(table if table.row_count else "no version is registered; run `make repro`")

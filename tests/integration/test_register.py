@@ -15,6 +15,7 @@ from sklearn.linear_model import LogisticRegression
 from small_month import joined_month
 
 from stages import register
+from streamflow.adapters import gates
 from streamflow.adapters.registry import open_registry
 from streamflow.config import typed
 from streamflow.digest import file_sha256
@@ -122,7 +123,7 @@ def workspace(tmp_path, database_url, monkeypatch):
     monkeypatch.delenv("STREAMFLOW_STATE_DIR", raising=False)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     # The stages are not in this folder; tests/e2e fits again for real.
-    monkeypatch.setattr(register, "refit_sha256", lambda: file_sha256(tmp_path / "artifacts/model/model.onnx"))
+    monkeypatch.setattr(gates, "refit_sha256", lambda: file_sha256(tmp_path / "artifacts/model/model.onnx"))
     return Workspace(tmp_path, database_url)
 
 
@@ -272,7 +273,7 @@ def test_a_version_made_with_other_packages_gives_way_to_the_one_of_the_lock(wor
 
 def test_a_model_that_another_process_fits_otherwise_is_not_promoted(workspace, monkeypatch):
     workspace.train(1.0, "a")
-    monkeypatch.setattr(register, "refit_sha256", lambda: "0" * 64)
+    monkeypatch.setattr(gates, "refit_sha256", lambda: "0" * 64)
     refused = workspace.register()
     assert refused["production"] == "none"
     assert "gate re-fit: another process made 000000000000" in refused["reason"]
