@@ -9,6 +9,7 @@ import atexit
 import fcntl
 import os
 import re
+import shutil
 import subprocess
 import warnings
 from collections.abc import Iterator
@@ -90,10 +91,11 @@ class EmbeddedPostgres:
 
     def _running_url(self) -> str:
         try:
-            if not (self.pgdata / "PG_VERSION").exists():
-                self._initialise()
-            self._drop_stale_pid_file()
-            host = self._server(self.pgdata).get_postmaster_info().socket_dir
+            with _plain_locale():
+                if not (self.pgdata / "PG_VERSION").exists():
+                    self._initialise()
+                self._drop_stale_pid_file()
+                host = self._server(self.pgdata).get_postmaster_info().socket_dir
         except (subprocess.SubprocessError, OSError, AssertionError) as error:
             detail = getattr(error, "stderr", None) or error
             raise EnvironmentFault(
@@ -105,6 +107,8 @@ class EmbeddedPostgres:
 
     def _initialise(self) -> None:
         # initdb into a folder of its own: a killed initdb must not leave a broken cluster under the final name.
+        for left in self.pgdata.parent.glob(".postgres-new-*"):
+            shutil.rmtree(left, ignore_errors=True)
         fresh = self.pgdata.with_name(f".postgres-new-{os.getpid()}")
         fresh.mkdir(exist_ok=True)
         self._server(fresh, start=False).ensure_pgdata_inited()
@@ -265,6 +269,20 @@ def _create_database(url: str) -> None:
                 cursor.execute(f"CREATE DATABASE {DATABASE} ENCODING 'UTF8' LOCALE 'C' TEMPLATE template0")
     finally:
         connection.close()
+
+
+@contextmanager
+def _plain_locale() -> Iterator[None]:
+    """The locale C for what the block starts: initdb fails on one that the machine lacks, as ssh may bring one along."""
+    before = os.environ.get("LC_ALL")
+    os.environ["LC_ALL"] = "C"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["LC_ALL"]
+        else:
+            os.environ["LC_ALL"] = before
 
 
 @contextmanager

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import closing
 
 import psycopg2
 import pytest
@@ -168,3 +169,13 @@ def test_parts_of_a_url_survive_their_quoting():
         "postgresql+psycopg2://us%40er:p%40ss%27w%3Ard%2F%25@db:5433/churn?sslmode=require&options=-csearch_path%3Dmlflow"
     )
     assert psycopg2.extensions.parse_dsn(url)["password"] == "p@ss'w:rd/%"
+
+
+def test_a_locale_that_this_machine_lacks_does_not_keep_the_server_down(state, monkeypatch):
+    monkeypatch.delenv("LC_ALL", raising=False)
+    monkeypatch.setenv("LANG", "tr_TR.UTF-8")
+    monkeypatch.setenv("LC_CTYPE", "nonesuch")
+    with database(state) as url, closing(connect(url)) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT pg_encoding_to_char(encoding), datcollate FROM pg_database WHERE datname = 'streamflow'")
+        assert cursor.fetchone() == ("UTF8", "C")
+    assert os.environ["LC_CTYPE"] == "nonesuch"
