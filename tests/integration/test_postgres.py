@@ -4,8 +4,10 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from contextlib import closing
+from pathlib import Path
 
 import psycopg2
 import pytest
@@ -108,9 +110,13 @@ def test_a_kept_server_stays_until_it_is_stopped(state):
     assert not is_up(state)
 
 
-def test_a_long_path_still_has_a_socket(tmp_path, monkeypatch):
+@pytest.mark.parametrize("name", ["long" * 30, "a b", "näher"])
+def test_a_path_that_is_long_or_that_a_shell_would_split_still_has_a_socket(name, monkeypatch, request):
     monkeypatch.delenv("STREAMFLOW_DATABASE_URL", raising=False)
-    state = tmp_path / ("long" * 30)
+    # Short, so that the socket would lie in the folder itself if it could.
+    short = tempfile.TemporaryDirectory(prefix="s", dir="/tmp")
+    request.addfinalizer(short.cleanup)
+    state = Path(short.name) / name
     state.mkdir()
     with database(state) as url:
         connect(url).close()
