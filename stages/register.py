@@ -30,6 +30,7 @@ from streamflow.adapters.registry import DECISION_TAG, Registry, open_registry
 from streamflow.adapters.registry_rows import settled_version
 from streamflow.adapters.repository import commit, tags_of
 from streamflow.cli.reporting import one_line_errors, say
+from streamflow.comparison import flat
 from streamflow.config import Config
 from streamflow.decisions import GATE, NEVER, Decision, guarded
 from streamflow.digest import file_sha256
@@ -123,7 +124,7 @@ def register(config: Config, registry: Registry, fingerprint: str, model_sha256:
     version = registry.register(
         model_folder=MODEL,
         artifacts=files,
-        params=_flat(OmegaConf.to_container(OmegaConf.load(PARAMS))),
+        params=flat(OmegaConf.to_container(OmegaConf.load(PARAMS))),
         metrics={**_json(EVALUATION / "metrics.json"), **training_seconds(model_sha256)},
         tags={**facts.tags(), f"{PREFIX}provenance_sha256": record_sha256},
         run_tags={"mlflow.source.git.commit": facts.git_commit, "mlflow.source.type": "PROJECT"},
@@ -189,13 +190,6 @@ def training_seconds(model_sha256: str) -> dict[str, float]:
 def _json(path: Path) -> dict[str, Any]:
     content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return content
-
-
-def _flat(values: Any, prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return flat
 
 
 def main() -> None:
