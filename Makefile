@@ -1,6 +1,6 @@
 # make repro   a fresh clone to a Production model      make test    the whole test suite
 # make serve   predictions over HTTP                    make lock    resolve requirements.in again
-# make drills  proofs that take an hour: attacks, bit flips, kills
+# make drills  long proofs: attacks, bit flips, kills
 .PHONY: repro test check drills serve lock environment install
 
 PYTHON ?= python3.11

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from project import ROOT, Project, small
+from project import Project, small
 
 JANUARY = "2024-01-31"
 TAG = "exp/base"
@@ -217,5 +217,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    assert ROOT.is_dir()
     main()

@@ -11,7 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from project import ROOT, Project
+from project import Project
 
 MODELS = ("random_forest", "hist_gradient_boosting", "logistic_regression")
 SURROUNDINGS = {
@@ -50,5 +50,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    assert ROOT.is_dir()
     main()
