@@ -139,7 +139,7 @@ def test_a_second_run_of_a_stage_waits_for_the_first(project):
     )
     waited_for(lambda: (project.path / "out/model.bin").exists())
     second = train(project)
-    assert first.poll() == 0
+    assert first.wait(timeout=30) == 0
     assert second.returncode == 0
     assert "the same stage of an earlier run is still writing; waiting" in second.stderr
 
