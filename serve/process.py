@@ -1,43 +1,63 @@
-"""What every replica's process does first, and how it holds a thing that may not be there yet."""
+"""What every replica's process does first: the project's folder, no telemetry, the database, the counters' folder."""
 
 import os
-import time
-from collections.abc import Callable
-from typing import Generic, TypeVar
+import re
+import shutil
+from pathlib import Path
+from typing import Any
 
+import psutil
+import ray
+from ray._common import tls_utils
+from ray.serve._private import replica
+
+from serve.metrics import Metrics
 from streamflow.adapters.environment import silence_telemetry
+from streamflow.adapters.files import state_dir
 from streamflow.adapters.postgres import hold_database
-from streamflow.errors import StreamFlowError
 
-RETRY_SECONDS = 5.0
-_T = TypeVar("_T")
+LOOPBACK = "127.0.0.1"
+# Of every deployment. Ray's default of 5 ongoing requests makes a graph collapse at 32 connections; what is too much is
+# refused by the gateway's own queue. A line for each call would cost more than the call.
+DEPLOYED: dict[str, Any] = {
+    "max_ongoing_requests": 1000,
+    "ray_actor_options": {"num_cpus": 0.2},
+    "logging_config": {"enable_access_log": False},
+}
 
 
-def prepare(root: str) -> str:
-    """Work in the project's root as the stages do; returns the URL of the database, up while this process lives."""
+def enter(root: str) -> None:
+    """Work in the project's root as the stages do, and keep to loopback if Ray does."""
     os.chdir(root)
     silence_telemetry()
+    if ray.is_initialized() and ray.util.get_node_ip_address() == LOOPBACK:
+        _keep_replica_to_loopback()
+
+
+def _keep_replica_to_loopback() -> None:
+    """Ray 2.60 binds the port between deployments to every interface (replica.py, `[::]:0`), after this has run."""
+    bind = tls_utils.add_port_to_grpc_server
+    replica.add_port_to_grpc_server = lambda server, address: bind(server, address.replace("[::]", LOOPBACK))
+
+
+def database_url(root: str) -> str:
+    """The URL of the database, up while this process lives. Raises EnvironmentFault."""
+    enter(root)
     return hold_database()
 
 
-class Held(Generic[_T]):
-    """A thing that is loaded once; as long as it can't be, asking for it raises why, and every five seconds tries again."""
+def shared_metrics(root: str) -> Metrics:
+    """Counters in the folder that all processes of this Ray session share; those of sessions that are gone are removed."""
+    enter(root)
+    session = ray.get_runtime_context().get_session_name()
+    folder = state_dir() / "serve" / "metrics"
+    for left in folder.glob("session_*"):
+        if left.name != session and not _is_live(left):
+            shutil.rmtree(left, ignore_errors=True)
+    return Metrics(folder / session)
 
-    def __init__(self, load: Callable[[], _T], clock: Callable[[], float] = time.monotonic) -> None:
-        self._load, self._clock = load, clock
-        self._thing: _T | None = None
-        self._problem: StreamFlowError | None = None
-        self._next_try = clock()
 
-    def get(self) -> _T:
-        """The thing. Raises the StreamFlowError of the last try if there is none."""
-        if self._thing is not None:
-            return self._thing
-        if self._problem is None or self._clock() >= self._next_try:
-            try:
-                self._thing = self._load()
-                return self._thing
-            except StreamFlowError as problem:
-                self._problem = problem
-                self._next_try = self._clock() + RETRY_SECONDS
-        raise self._problem
+def _is_live(folder: Path) -> bool:
+    # Ray names a session by its time and the process that began it.
+    began = re.search(r"_(\d+)$", folder.name)
+    return began is not None and psutil.pid_exists(int(began[1]))

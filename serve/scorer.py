@@ -1,71 +1,79 @@
-"""Scorer: churn probabilities from the model version behind an alias."""
+"""Scorer: churn probabilities from the version behind an alias, or from one exact version."""
 
-from collections.abc import Callable
-from contextlib import suppress
-from datetime import UTC, datetime
+from collections.abc import Iterator
 from typing import Any
 
 from ray import serve
 
-from serve.process import Held, prepare
+from serve.arguments import Arguments
+from serve.metrics import Metrics
+from serve.process import DEPLOYED, database_url, shared_metrics
+from serve.reloading import CurrentModel
 from streamflow.adapters.registry import LoadedModel
-from streamflow.errors import StreamFlowError
 from streamflow.schema import MODEL_NAME
-from streamflow.serving import Score
+from streamflow.serving import Score, Scored, UserFeatures, is_complete
 
 
 class Scorer:
-    """Scores with one verified model, loaded before the first answer."""
+    """Scores users with the one proven model that is current when their batch arrives."""
 
-    def __init__(self, load: Callable[[], LoadedModel]) -> None:
-        self._loaded_at: datetime | None = None
-        self._model = Held(lambda: self._stamped(load()))
+    def __init__(self, current: CurrentModel, metrics: Metrics) -> None:
+        self._current, self._metrics = current, metrics
 
-    def ready(self) -> None:
-        """Load the model now if it is there, so that the first request does not wait for it."""
-        with suppress(StreamFlowError):
-            self._model.get()
+    async def score(self, users: list[UserFeatures]) -> list[Scored]:
+        """A score for each user who has all features, all of the same model. Raises why there is no model, if so."""
+        loaded = self._current.get()
+        wanted = loaded.model.features
+        complete = [user.values for user in users if is_complete(user, wanted)]
+        scores: Iterator[Score] = iter(())
+        if complete:
+            with self._metrics.part("score"):
+                columns = {column.name: [values[column.name] for values in complete] for column in wanted}
+                probabilities, predictions = loaded.model.score(columns)
+            reference = _reference(loaded)
+            scores = iter([Score(*each, reference) for each in zip(probabilities, predictions, strict=True)])
+        return [Scored(user, next(scores) if is_complete(user, wanted) else None) for user in users]
 
-    def score(self, rows: list[dict[str, Any]]) -> list[Score]:
-        """A score for each row of features, all from the same model. Raises why there is no model, if there is none."""
-        loaded = self._model.get()
-        values = {column.name: [row[column.name] for row in rows] for column in loaded.model.features}
-        probabilities, predictions = loaded.model.score(values)
-        about = self._about(loaded)
-        return [Score(*each, about) for each in zip(probabilities, predictions, strict=True)]
-
-    def about(self) -> dict[str, Any]:
-        """Provenance of the model, its features, and since when it is loaded. Raises why there is none."""
-        loaded = self._model.get()
+    async def about(self) -> dict[str, Any]:
+        """The ModelAnswer. Raises why there is no model, if there is none."""
+        loaded, refused = self._current.get(), self._current.refused
         return {
-            **self._about(loaded),
+            **_reference(loaded),
             "run_id": loaded.run_id,
-            "loaded_at": self._loaded_at.isoformat() if self._loaded_at else None,
+            "loaded_at": self._current.loaded_at,
+            "from_local_copy": self._current.is_kept_copy,
+            "not_served": refused and {"version": refused.version, "reason": refused.reason, "since": refused.since},
             "features": [column.name for column in loaded.model.features],
             "provenance": dict(loaded.tags),
         }
 
-    def _stamped(self, loaded: LoadedModel) -> LoadedModel:
-        self._loaded_at = datetime.now(UTC)
-        return loaded
 
-    @staticmethod
-    def _about(loaded: LoadedModel) -> dict[str, str]:
-        return {
-            "name": MODEL_NAME,
-            "version": str(loaded.version),
-            "model_sha256": loaded.model_sha256,
-            "git_commit": loaded.tags["streamflow.git_commit"],
-            "as_of": loaded.tags["streamflow.as_of"],
-        }
+def _reference(loaded: LoadedModel) -> dict[str, str]:
+    return {
+        "name": MODEL_NAME,
+        "version": loaded.version,
+        "model_sha256": loaded.model_sha256,
+        "git_commit": loaded.tags["streamflow.git_commit"],
+        "as_of": loaded.tags["streamflow.as_of"],
+    }
 
 
-@serve.deployment(name="Scorer", max_ongoing_requests=100, ray_actor_options={"num_cpus": 0.2})
+def current_model(arguments: Arguments, metrics: Metrics) -> CurrentModel:
+    """The version that the arguments name: loaded if it can be, and followed from now on."""
+    from streamflow.adapters.registry import open_registry
+    from streamflow.adapters.served_model import RegistrySource
+
+    source = RegistrySource(lambda: open_registry(database_url(arguments.root)), arguments.model, arguments.service)
+    current = CurrentModel(source, metrics)
+    current.refresh()
+    current.follow()
+    return current
+
+
+@serve.deployment(name="Scorer", **DEPLOYED)
 class ScorerDeployment(Scorer):
-    """Scorer of the registered version behind `alias`, which must take the features of `service`."""
+    """Scorer of the project's registry."""
 
-    def __init__(self, root: str, service: str, alias: str) -> None:
-        from streamflow.adapters.registry import load_alias
-
-        super().__init__(lambda: load_alias(prepare(root), alias, service))
-        self.ready()
+    def __init__(self, arguments: Arguments) -> None:
+        metrics = shared_metrics(arguments.root)
+        super().__init__(current_model(arguments, metrics), metrics)

@@ -65,6 +65,8 @@ def golden_rows(model: ChurnModel, rows: pa.Table) -> dict[str, Any]:
 
 def check_golden(model: ChurnModel, golden: Mapping[str, Any]) -> None:
     """Refuse a model that scores a golden row otherwise than at training. Raises ModelError naming the first row."""
+    if not golden["rows"]:
+        raise ModelError("golden.json holds no row, so nothing proves this model")
     for row in golden["rows"]:
         (probability,), (prediction,) = model.score({name: [value] for name, value in row["features"].items()})
         if abs(probability - row["churn_probability"]) > GOLDEN_TOLERANCE or prediction != row["prediction"]:

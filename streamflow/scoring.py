@@ -20,7 +20,14 @@ def model_inputs(values: Mapping[str, Sequence[Any]], features: Sequence[Column]
 
     Raises KeyError if a feature has no values.
     """
-    return {column.name: _array(values[column.name], column) for column in features}
+    numbers = [column.name for column in features if column.kind != "text"]
+    # One array for all of them is made several times faster than one for each; None becomes NaN.
+    matrix = np.array([values[name] for name in numbers], dtype=np.float32)
+    arrays = iter(matrix)
+    return {
+        column.name: np.array(values[column.name], dtype=object) if column.kind == "text" else next(arrays)
+        for column in features
+    }
 
 
 class ChurnModel:
@@ -52,9 +59,3 @@ class ChurnModel:
         except Exception as error:  # ONNX Runtime raises classes that it does not export
             raise ModelError(f"the model does not score these features: {str(error).splitlines()[0]}") from error
         return probabilities.tolist(), predictions.tolist()
-
-
-def _array(values: Sequence[Any], column: Column) -> np.ndarray[Any, Any]:
-    if column.kind == "text":
-        return np.array(values, dtype=object)
-    return np.array([np.nan if value is None else value for value in values], dtype=np.float32)

@@ -1,20 +1,20 @@
 """What serving says about a user's features: absent, null where it must not be, null by design, or stale."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from streamflow.schema import Column
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class UserFeatures:
     """A user's online features. A feature that the store has no row for is in neither mapping; None is a stored NULL."""
 
     user_id: str
-    values: dict[str, Any]
-    timestamps: dict[str, datetime]
+    values: Mapping[str, Any]
+    timestamps: Mapping[str, datetime]
 
     @property
     def newest(self) -> datetime | None:
@@ -22,13 +22,27 @@ class UserFeatures:
         return max(self.timestamps.values(), default=None)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Score:
-    """A model's answer for one user, with the provenance of the model that gave it."""
+    """A model's answer for one user, with the model that gave it."""
 
     churn_probability: float
     prediction: int
-    model: dict[str, str]
+    model: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A user on the way through the graph: the features found, and a score if all that the model needs was among them."""
+
+    features: UserFeatures
+    score: Score | None
+
+
+def is_complete(features: UserFeatures, wanted: Sequence[Column]) -> bool:
+    """Whether a model that takes `wanted` can score the user: nothing absent, no NULL where the schema forbids one."""
+    values = features.values
+    return all(c.name in values and (c.nullable or values[c.name] is not None) for c in wanted)
 
 
 def absent_features(features: UserFeatures, wanted: Sequence[Column]) -> list[str]:
@@ -41,7 +55,12 @@ def forbidden_nulls(features: UserFeatures, wanted: Sequence[Column]) -> list[st
     return [c.name for c in wanted if not c.nullable and c.name in features.values and features.values[c.name] is None]
 
 
-def is_stale(features: UserFeatures, now: datetime, limit: timedelta) -> bool:
-    """Whether the newest feature is older than `limit` at `now` (UTC)."""
-    newest = features.newest
-    return newest is None or now - newest > limit
+def nulls_by_design(features: UserFeatures, wanted: Sequence[Column]) -> list[str]:
+    """Stored NULLs that are a value of their own, in model order."""
+    return [c.name for c in wanted if c.nullable and c.name in features.values and features.values[c.name] is None]
+
+
+def stale_features(features: UserFeatures, wanted: Sequence[Column], oldest: datetime) -> list[str]:
+    """Features whose event timestamp is before `oldest`, in model order; an absent feature is not stale."""
+    times = features.timestamps
+    return [column.name for column in wanted if column.name in times and times[column.name] < oldest]

@@ -7,7 +7,7 @@ itself as soon as the kernel hands it over. No signal, no polling, and a grandch
 import fcntl
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -29,7 +29,7 @@ def lifeline(folder: Path) -> Iterator[Path]:
             path.unlink(missing_ok=True)
 
 
-def follow() -> None:
+def follow(end: Callable[[], object] = lambda: os._exit(1)) -> None:
     """End this process as soon as the command whose lifeline the environment names is gone; no effect without one."""
     named = os.environ.get(VARIABLE)
     if not named or not Path(named).exists():
@@ -38,7 +38,7 @@ def follow() -> None:
 
     def wait() -> None:
         fcntl.flock(file, fcntl.LOCK_SH)
-        os._exit(1)
+        end()
 
     threading.Thread(target=wait, daemon=True, name="lifeline").start()
 

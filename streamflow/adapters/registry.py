@@ -51,6 +51,18 @@ class LoadedModel:
         return self.tags[f"{PREFIX}model_sha256"]
 
 
+@dataclass(frozen=True)
+class ModelFiles:
+    """What the registry stores of a version, not yet proven."""
+
+    version: str
+    run_id: str
+    tags: Mapping[str, str]
+    onnx_bytes: bytes
+    schema: Mapping[str, Any]
+    golden: Mapping[str, Any]
+
+
 class Registry:
     """The experiment and the registered model of this project."""
 
@@ -113,6 +125,10 @@ class Registry:
 
     def load(self, version: "ModelVersion") -> LoadedModel:
         """Download a version and prove it: digest, feature schema, golden rows. Raises ModelError or RegistryError."""
+        return prove(self.files(version))
+
+    def files(self, version: "ModelVersion") -> ModelFiles:
+        """Download what the registry stores of a version. Raises RegistryError."""
         from mlflow.exceptions import MlflowException
         from mlflow.store.artifact.models_artifact_repo import ModelsArtifactRepository
 
@@ -126,12 +142,7 @@ class Registry:
                 schema, golden = (json.loads((folder / name).read_text(encoding="utf-8")) for name in CARD_FILES)
             except (OSError, ValueError, MlflowException) as error:
                 raise RegistryError(f"{where}: its files can't be fetched: {_first_line(error)}") from error
-        digest, expected = bytes_sha256(onnx_bytes), version.tags.get(f"{PREFIX}model_sha256")
-        if digest != expected:
-            raise ModelError(f"{where}: model.onnx has SHA-256 {digest[:12]}, registered was {str(expected)[:12]}")
-        model = ChurnModel(onnx_bytes, schema_features(schema))
-        check_golden(model, golden)
-        return LoadedModel(str(version.version), str(version.run_id), model, dict(version.tags))
+        return ModelFiles(str(version.version), str(version.run_id), dict(version.tags), onnx_bytes, schema, golden)
 
     def run_file(self, version: "ModelVersion", name: str) -> bytes:
         """A file that the run of a version keeps, its SHA-256 checked against the version's record.
@@ -319,16 +330,21 @@ def open_registry(url: str) -> Registry:
         return Registry(mlflow.MlflowClient(), None if external else artifact_root())
 
 
-def load_alias(url: str, alias: str, service: str) -> LoadedModel:
-    """The verified model behind an alias. Raises RegistryError or ModelError if there is none that takes `service`."""
-    registry = open_registry(url)
-    version = registry.version_behind(alias)
-    if version is None:
-        raise RegistryError(f"no version of {MODEL_NAME} has the alias {alias}; run `make repro`")
-    found = version.tags.get(f"{PREFIX}feature_service")
-    if found != service:
-        raise ModelError(f"version {version.version} takes the features of {found}, this graph looks up {service}")
-    return registry.load(version)
+def prove(files: ModelFiles) -> LoadedModel:
+    """The model of a version whose digest, feature schema and golden rows are those of its registration.
+
+    Raises ModelError that says which of them is not.
+    """
+    where = f"{MODEL_NAME} version {files.version}"
+    digest, expected = bytes_sha256(files.onnx_bytes), files.tags.get(f"{PREFIX}model_sha256")
+    if digest != expected:
+        raise ModelError(f"{where}: model.onnx has SHA-256 {digest[:12]}, registered was {str(expected)[:12]}")
+    try:
+        model = ChurnModel(files.onnx_bytes, schema_features(files.schema))
+        check_golden(model, files.golden)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelError(f"{where}: feature_schema.json or golden.json is malformed: {error!r}") from error
+    return LoadedModel(files.version, files.run_id, model, files.tags)
 
 
 def _signature(schema: Mapping[str, Any]) -> "ModelSignature":

@@ -1,38 +1,40 @@
 """`streamflow serve` and `streamflow ui`: servers in the foreground, on loopback unless told otherwise."""
 
+import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import click
-import yaml
 
-from streamflow.adapters.files import replacing, state_dir
+from streamflow.adapters import lifeline
+from streamflow.adapters.files import state_dir
 from streamflow.adapters.postgres import database
 from streamflow.cli.reporting import say
 from streamflow.errors import EnvironmentFault
 
-SERVE_CONFIG = Path("serve/config.yaml")
 LOOPBACK = "127.0.0.1"
 
 
 @click.command()
 @click.option("--host", default=LOOPBACK, show_default=True, help="Address to listen on.")
 @click.option("--port", default=8000, show_default=True, help="Port of the HTTP endpoints.")
-def serve(host: str, port: int) -> None:
-    """Serve the Production model over HTTP (Ray Serve: gateway, feature lookup, scorer)."""
+@click.argument("arguments", nargs=-1, metavar="[KEY=VALUE]...")
+def serve(host: str, port: int, arguments: tuple[str, ...]) -> None:
+    """Serve the Production model over HTTP (Ray Serve: gateway, feature lookup, scorer), with the fast settings.
+
+    KEY=VALUE as `serve run serve.app:build` takes them: graph=split|fused, model=ALIAS|VERSION, feature_service=NAME,
+    max_age_days=N, stale_policy=flag|refuse, replicas=N, gateways=N, token=SECRET.
+    """
     require_free(host, port)
-    settings = yaml.safe_load(SERVE_CONFIG.read_text(encoding="utf-8"))
-    settings["http_options"] |= {"host": host, "port": port}
-    chosen = state_dir() / "serve.yaml"
-    with replacing(chosen) as partial:
-        partial.write_text(yaml.safe_dump(settings), encoding="utf-8")
-    with database():
-        say(f"StreamFlow churn will answer on http://{host}:{port} (about 20 s from now); Ctrl-C ends it")
-        sys.exit(_foreground([_program("serve"), "run", str(chosen)]))
+    with database(), lifeline.lifeline(state_dir()) as line:
+        os.environ[lifeline.VARIABLE] = str(line)
+        say(f"StreamFlow churn will answer on http://{host}:{port} (about 15 s from now); Ctrl-C ends it")
+        sys.exit(_foreground([sys.executable, "-m", "serve", "--host", host, "--port", str(port), *arguments]))
 
 
 @click.command()
@@ -61,9 +63,18 @@ def require_free(host: str, port: int) -> None:
         try:
             probe.bind((host, port))
         except OSError as error:
-            raise EnvironmentFault(
-                f"{host}:{port} is taken ({error.strerror}); end what listens there, or --port N"
-            ) from error
+            what = _what_answers(host, port) or error.strerror
+            raise EnvironmentFault(f"{host}:{port} is taken ({what}); end what listens there, or --port N") from error
+
+
+def _what_answers(host: str, port: int) -> str | None:
+    """Say which model answers there already, if it is one of ours."""
+    try:
+        with urllib.request.urlopen(f"http://{host}:{port}/model", timeout=2) as answer:
+            model = json.load(answer)
+        return f"{model['name']} version {model['version']} answers there since {model['loaded_at'][:19]} UTC"
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _program(name: str) -> str:

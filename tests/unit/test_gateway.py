@@ -5,13 +5,17 @@ from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
+from counters import counters
 
-from serve.gateway import Gateway, http_api
+from serve.contract import BatchAnswer, Features, Prediction
+from serve.endpoints import MAX_BODY, HttpApi
+from serve.gateway import Gateway
 from streamflow.errors import FeatureStoreError, RegistryError
-from streamflow.schema import FEATURE_SERVICES
-from streamflow.serving import Score, UserFeatures
+from streamflow.schema import FEATURE_SERVICES, service_features
+from streamflow.serving import Score, Scored, UserFeatures, is_complete
 
 NAMES = list(FEATURE_SERVICES["churn_v1"])
+WANTED = service_features("churn_v1")
 VALUES = {name: "DSL" if name == "net_service" else 1 for name in NAMES}
 MODEL = {"name": "streamflow_churn", "version": "7", "model_sha256": "ab", "git_commit": "cd", "as_of": "2024-01-31"}
 
@@ -27,6 +31,7 @@ class Store:
             "partial": {name: value for name, value in VALUES.items() if name != "failed_payments_90d"},
         }
         self.moment = moment
+        self.old = {}
         self.down = False
 
     async def lookup(self, user_ids):
@@ -34,7 +39,7 @@ class Store:
             raise FeatureStoreError("the online store does not answer: connection refused")
         found = [self.users.get(user, {}) for user in user_ids]
         return [
-            UserFeatures(user, values, dict.fromkeys(values, self.moment))
+            UserFeatures(user, values, {**dict.fromkeys(values, self.moment), **(self.old if values else {})})
             for user, values in zip(user_ids, found, strict=True)
         ]
 
@@ -45,14 +50,19 @@ class Model:
     def __init__(self):
         self.absent = False
 
-    async def score(self, rows):
+    async def score(self, users):
         await self.about()
-        return [Score(0.25 * sum(v is None for v in row.values()), int(None in row.values()), MODEL) for row in rows]
+        return [Scored(user, self._score(user) if is_complete(user, WANTED) else None) for user in users]
 
     async def about(self):
         if self.absent:
             raise RegistryError("no version of streamflow_churn has the alias Production; run `make repro`")
         return {**MODEL, "features": NAMES}
+
+    @staticmethod
+    def _score(user):
+        nulls = sum(user.values[name] is None for name in NAMES)
+        return Score(0.25 * nulls, int(nulls > 0), MODEL)
 
 
 class Client:
@@ -68,11 +78,11 @@ class Client:
 
         return asyncio.run(send())
 
-    def get(self, path):
-        return self.request("GET", path)
+    def get(self, path, **options):
+        return self.request("GET", path, **options)
 
-    def post(self, path, json):
-        return self.request("POST", path, json=json)
+    def post(self, path, json, **options):
+        return self.request("POST", path, json=json, **options)
 
 
 @pytest.fixture
@@ -86,9 +96,30 @@ def model():
 
 
 @pytest.fixture
-def client(store, model):
-    gateway = Gateway("churn_v1", store.lookup, model.score, model.about, timedelta(days=31))
-    return Client(http_api(gateway))
+def serving(store, model, tmp_path):
+    """A client of a gateway over the store and the model, with options."""
+
+    def start(token=None, **options):
+        async def assess(user_ids):
+            return await model.score(await store.lookup(user_ids))
+
+        gateway = Gateway(
+            "churn_v1",
+            assess=assess,
+            lookup=store.lookup,
+            about=model.about,
+            metrics=counters(tmp_path / "metrics"),
+            max_age=timedelta(days=31),
+            **options,
+        )
+        return Client(HttpApi(gateway, token))
+
+    return start
+
+
+@pytest.fixture
+def client(serving):
+    return serving()
 
 
 def predict(client, user):
@@ -104,10 +135,13 @@ def test_a_known_user_gets_a_prediction_with_all_that_stands_behind_it(client, s
         "prediction": 0,
         "probability": 0.0,
         "features_used": VALUES,
+        "null_by_design": [],
         "feature_timestamp": store.moment.isoformat().replace("+00:00", "Z"),
         "stale": False,
+        "stale_features": [],
         "model": MODEL,
     }
+    Prediction.model_validate(body)
     assert list(body["features_used"]) == NAMES
 
 
@@ -116,6 +150,7 @@ def test_null_by_design_is_a_value(client):
     assert status == 200
     assert body["probability"] == 0.5
     assert body["features_used"]["plan_stream_tv"] is None
+    assert body["null_by_design"] == ["plan_stream_tv", "plan_stream_movies"]
 
 
 def test_an_unknown_user_misses_all_features(client):
@@ -136,9 +171,95 @@ def test_a_view_without_the_user_is_named(client):
     assert predict(client, "partial")[1]["missing_features"] == ["failed_payments_90d"]
 
 
-def test_old_features_are_flagged(client, store):
+def test_old_features_are_flagged_by_name(client, store):
     store.moment = datetime.now(UTC) - timedelta(days=32)
-    assert predict(client, "known")[1]["stale"] is True
+    status, body = predict(client, "known")
+    assert (status, body["stale"], body["stale_features"]) == (200, True, NAMES)
+
+
+def test_old_features_are_refused_where_the_policy_says_so(serving, store):
+    client = serving(stale_policy="refuse")
+    assert predict(client, "known")[0] == 200
+    store.moment = datetime.now(UTC) - timedelta(days=32)
+    newest = f"{store.moment:%Y-%m-%d}"
+    assert predict(client, "known") == (
+        422,
+        {
+            "error": f"Stale features for user_id=known: newest of {newest}, limit 31 days",
+            "stale_features": NAMES,
+        },
+    )
+
+
+def test_a_prediction_is_stale_by_its_newest_feature_and_each_old_one_is_named(client, store):
+    store.old = {"skips_7d": datetime.now(UTC) - timedelta(days=40)}
+    status, body = predict(client, "known")
+    assert (status, body["stale"], body["stale_features"]) == (200, False, ["skips_7d"])
+
+
+def test_a_batch_has_an_answer_for_each_user_in_order(client):
+    users = ["known", "nobody", "holed", "known"]
+    answer = client.post("/predict/batch", json={"user_ids": users})
+    assert answer.status_code == 200
+    BatchAnswer.model_validate(answer.json())
+    first, unknown, holed, again = answer.json()["results"]
+    assert first == again == predict(client, "known")[1]
+    assert unknown == {
+        "user_id": "nobody",
+        "status": 404,
+        "error": "Missing features for user_id=nobody",
+        "missing_features": NAMES,
+        "stale_features": [],
+    }
+    assert (holed["status"], holed["missing_features"]) == (422, ["monthly_fee", "skips_7d"])
+
+
+@pytest.mark.parametrize("users", [[], ["u"] * 1001, ["u", ""], ["u", 7], "u"])
+def test_a_batch_out_of_bounds_is_422(client, users):
+    assert client.post("/predict/batch", json={"user_ids": users}).status_code == 422
+
+
+def test_a_body_that_is_too_long_is_not_read(client):
+    assert client.request("POST", "/predict", content=b"x" * (MAX_BODY + 1)).status_code == 413
+
+
+def test_a_token_guards_all_but_the_probes(serving):
+    client = serving(token="a long secret")
+    for path in ("/health", "/ready"):
+        assert client.get(path).status_code == 200
+    for path in ("/model", "/metrics", "/docs", "/", "/features/known"):
+        assert client.get(path).status_code == 401
+    assert client.post("/predict", {"user_id": "known"}).status_code == 401
+    wrong = {"Authorization": "Bearer another secret"}
+    assert client.post("/predict", {"user_id": "known"}, headers=wrong).status_code == 401
+    right = {"Authorization": "Bearer a long secret"}
+    assert client.post("/predict", {"user_id": "known"}, headers=right).status_code == 200
+
+
+def test_the_counters_tell_what_was_answered_and_what_was_missing(client, store):
+    store.moment = datetime.now(UTC) - timedelta(days=32)
+
+    async def talk():
+        async with httpx.AsyncClient(transport=client._transport, base_url="http://gateway") as session:
+            for user in ("known", "known", "nobody", "holed"):
+                await session.post("/predict", json={"user_id": user})
+            await session.get("/features/known")
+            return (await session.get("/metrics")).text.splitlines()
+
+    lines = asyncio.run(talk())
+    for line in (
+        'streamflow_requests_total{endpoint="/predict",status="200"} 2.0',
+        'streamflow_requests_total{endpoint="/predict",status="404"} 1.0',
+        'streamflow_requests_total{endpoint="/predict",status="422"} 1.0',
+        'streamflow_requests_total{endpoint="/features/{user_id}",status="200"} 1.0',
+        'streamflow_request_seconds_count{endpoint="/predict"} 4.0',
+        'streamflow_predictions_total{version="7"} 2.0',
+        'streamflow_missing_features_total{feature="skips_7d",kind="null"} 1.0',
+        'streamflow_missing_features_total{feature="skips_7d",kind="absent"} 1.0',
+        'streamflow_stale_features_total{feature="skips_7d"} 2.0',
+        "streamflow_batch_size_count 4.0",
+    ):
+        assert line in lines, line
 
 
 def test_a_store_that_is_down_is_503_with_the_reason(client, store):
@@ -154,7 +275,10 @@ def test_no_model_is_503_and_features_still_answer(client, model):
     assert status == 503
     assert "run `make repro`" in body["error"]
     assert client.get("/model").status_code == 503
-    assert client.get("/features/known").json() == {"user_id": "known", "features": VALUES}
+    body = client.get("/features/known").json()
+    Features.model_validate(body)
+    assert body["features"] == VALUES
+    assert set(body["timestamps"]) == set(NAMES)
 
 
 def test_features_of_an_unknown_user(client):
@@ -162,7 +286,9 @@ def test_features_of_an_unknown_user(client):
     assert (answer.status_code, answer.json()["missing_features"]) == (404, NAMES)
 
 
-@pytest.mark.parametrize("body", [{}, {"user_id": ""}, {"user_id": "x" * 65}, {"user_id": 7}, [], "text"])
+@pytest.mark.parametrize(
+    "body", [{}, {"user_id": ""}, {"user_id": "x" * 65}, {"user_id": 7}, {"user_id": "a\0b"}, [], "text"]
+)
 def test_bad_input_is_422_with_one_line(client, body):
     answer = client.post("/predict", json=body)
     assert answer.status_code == 422
@@ -173,9 +299,12 @@ def test_the_model_and_the_documentation_answer(client):
     assert client.get("/model").json()["version"] == "7"
     assert client.get("/ready").json() == {"status": "ready", "model_version": "7"}
     assert set(client.get("/openapi.json").json()["paths"]) == {
+        "/",
         "/predict",
+        "/predict/batch",
         "/features/{user_id}",
         "/model",
         "/health",
         "/ready",
+        "/metrics",
     }

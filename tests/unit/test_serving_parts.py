@@ -1,89 +1,92 @@
-"""Scorer and the holding of things that may not be there yet, without Ray."""
+"""The scorer without Ray and without a registry."""
+
+import asyncio
+from datetime import UTC, datetime
 
 import pytest
+from counters import counters
 
-from serve.process import RETRY_SECONDS, Held
 from serve.scorer import Scorer
 from streamflow.adapters.registry import LoadedModel
 from streamflow.errors import RegistryError
 from streamflow.schema import service_features
+from streamflow.serving import UserFeatures
 
 TAGS = {"streamflow.model_sha256": "ab", "streamflow.git_commit": "cd", "streamflow.as_of": "2024-01-31"}
-
-
-class Clock:
-    """A time that is set by hand."""
-
-    def __init__(self):
-        self.now = 100.0
-
-    def __call__(self):
-        return self.now
-
-
-class Source:
-    """Loads when it is there, and counts how often it was asked."""
-
-    def __init__(self, thing):
-        self.thing, self.there, self.asked = thing, False, 0
-
-    def __call__(self):
-        self.asked += 1
-        if not self.there:
-            raise RegistryError(f"not there, try {self.asked}")
-        return self.thing
-
-
-def test_what_is_not_there_is_asked_for_again_after_five_seconds():
-    clock, source = Clock(), Source("thing")
-    held = Held(source, clock)
-    for _ in range(3):
-        with pytest.raises(RegistryError, match="try 1"):
-            held.get()
-    clock.now += RETRY_SECONDS
-    with pytest.raises(RegistryError, match="try 2"):
-        held.get()
-    source.there = True
-    with pytest.raises(RegistryError, match="try 2"):
-        held.get()
-    clock.now += RETRY_SECONDS
-    assert [held.get(), held.get(), source.asked] == ["thing", "thing", 3]
+WANTED = service_features("churn_v1")
+MOMENT = datetime(2024, 1, 31, tzinfo=UTC)
 
 
 class Half:
-    """A model that scores one half for everybody and remembers what it was asked."""
+    """A model that scores one half for everybody and remembers for how many it was asked."""
 
-    features = service_features("churn_v1")
+    features = WANTED
+
+    def __init__(self):
+        self.asked = []
 
     def score(self, values):
-        assert list(values) == [column.name for column in self.features]
-        users = len(values["months_active"])
-        return [0.5] * users, [1] * users
+        assert list(values) == [column.name for column in WANTED]
+        self.asked.append(len(values["months_active"]))
+        return [0.5] * self.asked[-1], [1] * self.asked[-1]
 
 
-def test_a_score_carries_the_model_that_gave_it():
-    scorer = Scorer(lambda: LoadedModel("3", "run", Half(), TAGS))
-    row = {column.name: 1 for column in Half.features}
-    first, second = scorer.score([row, {**row, "extra": 1}])
-    assert first == second
-    assert (first.churn_probability, first.prediction) == (0.5, 1)
-    assert first.model == {
+class Held:
+    """A model that is there, or not."""
+
+    refused, loaded_at, is_kept_copy = None, MOMENT, False
+
+    def __init__(self, loaded=None):
+        self.loaded = loaded
+
+    def get(self):
+        if self.loaded is None:
+            raise RegistryError("no version has the alias Production")
+        return self.loaded
+
+
+def user(name, **values):
+    filled = {**{column.name: 1 for column in WANTED}, **values}
+    return UserFeatures(name, filled, dict.fromkeys(filled, MOMENT))
+
+
+@pytest.fixture
+def model():
+    return Half()
+
+
+@pytest.fixture
+def scorer(model, tmp_path):
+    return Scorer(Held(LoadedModel("3", "run", model, TAGS)), counters(tmp_path))
+
+
+def test_one_call_of_the_model_scores_all_complete_users_in_order(scorer, model):
+    users = [user("a"), UserFeatures("nobody", {}, {}), user("holed", monthly_fee=None), user("d", plan_stream_tv=None)]
+    scored = asyncio.run(scorer.score(users))
+    assert [each.features for each in scored] == users
+    assert [each.score is not None for each in scored] == [True, False, False, True]
+    assert model.asked == [2]
+
+
+def test_a_score_carries_the_model_that_gave_it(scorer):
+    ((first),) = asyncio.run(scorer.score([user("a", extra=1)]))
+    assert (first.score.churn_probability, first.score.prediction) == (0.5, 1)
+    assert first.score.model == {
         "name": "streamflow_churn",
         "version": "3",
         "model_sha256": "ab",
         "git_commit": "cd",
         "as_of": "2024-01-31",
     }
-    about = scorer.about()
-    assert about["run_id"] == "run"
-    assert about["features"] == [column.name for column in Half.features]
-    assert about["loaded_at"].endswith("+00:00")
+    about = asyncio.run(scorer.about())
+    assert {name: about[name] for name in first.score.model} == first.score.model
+    assert about["features"] == [column.name for column in WANTED]
+    assert (about["run_id"], about["loaded_at"], about["not_served"]) == ("run", MOMENT, None)
 
 
-def test_without_a_model_a_score_says_why():
-    scorer = Scorer(Source(None))
-    scorer.ready()
-    with pytest.raises(RegistryError, match="not there, try 1"):
-        scorer.score([{}])
-    with pytest.raises(RegistryError, match="not there, try 1"):
-        scorer.about()
+def test_without_a_model_a_score_says_why(tmp_path):
+    scorer = Scorer(Held(), counters(tmp_path))
+    with pytest.raises(RegistryError, match="alias Production"):
+        asyncio.run(scorer.score([]))
+    with pytest.raises(RegistryError, match="alias Production"):
+        asyncio.run(scorer.about())

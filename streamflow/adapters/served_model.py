@@ -1,0 +1,84 @@
+"""Versions for serving: fetched from the registry, proven, and kept on this machine for a start without a registry."""
+
+import json
+import shutil
+import tempfile
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from streamflow.adapters.files import state_dir
+from streamflow.adapters.registry import LoadedModel, ModelFiles, Registry, prove
+from streamflow.errors import ModelError
+from streamflow.provenance import PREFIX
+from streamflow.schema import MODEL_NAME
+
+
+class RegistrySource:
+    """The version behind an alias, or one exact version, of the features of `service`."""
+
+    def __init__(self, open_registry: Callable[[], Registry], name: str, service: str) -> None:
+        self._open, self._name, self._service = open_registry, name, service
+        self._registry: Registry | None = None
+        self._kept = state_dir() / "serve" / "verified" / f"{name}-{service}"
+
+    def named(self) -> str:
+        """The version that is wanted now. Raises RegistryError if the registry can't tell or there is none."""
+        return str(self._asked().version(self._name).version)
+
+    def tags(self, version: str) -> dict[str, str]:
+        """The tags of a version as they are now. Raises RegistryError."""
+        return dict(self._asked().version(version).tags)
+
+    def load(self, version: str) -> LoadedModel:
+        """A version whose features, digest and golden rows were checked, kept on this machine from now on.
+
+        Raises ModelError or RegistryError.
+        """
+        registry = self._asked()
+        found = registry.version(version)
+        service = found.tags.get(f"{PREFIX}feature_service")
+        if service != self._service:
+            raise ModelError(f"version {version} takes the features of {service}, this graph looks up {self._service}")
+        files = registry.files(found)
+        proven = prove(files)
+        _keep(files, self._kept)
+        return proven
+
+    def last_verified(self) -> LoadedModel:
+        """The last version that was proven on this machine, proven again. Raises ModelError if there is none."""
+        try:
+            facts = json.loads((self._kept / "version.json").read_text(encoding="utf-8"))
+            files = ModelFiles(
+                version=facts["version"],
+                run_id=facts["run_id"],
+                tags=facts["tags"],
+                onnx_bytes=(self._kept / "model.onnx").read_bytes(),
+                schema=facts["schema"],
+                golden=facts["golden"],
+            )
+        except (OSError, ValueError, KeyError) as error:
+            raise ModelError(f"no version of {MODEL_NAME} was verified on this machine yet") from error
+        return prove(files)
+
+    def _asked(self) -> Registry:
+        if self._registry is None:
+            self._registry = self._open()
+        return self._registry
+
+
+def _keep(files: ModelFiles, folder: Path) -> None:
+    """Put the files of a proven version where the next start finds them, whole or not at all; replicas may race."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix="partial-"))
+    facts: dict[str, Any] = {name: getattr(files, name) for name in ("version", "run_id", "tags", "schema", "golden")}
+    (scratch / "model.onnx").write_bytes(files.onnx_bytes)
+    (scratch / "version.json").write_text(json.dumps(facts, indent=2), encoding="utf-8")
+    with suppress(OSError):
+        before = Path(tempfile.mkdtemp(dir=folder.parent, prefix="partial-"))
+        with suppress(FileNotFoundError):
+            folder.replace(before / "old")
+        scratch.replace(folder)
+        shutil.rmtree(before, ignore_errors=True)
+    shutil.rmtree(scratch, ignore_errors=True)

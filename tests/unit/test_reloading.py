@@ -1,0 +1,185 @@
+"""The model that answers: taken over when proven, kept when the next one is bad. No Ray, no registry."""
+
+from dataclasses import replace
+
+import pytest
+from counters import counters
+
+from serve.reloading import SECOND_LOOK_SECONDS, CurrentModel
+from streamflow.adapters.registry import LoadedModel
+from streamflow.errors import ModelError, RegistryError
+
+
+def version(number):
+    tags = {f"streamflow.{name}": f"{name} {number}" for name in ("model_sha256", "git_commit", "as_of")}
+    return LoadedModel(str(number), "run", None, tags)
+
+
+class Versions:
+    """A registry in a dict: an alias, versions that load or say why not, tags, and this machine's last good one."""
+
+    def __init__(self):
+        self.alias, self.versions, self.kept, self.loads = "1", {"1": version(1)}, None, []
+        self.down = False
+
+    def named(self):
+        if self.down:
+            raise RegistryError("MLflow: connection refused")
+        return self.alias
+
+    def load(self, name):
+        self.loads.append(name)
+        found = self.versions[name]
+        if isinstance(found, str):
+            raise ModelError(found)
+        self.kept = found
+        return found
+
+    def tags(self, name):
+        return dict(self.versions[name].tags)
+
+    def last_verified(self):
+        if self.kept is None:
+            raise ModelError("no version was verified on this machine yet")
+        return self.kept
+
+
+class Clock:
+    """A time that is set by hand."""
+
+    def __init__(self):
+        self.now = 100.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def versions():
+    return Versions()
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def current(versions, clock, tmp_path):
+    return CurrentModel(versions, counters(tmp_path), clock)
+
+
+def test_the_version_behind_the_alias_answers(current):
+    with pytest.raises(RegistryError, match="no model is loaded yet"):
+        current.get()
+    current.refresh()
+    assert current.get().version == "1"
+    assert (current.refused, current.is_kept_copy) == (None, False)
+    assert current.loaded_at is not None
+
+
+def test_a_moved_alias_is_followed_and_an_unmoved_one_loads_nothing(current, versions):
+    current.refresh()
+    current.refresh()
+    versions.versions["2"], versions.alias = version(2), "2"
+    current.refresh()
+    current.refresh()
+    assert (current.get().version, versions.loads) == ("2", ["1", "2"])
+
+
+def test_a_bad_version_leaves_the_old_one_and_says_why(current, versions, clock):
+    current.refresh()
+    versions.versions["2"], versions.alias = "model.onnx has SHA-256 aa, registered was bb", "2"
+    current.refresh()
+    assert current.get().version == "1"
+    assert (current.refused.version, current.refused.reason) == ("2", "model.onnx has SHA-256 aa, registered was bb")
+    since = current.refused.since
+    current.refresh()
+    assert versions.loads == ["1", "2"], "a refused version is not fetched again at once"
+    clock.now += SECOND_LOOK_SECONDS
+    current.refresh()
+    assert (versions.loads, current.refused.since) == (["1", "2", "2"], since)
+
+
+def test_a_mended_version_is_taken_at_the_second_look(current, versions, clock):
+    current.refresh()
+    versions.versions["2"], versions.alias = "golden row scores otherwise", "2"
+    current.refresh()
+    versions.versions["2"] = version(2)
+    clock.now += SECOND_LOOK_SECONDS
+    current.refresh()
+    assert (current.get().version, current.refused) == ("2", None)
+
+
+def test_an_alias_that_moves_back_clears_the_refusal(current, versions):
+    current.refresh()
+    versions.versions["2"], versions.alias = "corrupt", "2"
+    current.refresh()
+    versions.alias = "1"
+    current.refresh()
+    assert (current.get().version, current.refused, versions.loads) == ("1", None, ["1", "2"])
+
+
+def test_a_registry_that_goes_down_keeps_the_model_and_says_so(current, versions):
+    current.refresh()
+    versions.down = True
+    current.refresh()
+    assert current.get().version == "1"
+    assert (current.refused.version, current.refused.reason) == (None, "MLflow: connection refused")
+    versions.down = False
+    current.refresh()
+    assert current.refused is None
+
+
+def test_without_a_registry_at_the_start_the_last_verified_version_answers_and_says_so(versions, tmp_path):
+    versions.kept, versions.down = version(1), True
+    current = CurrentModel(versions, counters(tmp_path))
+    current.refresh()
+    assert (current.get().version, current.is_kept_copy) == ("1", True)
+    assert current.refused.reason == "MLflow: connection refused"
+    versions.down = False
+    current.refresh()
+    assert (current.is_kept_copy, current.refused, versions.loads) == (False, None, ["1"])
+
+
+def test_without_a_registry_and_without_a_verified_version_the_reason_is_the_registrys(current, versions):
+    versions.down = True
+    current.refresh()
+    with pytest.raises(RegistryError, match="connection refused"):
+        current.get()
+
+
+def test_a_bad_version_at_the_start_is_not_replaced_by_another_one(versions, tmp_path):
+    versions.kept, versions.alias, versions.versions["2"] = version(1), "2", "corrupt"
+    current = CurrentModel(versions, counters(tmp_path))
+    current.refresh()
+    with pytest.raises(ModelError, match="corrupt"):
+        current.get()
+
+
+def test_tags_that_a_version_gains_are_shown_but_its_digest_is_the_proven_one(current, versions):
+    current.refresh()
+    proven = versions.versions["1"]
+    versions.versions["1"] = replace(proven, tags={**proven.tags, "streamflow.verdict": "identical"})
+    versions.versions["1"].tags["streamflow.model_sha256"] = "edited"
+    current.refresh()
+    assert current.get().tags["streamflow.verdict"] == "identical"
+    assert current.get().model_sha256 == "model_sha256 1"
+
+
+def test_the_counters_name_what_is_served_and_what_is_not(versions, tmp_path):
+    metrics = counters(tmp_path)
+    current = CurrentModel(versions, metrics)
+    current.refresh()
+    versions.versions |= {"2": version(2), "3": "corrupt"}
+    for versions.alias in ("2", "3"):
+        current.refresh()
+    lines = metrics.scrape().decode().splitlines()
+    for line in (
+        'streamflow_model_replicas{model_sha256="model_sha256 2",version="2"} 1.0',
+        'streamflow_model_replicas{model_sha256="model_sha256 1",version="1"} 0.0',
+        'streamflow_model_reloads_total{outcome="loaded"} 2.0',
+        'streamflow_model_reloads_total{outcome="refused"} 1.0',
+        "streamflow_model_not_served 1.0",
+    ):
+        assert line in lines, line
