@@ -113,21 +113,22 @@ def online_table(view: str) -> OnlineTable:
     return OnlineTable(SCHEMA, f"{PROJECT}_{view}", ENTITY_KEY, features)
 
 
-def service_statement(service: str) -> str:
-    """One statement, hence one snapshot, for all features of a service of the users in the array $1.
+def service_statement(service: str, *, many: bool) -> str:
+    """One statement, hence one snapshot, for all features of a service of the users in the array $1, or of the user $1.
 
-    One row for each element of $1, in its order. The views follow each other in schema order, each with its features
-    and its event timestamp; where a view has no row for the user, all of these are NULL.
+    One row for each user asked for, in that order: the features of all views in schema order, then the event timestamp
+    of each view. Where a view has no row for the user, its timestamp is NULL.
     """
-    columns, joins = [], []
+    columns, timestamps, joins = [], [], []
     for number, (view, features) in enumerate(views_of(service).items()):
         table = online_table(view)
-        columns += [f"v{number}.{quoted(name)}" for name in (*features, TIMESTAMP)]
+        columns += [f"v{number}.{quoted(name)}" for name in features]
+        timestamps.append(f"v{number}.{TIMESTAMP}")
         joins.append(f"LEFT JOIN {table.qualified} v{number} ON v{number}.{quoted(table.key)} = asked.id")
-    return (
-        f"SELECT {', '.join(columns)} FROM unnest($1::text[]) WITH ORDINALITY AS asked(id, position)"
-        f" {' '.join(joins)} ORDER BY position"
-    )
+    # For one user Postgres plans no function scan and no sort, which is an eighth of the time.
+    asked = "unnest($1::text[]) WITH ORDINALITY AS asked(id, position)" if many else "(VALUES ($1::text)) AS asked(id)"
+    order = "ORDER BY position" if many else ""
+    return f"SELECT {', '.join(columns + timestamps)} FROM {asked} {' '.join(joins)} {order}"
 
 
 def storable(user_id: str) -> str | None:
