@@ -1,6 +1,7 @@
 """Stage `materialize`: reads data/snapshots of `as_of`, writes the Feast registry and online store; no DVC output.
 
-Converges: an online store that holds just what was published from the same frozen files is left alone.
+Converges: an online store that holds just what was published from the same frozen files is left alone. Otherwise the
+month is published whole or not at all.
 """
 
 from pathlib import Path
@@ -9,13 +10,7 @@ import pyarrow.parquet as pq
 
 from streamflow.adapters.audit import audited
 from streamflow.adapters.files import read_params
-from streamflow.adapters.online_store import (
-    apply_definitions,
-    materialize,
-    online_feature_store,
-    published,
-    settle,
-)
+from streamflow.adapters.online_store import online_feature_store, publish, published
 from streamflow.adapters.postgres import database
 from streamflow.cli.reporting import one_line_errors, say
 from streamflow.config import Config
@@ -40,10 +35,7 @@ def run(config: Config, url: str) -> None:
         say(f"materialize: the users as of {config.as_of} are online already")
         return
     users = pq.read_table(month / f"{USERS.name}.parquet", columns=[ENTITY_KEY])[ENTITY_KEY].to_pylist()
-    store = online_feature_store(url)
-    apply_definitions(store)
-    materialize(store, config.as_of)
-    settle(url, sources, config.as_of, users)
+    publish(online_feature_store(url), sources, config.as_of, users)
     say(f"materialize: {len(users)} users as of {config.as_of} are online in {len(sources)} feature views")
 
 

@@ -1,21 +1,18 @@
 """Feast online: registry and online store in Postgres, and the ledger of what was published to them.
 
-Feast keeps one table for each feature view in schema `feast`. The ledger row of a view names the frozen file that it was
-published from and a digest of the published rows, so that a wiped or changed table is seen without asking Feast.
+A month is published in one transaction over all feature views. The ledger row of a view names the frozen file that it
+was published from and a digest of the published rows, so that a wiped or changed table is seen without asking Feast.
 """
 
-import io
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-import psycopg2
-
-from streamflow.adapters.feature_store import PROJECT, REPO, definitions, import_feast, quiet
+from streamflow.adapters.feature_store import REPO, definitions, import_feast, quiet
 from streamflow.adapters.files import project_root
+from streamflow.adapters.online_tables import SCHEMA, TIMESTAMP, online_table
 from streamflow.adapters.postgres import connection_fields, ensure_schema, sqlalchemy_url, tls_variables, transaction
 from streamflow.calendar import instant
 from streamflow.errors import FeatureStoreError
@@ -24,7 +21,7 @@ from streamflow.schema import ENTITY_KEY
 if TYPE_CHECKING:
     from feast import FeatureStore
 
-SCHEMA = "feast"
+    from streamflow.adapters.wide_online_store import WideOnlineStore
 
 _LEDGER = f"""
 CREATE TABLE IF NOT EXISTS {SCHEMA}.published (
@@ -34,14 +31,6 @@ CREATE TABLE IF NOT EXISTS {SCHEMA}.published (
     published_at timestamptz NOT NULL DEFAULT now()
 )
 """
-
-
-@dataclass(frozen=True)
-class OnlineContent:
-    """What one online table holds: users, and a digest of all its rows whatever their order."""
-
-    users: int
-    digest: str
 
 
 def server_variables(url: str) -> dict[str, str]:
@@ -100,73 +89,79 @@ def published(url: str, sources: Mapping[str, str]) -> bool:
         cursor.execute(_LEDGER)
         cursor.execute(f"SELECT feature_view, source, content FROM {SCHEMA}.published")
         ledger = {view: (source, content) for view, source, content in cursor.fetchall()}
+        cursor.execute("SELECT table_name FROM information_schema.tables WHERE table_schema = %s", (SCHEMA,))
+        tables = {name for (name,) in cursor.fetchall()}
         return all(
-            view in ledger and ledger[view] == (source, _content(cursor, view).digest)
+            online_table(view).name in tables and ledger.get(view) == (source, _digest(cursor, view))
             for view, source in sources.items()
         )
 
 
-def settle(url: str, sources: Mapping[str, str], as_of: str, users: Sequence[str]) -> None:
-    """After a materialization: drop the users that are not among `users`, count the rest, write the ledger.
+def publish(store: "FeatureStore", sources: Mapping[str, str], as_of: str, users: Sequence[str]) -> None:
+    """Replace what is online by the state of `as_of` and write the ledger, in one transaction.
 
-    Raises FeatureStoreError if a view does not hold exactly `users`, all as of `as_of`.
+    Readers see the whole old month or the whole new one. Raises FeatureStoreError, and leaves the old month, if a view
+    would not hold exactly `users`, all as of `as_of`.
     """
-    with transaction(url) as cursor:
-        cursor.execute("CREATE TEMP TABLE current_users (entity_key bytea PRIMARY KEY) ON COMMIT DROP")
-        keys = "".join(f"\\\\x{key.hex()}\n" for key in _entity_keys(users))
-        cursor.copy_expert("COPY current_users FROM STDIN", io.StringIO(keys))
+    online = _wide_store(store)
+    with _translated(f"{as_of} is not online"), online.publication(store.config) as connection:
+        apply_definitions(store)
+        materialize(store, as_of)
+        connection.execute(_LEDGER)
         for view, source in sources.items():
-            cursor.execute(
-                f"DELETE FROM {_table(view)} online WHERE event_ts <> %s"
-                " OR NOT EXISTS (SELECT FROM current_users WHERE current_users.entity_key = online.entity_key)",
-                (instant(as_of),),
-            )
-            content = _content(cursor, view)
-            if content.users != len(users):
-                raise FeatureStoreError(
-                    f"online feature view {view} holds {content.users} users, the snapshot of {as_of} {len(users)};"
-                    " run `dvc repro -s materialize` again"
-                )
-            cursor.execute(
+            _require(connection, view, as_of, users)
+            connection.execute(
                 f"INSERT INTO {SCHEMA}.published (feature_view, source, content) VALUES (%s, %s, %s)"
                 " ON CONFLICT (feature_view) DO UPDATE SET source = excluded.source, content = excluded.content,"
                 " published_at = now()",
-                (view, source, content.digest),
+                (view, source, _digest(connection.cursor(), view)),
             )
 
 
-def _entity_keys(users: Sequence[str]) -> Iterator[bytes]:
-    from feast.infra.key_encoding_utils import serialize_entity_key
-    from feast.protos.feast.types.EntityKey_pb2 import EntityKey
-    from feast.protos.feast.types.Value_pb2 import Value
+def _wide_store(store: "FeatureStore") -> "WideOnlineStore":
+    # Named by import path in feature_store.yaml; imported here too, so that both are seen to be code of the stage.
+    from streamflow.adapters.arrow_engine import ArrowComputeEngine
+    from streamflow.adapters.wide_online_store import WideOnlineStore
 
-    for user in users:
-        key = EntityKey(join_keys=[ENTITY_KEY], entity_values=[Value(string_val=user)])
-        yield serialize_entity_key(key, entity_key_serialization_version=3)
-
-
-def _content(cursor: Any, view: str) -> OnlineContent:
-    try:
-        cursor.execute("SAVEPOINT content")
-        cursor.execute(
-            "SELECT count(DISTINCT entity_key), count(*)::text || ':' || sum(hashtextextended(row::text, 0)::numeric)::text"
-            f" FROM {_table(view)} row"
+    provider: Any = store._get_provider()  # Feast has no public way to the store that it writes to
+    if not isinstance(provider.online_store, WideOnlineStore) or not isinstance(
+        provider.batch_engine, ArrowComputeEngine
+    ):
+        raise FeatureStoreError(
+            f"{REPO}/feature_store.yaml names another online store or batch engine than this project publishes with;"
+            f" `git checkout {REPO}/feature_store.yaml`"
         )
-        users, digest = cursor.fetchone()
-    except psycopg2.errors.UndefinedTable:
-        cursor.execute("ROLLBACK TO SAVEPOINT content")
-        users, digest = 0, None
-    return OnlineContent(users, digest or "empty")
+    return provider.online_store
 
 
-def _table(view: str) -> str:
-    return f'{SCHEMA}."{PROJECT}_{view}"'
+def _require(connection: Any, view: str, as_of: str, users: Sequence[str]) -> None:
+    rows, known, of_now = connection.execute(
+        f"SELECT count(*), count(snapshot.id), count(*) FILTER (WHERE {TIMESTAMP} = %s)"
+        f" FROM {online_table(view).qualified} LEFT JOIN unnest(%s::text[]) AS snapshot(id) ON id = {ENTITY_KEY}",
+        (instant(as_of), list(users)),
+    ).fetchone()
+    if not rows == known == of_now == len(users):
+        raise FeatureStoreError(
+            f"feature view {view} would hold {rows} users, {known} of them among the {len(users)} of the snapshot and"
+            f" {of_now} as of {as_of}; run `streamflow fsck`, then `dvc repro -s materialize`"
+        )
+
+
+def _digest(cursor: Any, view: str) -> str:
+    """A digest of all rows of a view's table whatever their order."""
+    cursor.execute(
+        "SELECT count(*)::text || ':' || coalesce(sum(hashtextextended(online::text, 0)::numeric), 0)::text"
+        f" FROM {online_table(view).qualified} online"
+    )
+    return str(cursor.fetchone()[0])
 
 
 @contextmanager
 def _translated(what: str) -> Iterator[None]:
     try:
         yield
+    except FeatureStoreError:
+        raise
     except Exception as error:  # Feast lets SQLAlchemy, psycopg, pydantic and its own errors through
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise FeatureStoreError(f"{what}: {reason}; check the server, then `dvc repro -s materialize`") from error
