@@ -34,7 +34,7 @@ class Arguments(BaseModel):
     replicas: int = Field(1, ge=1, le=64, description="replicas of feature lookup and scorer each; fused: of the whole")
     gateways: int = Field(1, ge=1, le=64, description="replicas of the gateway of graph split")
     token: str | None = Field(
-        None, min_length=8, description="bearer token that every request but /health and /ready needs"
+        None, min_length=8, description="bearer token that every request but the page, /health and /ready needs"
     )
     root: str = Field(
         str(Path(__file__).resolve().parents[1]), description="the project's folder on the machine that serves"

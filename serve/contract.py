@@ -139,6 +139,7 @@ class ModelAnswer(ModelReference):
         description="the registry could not be asked at the start; this machine's copy answers"
     )
     not_served: NotServed | None = Field(description="why the version behind the alias does not answer, if so")
+    threshold: float = Field(description="probability from which a user is predicted to churn", ge=0, le=1)
     features: list[str] = Field(description="in the model's order")
     provenance: dict[str, str] = Field(description="all tags of the version, the verdict of its last rerun among them")
 

@@ -40,7 +40,8 @@ if TYPE_CHECKING:
 LOG = logging.getLogger("ray.serve")
 PAGE = File(__file__).with_name("page.html")
 MAX_BODY = 256 * 1024
-_OPEN = ("/health", "/ready")
+# The page holds no data; it asks for the token.
+_OPEN = ("/", "/health", "/ready")
 # Endpoints that get a series of their own in /metrics; a path with an id, or one that nobody serves, must not.
 _COUNTED = ("/predict", "/predict/batch", "/model", "/health", "/ready", "/metrics", "/docs", "/openapi.json", "/")
 
@@ -226,7 +227,7 @@ def documented_api(gateway: "Gateway", *, guarded: bool) -> FastAPI:
     @api.get("/", response_class=HTMLResponse)
     async def page() -> Response:
         """Show a page for people."""
-        return HTMLResponse(PAGE.read_text(encoding="utf-8"))
+        return HTMLResponse(PAGE.read_text(encoding="utf-8"), headers={"X-Frame-Options": "DENY"})
 
     async def explain(_: Request, error: Exception) -> Response:
         return said(error)

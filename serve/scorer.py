@@ -43,6 +43,7 @@ class Scorer:
             "loaded_at": self._current.loaded_at,
             "from_local_copy": self._current.is_kept_copy,
             "not_served": refused and {"version": refused.version, "reason": refused.reason, "since": refused.since},
+            "threshold": loaded.threshold,
             "features": [column.name for column in loaded.model.features],
             "provenance": dict(loaded.tags),
         }

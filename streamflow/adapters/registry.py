@@ -44,6 +44,7 @@ class LoadedModel:
     run_id: str
     model: ChurnModel
     tags: Mapping[str, str]
+    threshold: float
 
     @property
     def model_sha256(self) -> str:
@@ -344,7 +345,7 @@ def prove(files: ModelFiles) -> LoadedModel:
         check_golden(model, files.golden)
     except (KeyError, TypeError, ValueError) as error:
         raise ModelError(f"{where}: feature_schema.json or golden.json is malformed: {error!r}") from error
-    return LoadedModel(files.version, files.run_id, model, files.tags)
+    return LoadedModel(files.version, files.run_id, model, files.tags, float(files.schema["threshold"]))
 
 
 def _signature(schema: Mapping[str, Any]) -> "ModelSignature":

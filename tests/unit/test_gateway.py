@@ -225,9 +225,9 @@ def test_a_body_that_is_too_long_is_not_read(client):
 
 def test_a_token_guards_all_but_the_probes(serving):
     client = serving(token="a long secret")
-    for path in ("/health", "/ready"):
+    for path in ("/", "/health", "/ready"):
         assert client.get(path).status_code == 200
-    for path in ("/model", "/metrics", "/docs", "/", "/features/known"):
+    for path in ("/model", "/metrics", "/docs", "/features/known"):
         assert client.get(path).status_code == 401
     assert client.post("/predict", {"user_id": "known"}).status_code == 401
     wrong = {"Authorization": "Bearer another secret"}

@@ -12,7 +12,7 @@ from streamflow.errors import ModelError, RegistryError
 
 def version(number):
     tags = {f"streamflow.{name}": f"{name} {number}" for name in ("model_sha256", "git_commit", "as_of")}
-    return LoadedModel(str(number), "run", None, tags)
+    return LoadedModel(str(number), "run", None, tags, 0.5)
 
 
 class Versions:

@@ -57,7 +57,7 @@ def model():
 
 @pytest.fixture
 def scorer(model, tmp_path):
-    return Scorer(Held(LoadedModel("3", "run", model, TAGS)), counters(tmp_path))
+    return Scorer(Held(LoadedModel("3", "run", model, TAGS, 0.4)), counters(tmp_path))
 
 
 def test_one_call_of_the_model_scores_all_complete_users_in_order(scorer, model):
@@ -81,6 +81,7 @@ def test_a_score_carries_the_model_that_gave_it(scorer):
     about = asyncio.run(scorer.about())
     assert {name: about[name] for name in first.score.model} == first.score.model
     assert about["features"] == [column.name for column in WANTED]
+    assert about["threshold"] == 0.4
     assert (about["run_id"], about["loaded_at"], about["not_served"]) == ("run", MOMENT, None)
 
 
