@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -20,7 +21,7 @@ from streamflow.adapters import online_store
 from streamflow.adapters.feature_store import definitions, import_feast
 from streamflow.adapters.online_rows import OnlineRows
 from streamflow.adapters.online_store import materialize, online_feature_store, publish, published
-from streamflow.adapters.postgres import connection_fields, ensure_schema, transaction
+from streamflow.adapters.postgres import EmbeddedPostgres, connection_fields, ensure_schema, transaction
 from streamflow.calendar import instant
 from streamflow.errors import FeatureStoreError
 from streamflow.schema import FEATURE_SERVICES, FEATURE_VIEWS
@@ -271,6 +272,28 @@ def test_bad_queries_and_lost_backends_leave_the_pool_whole(database_url):
         with ThreadPoolExecutor(4) as threads:
             found = list(threads.map(lambda _: online.online_read(settings, made, [key("a")]), range(40)))
     assert found == [[(moment(1), {"whole": Value(int64_val=1)})]] * 40
+
+
+def test_a_restarted_server_is_used_again_without_intervention(tmp_path, monkeypatch):
+    monkeypatch.delenv("STREAMFLOW_DATABASE_URL", raising=False)
+    server = EmbeddedPostgres(tmp_path)
+    try:
+        with opened(server.acquire(), timeout_seconds=1) as (online, settings):
+            made = view(whole=Int64)
+            keep(online, settings, made)
+            rows = [(key("a"), {"whole": Value(int64_val=1)}, moment(1), None)]
+            online.online_write_batch(settings, made, rows, None)
+            server.release()
+            for _ in range(2):
+                with pytest.raises(FeatureStoreError, match="the online store does not answer: "):
+                    online.online_read(settings, made, [key("a")])
+            server.acquire()
+            start = time.monotonic()
+            assert online.online_read(settings, made, [key("a")]) == [(moment(1), {"whole": Value(int64_val=1)})]
+            assert time.monotonic() - start < 2
+            online.online_write_batch(settings, made, rows, None)
+    finally:
+        server.release()
 
 
 def read_all(url, service, users):
