@@ -120,7 +120,7 @@ class OnlineRows:
             rows: list[Any] = await statement.fetch(argument)
         except BaseException as error:  # a cancelled read too: its answer may still be on the way
             session.connection.terminate()
-            if session.overdue:
+            if session.overdue and isinstance(error, Exception):
                 raise TimeoutError from error
             raise
         finally:

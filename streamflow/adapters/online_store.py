@@ -40,8 +40,8 @@ def server_variables(url: str) -> dict[str, str]:
         "STREAMFLOW_FEAST_REGISTRY": sqlalchemy_url(url, SCHEMA),
         **{f"STREAMFLOW_PG{name.upper()}": value for name, value in fields.items()},
     }
-    # feature_store.yaml holds them in single quotes, where YAML doubles a quote. libpq reads PGTZ: Feast writes UTC
-    # without a zone, which a session in another zone would shift.
+    # feature_store.yaml holds them in single quotes, where YAML doubles a quote. libpq reads PGTZ: what Feast
+    # writes without a zone is UTC.
     return {
         "PGTZ": "UTC",
         **tls_variables(url),

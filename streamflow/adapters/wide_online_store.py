@@ -22,7 +22,7 @@ from feast.protos.feast.types.Value_pb2 import Value
 from feast.repo_config import FeastConfigBaseModel
 from psycopg_pool import ConnectionPool, PoolTimeout
 
-from streamflow.adapters.online_tables import COLUMNS_OF_TABLE, CREATED, TIMESTAMP, OnlineTable, storable
+from streamflow.adapters.online_tables import COLUMNS_OF_TABLE, CREATED, TIMESTAMP, OnlineTable, quoted, storable
 from streamflow.arrow import ARROW_TYPES
 from streamflow.errors import FeatureStoreError
 from streamflow.schema import Kind
@@ -273,7 +273,9 @@ def _copy(connection: Connection, layout: OnlineTable, rows: pa.Table) -> None:
     given = {name: rows[name] if name in rows.column_names else absent for name in types}
     typed = pa.table({name: given[name].cast(kind) for name, kind in types.items()})
     options = pyarrow.csv.WriteOptions(include_header=False)
-    with connection.cursor() as cursor, cursor.copy("COPY pg_temp.incoming FROM STDIN (FORMAT csv)") as copy:
+    columns = ", ".join(map(quoted, types))  # a table that was reshaped has them in another order
+    statement = f"COPY pg_temp.incoming ({columns}) FROM STDIN (FORMAT csv)".encode()
+    with connection.cursor() as cursor, cursor.copy(statement) as copy:
         for start in range(0, typed.num_rows, _ROWS_A_CHUNK):
             sink = pa.BufferOutputStream()
             # CSV of Arrow: an unquoted nothing is NULL, "" is text, and floats keep every bit.

@@ -5,6 +5,7 @@ import os
 import signal
 import time
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from online_months import JANUARY, fill
@@ -192,6 +193,25 @@ def test_a_hung_backend_is_an_error_in_time_and_the_next_read_works(filled):
             return time.monotonic() - start, await rows.read([KNOWN])
         finally:
             os.kill(backend, signal.SIGCONT)
+
+    waited, found = reading(url, scenario, timeout=0.5)
+    assert waited < 1.5
+    assert found[0].values == wanted(values, KNOWN, "churn_v1")
+
+
+def test_a_server_that_accepts_but_does_not_answer_is_an_error_in_time(filled):
+    url, values = filled
+    postmaster = int((Path(connection_fields(url)["host"]) / "postmaster.pid").read_text().split()[0])
+
+    async def scenario(rows):
+        os.kill(postmaster, signal.SIGSTOP)
+        start = time.monotonic()
+        try:
+            with pytest.raises(FeatureStoreError, match=r"does not answer: nothing within 0\.5 s$"):
+                await rows.read([KNOWN])
+        finally:
+            os.kill(postmaster, signal.SIGCONT)
+        return time.monotonic() - start, await rows.read([KNOWN])
 
     waited, found = reading(url, scenario, timeout=0.5)
     assert waited < 1.5

@@ -1,10 +1,13 @@
 """The online store behind Feast: the values of the stock one, whole months or none, and no connection lost."""
 
+import asyncio
 import shutil
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from math import nan
 from types import SimpleNamespace
 
 import pyarrow.parquet as pq
@@ -18,7 +21,7 @@ from streamflow.adapters import online_store
 from streamflow.adapters.feature_store import definitions, import_feast
 from streamflow.adapters.online_rows import OnlineRows
 from streamflow.adapters.online_store import materialize, online_feature_store, publish, published
-from streamflow.adapters.postgres import connection_fields, ensure_schema, transaction
+from streamflow.adapters.postgres import EmbeddedPostgres, connection_fields, ensure_schema, transaction
 from streamflow.calendar import instant
 from streamflow.errors import FeatureStoreError
 from streamflow.schema import FEATURE_SERVICES, FEATURE_VIEWS
@@ -32,6 +35,7 @@ from feast.types import Array, Bool, Float64, Int64, String  # noqa: E402
 
 from streamflow.adapters.wide_online_store import WideOnlineStore  # noqa: E402
 
+PRESENT, NOT_FOUND = 1, 3
 OURS = "streamflow.adapters.wide_online_store.WideOnlineStore"
 KINDS = {"whole": Int64, "real": Float64, "flag": Bool, "text": String}
 
@@ -77,9 +81,18 @@ def opened(url, **settings):
         online.close_connections()
 
 
+@pytest.fixture(scope="module")
+def made_table(module_database_url):
+    """A store, its configuration and a feature view with a feature of each kind."""
+    with opened(module_database_url) as (online, settings):
+        made = view()
+        keep(online, settings, made)
+        yield online, settings, made
+
+
 def view(name="made_fv", keys=("user_id",), kind=ValueType.STRING, **features):
     """A feature view without data."""
-    entity = Entity(name="user", join_keys=list(keys), value_type=kind)
+    entity = Entity(name="user", join_keys=[keys[0]], value_type=kind)
     fields = [Field(name=feature, dtype=dtype) for feature, dtype in (features or KINDS).items()]
     made = FeatureView(name=name, entities=[entity], schema=fields, source=FileSource(path="x", timestamp_field="at"))
     made.entity_columns = [Field(name=key, dtype=String if kind is ValueType.STRING else Int64) for key in keys]
@@ -137,19 +150,20 @@ def test_every_answer_of_feast_equals_that_of_its_stock_store(store, project, da
         assert set(ours) == {"user_id", *features}
         compared += len(features)
     assert compared == 34
-    status = dict(zip(users, answers(store, "churn_v1", users)["plan_stream_tv"][1], strict=True))
-    assert (status["nobody"], status[without_internet()], status[users[0]]) == (0, 2, 1) or status[users[0]] == 2
+    values, statuses, _ = answers(store, "churn_v1", users)["plan_stream_tv"]
+    # Feast calls a stored NULL present, and an unknown user not found.
+    assert (values[-3:], statuses[-3:]) == (["", "", ""], [NOT_FOUND, PRESENT, PRESENT])
     stock._get_provider().online_store._conn.close()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(
     st.dictionaries(
         st.text(st.characters(exclude_characters="\0", codec="utf-8")),
         st.fixed_dictionaries(
             {
                 "whole": st.none() | st.integers(-(2**63), 2**63 - 1),
-                "real": st.none() | st.floats(),
+                "real": st.none() | st.floats(allow_nan=False) | st.just(nan),  # Postgres knows one NaN
                 "flag": st.none() | st.booleans(),
                 "text": st.none() | st.text(st.characters(exclude_characters="\0", codec="utf-8")),
             }
@@ -157,21 +171,16 @@ def test_every_answer_of_feast_equals_that_of_its_stock_store(store, project, da
         max_size=6,
     )
 )
-def test_what_is_written_is_what_is_read(server_url, rows):
+def test_what_is_written_is_what_is_read(made_table, rows):
     names = {"whole": "int64_val", "real": "double_val", "flag": "bool_val", "text": "string_val"}
 
     def proto(name, value):
         return Value() if value is None else Value(**{names[name]: value})
 
     written = {user: {name: proto(name, value) for name, value in row.items()} for user, row in rows.items()}
-    with opened(server_url) as (online, settings):
-        made = view()
-        keep(online, settings, made)
-        online.online_write_batch(
-            settings, made, [(key(u), v, moment(1, hours=3), None) for u, v in written.items()], None
-        )
-        found = online.online_read(settings, made, [key(user) for user in (*rows, "never\nseen")])
-        online.teardown(settings, [made], [])
+    online, settings, made = made_table
+    online.online_write_batch(settings, made, [(key(u), v, moment(1, hours=3), None) for u, v in written.items()], None)
+    found = online.online_read(settings, made, [key(user) for user in (*rows, "never\nseen")])
     assert found[-1] == (None, None)
     assert [when for when, _ in found[:-1]] == [moment(1, hours=3)] * len(rows)
     as_bytes = [{name: value.SerializeToString() for name, value in row.items()} for _, row in found[:-1]]
@@ -179,8 +188,13 @@ def test_what_is_written_is_what_is_read(server_url, rows):
 
 
 def test_the_newest_row_of_a_user_stays_whatever_the_order_of_writing(database_url):
+    made = view(whole=Int64)
+
     def row(user, number, when, created=None):
         return key(user), {"whole": Value(int64_val=number)}, when, created
+
+    def write(*rows):
+        online.online_write_batch(settings, made, list(rows), None)
 
     with opened(database_url) as (online, settings):
         made = view(whole=Int64)
@@ -260,9 +274,30 @@ def test_bad_queries_and_lost_backends_leave_the_pool_whole(database_url):
     assert found == [[(moment(1), {"whole": Value(int64_val=1)})]] * 40
 
 
+def test_a_restarted_server_is_used_again_without_intervention(tmp_path, monkeypatch):
+    monkeypatch.delenv("STREAMFLOW_DATABASE_URL", raising=False)
+    server = EmbeddedPostgres(tmp_path)
+    try:
+        with opened(server.acquire(), timeout_seconds=1) as (online, settings):
+            made = view(whole=Int64)
+            keep(online, settings, made)
+            rows = [(key("a"), {"whole": Value(int64_val=1)}, moment(1), None)]
+            online.online_write_batch(settings, made, rows, None)
+            server.release()
+            for _ in range(2):
+                with pytest.raises(FeatureStoreError, match="the online store does not answer: "):
+                    online.online_read(settings, made, [key("a")])
+            server.acquire()
+            start = time.monotonic()
+            assert online.online_read(settings, made, [key("a")]) == [(moment(1), {"whole": Value(int64_val=1)})]
+            assert time.monotonic() - start < 2
+            online.online_write_batch(settings, made, rows, None)
+    finally:
+        server.release()
+
+
 def read_all(url, service, users):
     """Features of all users by serving's reader, one statement."""
-    import asyncio
 
     async def read():
         rows = OnlineRows(url, service)
@@ -283,8 +318,6 @@ def test_readers_see_a_whole_month_or_the_other_while_months_are_published(store
     seen = {service: [] for service in FEATURE_SERVICES}
 
     def watch(service):
-        import asyncio
-
         async def read():
             rows = OnlineRows(database_url, service, timeout=10)
             while not done.is_set():
@@ -298,7 +331,7 @@ def test_readers_see_a_whole_month_or_the_other_while_months_are_published(store
     for watcher in watchers:
         watcher.start()
     try:
-        for month in (FEBRUARY, JANUARY, FEBRUARY):
+        for month in (FEBRUARY, JANUARY):
             put_online(store, month)
             feast = answers(store, "churn_v2", users)
             assert {t for name in FEATURE_SERVICES["churn_v2"] for t in feast[name][2]} - {0} == {
@@ -393,7 +426,5 @@ def test_another_store_in_the_yaml_is_refused(project, database_url, tmp_path):
     path.write_text(path.read_text().replace(OURS, "postgres"))
     with inside(copy):
         store = online_store.online_feature_store(database_url)
-        with pytest.raises(
-            FeatureStoreError, match=r"names another online store .* `git checkout feature_repo/feature_store"
-        ):
+        with pytest.raises(FeatureStoreError, match="names another online store or batch engine"):
             put_online(store, JANUARY)
