@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from small_month import joined_month
 
-from streamflow.adapters.registry import load_alias, open_registry
+from streamflow.adapters.registry import open_registry
 from streamflow.adapters.registry_rows import Settled, settled_version
+from streamflow.adapters.served_model import RegistrySource
 from streamflow.digest import bytes_sha256
 from streamflow.errors import ModelError, RegistryError
 from streamflow.export import export_onnx
@@ -126,15 +127,17 @@ def test_production_is_the_alias_and_the_stage(registry, version, module_databas
     import mlflow
 
     assert registry.production() is None
-    with pytest.raises(RegistryError, match="no version of streamflow_churn has the alias Production"):
-        load_alias(module_database_url, "Production", "churn_v1")
+    production = RegistrySource(lambda: registry, "Production", "churn_v1")
+    with pytest.raises(RegistryError, match="has no version or alias Production"):
+        production.named()
     registry.promote("1")
     assert str(registry.production().version) == "1"
-    assert load_alias(module_database_url, "Production", "churn_v1").version == "1"
+    assert production.load(production.named()).version == "1"
+    assert production.last_verified().model_sha256 == production.load("1").model_sha256
     for uri in ("models:/streamflow_churn@Production", "models:/streamflow_churn/Production"):
         assert mlflow.models.get_model_info(uri).signature is not None
     with pytest.raises(ModelError, match="takes the features of churn_v1, this graph looks up churn_v2"):
-        load_alias(module_database_url, "Production", "churn_v2")
+        RegistrySource(lambda: registry, "Production", "churn_v2").load("1")
 
 
 def test_a_version_is_found_by_the_fingerprint_of_its_inputs(registry, version):
