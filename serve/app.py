@@ -12,18 +12,28 @@ from serve.fused import FusedDeployment
 from serve.gateway import GatewayDeployment
 from serve.process import database_url
 from serve.scorer import ScorerDeployment
-from streamflow.errors import StreamFlowError
+from streamflow.errors import ConfigError, StreamFlowError
 
 
 def build(arguments: Arguments) -> Application:
     """Gateway, feature lookup and scorer: as three deployments (`split`), or in one replica (`fused`)."""
+    return graph(arguments)
+
+
+def graph(arguments: Arguments, *rules: Application) -> Application:
+    """The graph, with more parts behind the scorer: deployments whose `apply` takes and returns a list of Scored.
+
+    Raises ConfigError for rules in a fused graph, whose parts are not deployments.
+    """
     service = arguments.feature_service or _service_of(arguments.root, arguments.model)
     told = arguments.model_copy(update={"feature_service": service})
     if told.graph == "fused":
+        if rules:
+            raise ConfigError("graph=fused takes no rules; graph=split does")
         return FusedDeployment.options(num_replicas=told.replicas).bind(told)
     features = FeatureLookupDeployment.options(num_replicas=told.replicas).bind(told)
     scorer = ScorerDeployment.options(num_replicas=told.replicas).bind(told)
-    return GatewayDeployment.options(num_replicas=told.gateways).bind(told, features, scorer)
+    return GatewayDeployment.options(num_replicas=told.gateways).bind(told, features, scorer, *rules)
 
 
 @cache
