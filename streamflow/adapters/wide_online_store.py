@@ -104,7 +104,7 @@ class WideOnlineStore(OnlineStore):
         layouts = [layout_of(config, view) for view in tables_to_keep]
         with self._connection(config) as connection, connection.transaction():
             schema = config.online_store.db_schema
-            connection.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", (f"schema {schema}",))
+            connection.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", (f"online tables of {schema}",))
             for view in tables_to_delete:
                 self._drop(connection, schema, f"{config.project}_{view.name}")
             for layout in layouts:
