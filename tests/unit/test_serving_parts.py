@@ -91,3 +91,12 @@ def test_without_a_model_a_score_says_why(tmp_path):
         asyncio.run(scorer.score([]))
     with pytest.raises(RegistryError, match="alias Production"):
         asyncio.run(scorer.about())
+
+
+def test_the_documented_rule_behind_the_scorer_changes_the_prediction_and_not_the_probability(scorer):
+    from docs.examples.patience import Patience
+
+    users = asyncio.run(scorer.score([user("new"), user("old", months_active=40), user("holed", monthly_fee=None)]))
+    new, old, holed = asyncio.run(Patience.func_or_class().apply(users))
+    assert (new.score.prediction, new.score.churn_probability) == (0, 0.5)
+    assert [old, holed] == users[1:]
