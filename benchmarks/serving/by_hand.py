@@ -68,7 +68,10 @@ class WideRows:
         await first.execute(f"VACUUM ANALYZE {TABLE}")
         query = f"SELECT {', '.join(names)}, {STAMP} FROM {TABLE} WHERE {ENTITY_KEY} = $1"
         for connection in self._connections:
-            self._free.put_nowait(await connection.prepare(query))
+            statement = await connection.prepare(query)
+            # asyncpg prepares without a Sync: until the first execution a transaction stays open and holds the table.
+            await statement.fetchrow("")
+            self._free.put_nowait(statement)
 
     async def read(self, user_id: str) -> asyncpg.Record | None:
         """The features of a user in model order, then their event timestamp; None for an unknown user."""
@@ -195,8 +198,8 @@ def by_hand_app(url: str) -> FastAPI:
         yield
         await rows.close()
 
-    app = FastAPI(lifespan=lifespan)
-    # Not `@app.post`: FastAPI's dependencies, validation and serialisation cost more than the rest of the request.
+    app = FastAPI(lifespan=lifespan, openapi_url=None)
+    # Not `@app.post`: dependencies, validation and serialisation cost 50 us in place of 17 for an empty answer.
     app.add_route("/predict", ByHand(rows, loaded).predict, methods=["POST"])
     return app
 

@@ -26,7 +26,7 @@ def fitted_forest() -> Pipeline:
     return pipeline
 
 
-def test_users() -> tuple[pa.Table, pd.DataFrame]:
+def held_out_users() -> tuple[pa.Table, pd.DataFrame]:
     """The test part of the dataset, and the same rows as the pipeline takes them."""
     rows = _part(TEST)
     return rows, pipeline_frame(rows, service_features(read_params("train").features.service))

@@ -18,7 +18,7 @@ from mlflow.models import infer_signature
 from mlflow.pyfunc import PyFuncModel
 from pydantic import BaseModel
 
-from benchmarks.serving.forest import fitted_forest, test_users
+from benchmarks.serving.forest import fitted_forest, held_out_users
 from benchmarks.serving.listening import listen
 from streamflow.adapters.files import read_all_params
 from streamflow.adapters.online_store import online_feature_store
@@ -38,7 +38,7 @@ class PredictRequest(BaseModel):
 
 def pickled_forest(folder: Path) -> PyFuncModel:
     """The fitted pipeline as mlflow.pyfunc loads it from a pickle; it answers with shape (n_users, 2)."""
-    _, frame = test_users()
+    _, frame = held_out_users()
     logging.getLogger("mlflow").setLevel(logging.ERROR)  # it warns of the pickle, which is the point here
     mlflow.sklearn.save_model(
         fitted_forest(),
