@@ -1,7 +1,7 @@
 # make repro   a fresh clone to a Production model      make test    the whole test suite
 # make serve   predictions over HTTP                    make lock    resolve requirements.in again
-# make drills  long proofs: attacks, bit flips, kills
-.PHONY: repro test check drills serve lock environment install
+# make drills  long proofs: attacks, bit flips, kills   make bench-serving   the load benchmark, on a quiet machine
+.PHONY: repro test check drills bench-serving serve lock environment install
 
 PYTHON ?= python3.11
 VENV := .venv
@@ -24,6 +24,9 @@ check: environment
 
 drills: environment
 	@for drill in attacks bit_flips kills concurrency determinism; do echo "== $$drill"; python -m drills.$$drill || exit 1; done
+
+bench-serving: environment
+	@python -m benchmarks.serving.scoring && python -m benchmarks.serving.run
 
 serve: environment
 	@streamflow serve
