@@ -125,6 +125,7 @@ class ByHand:
         self._rows, self._row = rows, OneRow(loaded.model)
         self._names = [column.name for column in loaded.model.features]
         self._not_null = [(at, column.name) for at, column in enumerate(loaded.model.features) if not column.nullable]
+        self._nullable = [at for at, column in enumerate(loaded.model.features) if column.nullable]
         self._model = orjson.Fragment(
             orjson.dumps(
                 {
@@ -155,6 +156,7 @@ class ByHand:
         if nulls:
             return self._missing(422, user_id, nulls)
         probability, prediction = self._row.score(values)
+        stale = datetime.now(UTC) - stamp > MAX_AGE
         return answer(
             200,
             {
@@ -162,8 +164,10 @@ class ByHand:
                 "prediction": prediction,
                 "probability": probability,
                 "features_used": dict(zip(self._names, values, strict=True)),
+                "null_by_design": [self._names[at] for at in self._nullable if values[at] is None],
                 "feature_timestamp": stamp,
-                "stale": datetime.now(UTC) - stamp > MAX_AGE,
+                "stale": stale,
+                "stale_features": self._names if stale else [],
                 "model": self._model,
             },
         )

@@ -50,12 +50,12 @@ SERVERS = {
         Server(
             "C",
             "streamflow serve, graph split",
-            "python -m streamflow.cli.main serve --graph split --port {port}",
+            "python -m streamflow.cli.main serve graph=split --port {port}",
         ),
         Server(
             "D",
             "streamflow serve, graph fused",
-            "python -m streamflow.cli.main serve --graph fused --port {port}",
+            "python -m streamflow.cli.main serve graph=fused --port {port}",
         ),
         Server("E", "plain serve run, Ray's own settings", "serve run serve.app:app", only=(128,)),
     )
