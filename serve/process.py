@@ -18,11 +18,11 @@ from streamflow.adapters.postgres import hold_database
 
 LOOPBACK = "127.0.0.1"
 # Of every deployment. Ray's default of 5 ongoing requests makes a graph collapse at 32 connections; what is too much is
-# refused by the gateway's own queue. A line for each call would cost more than the call.
+# refused by the gateway's own queue. Ray makes a log record for each call at INFO, access log or not.
 DEPLOYED: dict[str, Any] = {
     "max_ongoing_requests": 1000,
     "ray_actor_options": {"num_cpus": 0.2},
-    "logging_config": {"enable_access_log": False},
+    "logging_config": {"enable_access_log": False, "log_level": "WARNING"},
 }
 
 
