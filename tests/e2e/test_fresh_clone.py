@@ -1,17 +1,21 @@
 """A fresh clone, `make repro`, and what must then hold: the same bytes, features, answers, and nothing left behind."""
 
 import json
+import shutil
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
-from http_server import gone, serving
+from http_server import gone, listening, serving
 from plain_sql import differences
 from project import Project
 
 from streamflow.schema import FEATURE_SERVICES
 
 JANUARY = "2024-01-31"
+CHROMIUM = shutil.which("chromium")
 ALWAYS_RUN = ["ingest@2024-01-31", "ingest@2024-02-29", "register", "materialize"]
 
 
@@ -82,9 +86,26 @@ def test_online_features_equal_offline_features_for_every_user(clone):
         }
 
 
-def test_serving_answers_over_http_and_leaves_nothing_behind(clone, tmp_path):
-    with serving(clone, tmp_path / "serve.log") as client:
-        answer = client.post("/predict", json={"user_id": "7590-VHVEG"})
+def predict(client, user):
+    return client.post("/predict", json={"user_id": user})
+
+
+@pytest.fixture(scope="class")
+def client(clone, tmp_path_factory):
+    with serving(clone, tmp_path_factory.mktemp("serve") / "log") as client:
+        yield client
+
+
+@pytest.fixture(scope="class")
+def golden(clone):
+    return json.loads(clone.text("artifacts/model/golden.json"))["rows"]
+
+
+class TestServing:
+    """`streamflow serve` as it comes, graph `split`."""
+
+    def test_a_prediction_says_what_it_came_from(self, clone, client):
+        answer = predict(client, "7590-VHVEG")
         assert answer.status_code == 200
         body = answer.json()
         assert list(body["features_used"]) == list(FEATURE_SERVICES["churn_v1"])
@@ -92,31 +113,90 @@ def test_serving_answers_over_http_and_leaves_nothing_behind(clone, tmp_path):
         assert body["features_used"]["plan_stream_tv"] is False
         assert body["feature_timestamp"] == "2024-01-31T00:00:00Z"
         assert body["prediction"] == int(body["probability"] >= 0.455)
-
         model = client.get("/model").json()
         assert body["model"] == {name: model[name] for name in body["model"]}
         assert model["model_sha256"] == clone.run("sha256sum", "artifacts/model/model.onnx").stdout.split()[0]
         assert model["git_commit"] == clone.run("git", "rev-parse", "HEAD").stdout.strip()
+        assert (model["threshold"], model["not_served"], model["from_local_copy"]) == (0.455, None, False)
         assert model["provenance"]["streamflow.git_dirty"] == "false"
 
-        unknown = client.post("/predict", json={"user_id": "nobody"})
+    def test_an_unknown_user_misses_all_features(self, client):
+        unknown = predict(client, "nobody")
         assert unknown.status_code == 404
         assert unknown.json() == {
             "error": "Missing features for user_id=nobody",
             "missing_features": list(FEATURE_SERVICES["churn_v1"]),
         }
-        assert client.get("/health").json() == {"status": "ok"}
 
-        for row in json.loads(clone.text("artifacts/model/golden.json"))["rows"]:
-            served = client.post("/predict", json={"user_id": row["user_id"]}).json()
+    def test_golden_rows_score_what_they_scored_at_training(self, client, golden):
+        for row in golden:
+            served = predict(client, row["user_id"]).json()
             assert served["features_used"] == row["features"]
             assert served["probability"] == pytest.approx(row["churn_probability"], abs=1e-6)
             assert client.get(f"/features/{row['user_id']}").json()["features"] == row["features"]
 
-        taken = clone.streamflow("serve", "--port", str(client.base_url.port), check=False)
-        assert taken.returncode == 2
-        assert len(taken.stderr.splitlines()) == 1
-        assert f"127.0.0.1:{client.base_url.port} is taken" in taken.stderr
+    def test_a_batch_answers_as_single_requests_do(self, client, golden):
+        users = [row["user_id"] for row in golden]
+        batch = client.post("/predict/batch", json={"user_ids": [*users, "nobody"]}).json()["results"]
+        assert batch[:-1] == [predict(client, user).json() for user in users]
+        assert (batch[-1]["user_id"], batch[-1]["status"]) == ("nobody", 404)
+
+    def test_a_request_keeps_its_id_and_is_counted(self, client):
+        answer = client.get("/model", headers={"X-Request-ID": "asked-7"})
+        assert answer.headers.get_list("X-Request-ID") == ["asked-7"]
+        counters = client.get("/metrics").text.splitlines()
+        digest = answer.json()["model_sha256"]
+        assert f'streamflow_model_replicas{{model_sha256="{digest}",version="1"}} 1.0' in counters
+        assert 'streamflow_requests_total{endpoint="/predict",status="404"} 1.0' in counters
+
+    def test_everything_listens_on_loopback(self, clone):
+        addresses = listening(clone)
+        assert "haproxy" in addresses.values()
+        assert any(name.startswith("ray::ServeRepl") for name in addresses.values())
+        assert [each for each in addresses if "127.0.0.1:" not in each] == []
+
+    def test_a_second_server_says_what_runs_already(self, clone, client):
+        port = str(client.base_url.port)
+        taken = clone.streamflow("serve", "--port", port, check=False)
+        assert (taken.returncode, len(taken.stderr.splitlines())) == (2, 1)
+        assert f"127.0.0.1:{port} is taken (streamflow_churn version 1 answers there since" in taken.stderr
+
+    @pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt-get install chromium")
+    def test_the_page_shows_a_user_and_the_model(self, client):
+        command = [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=8000", "--dump-dom"]
+        page = subprocess.run(
+            [*command, f"{client.base_url}/?user=7590-VHVEG"], capture_output=True, text=True, timeout=60, check=True
+        )
+        for text in ("69.3%", "churns", "watch_hours_30d", "24.48", "streamflow_churn", "45.5%", "Stale"):
+            assert text in page.stdout.replace("<wbr>", ""), text
+
+    def test_a_moved_alias_is_followed_a_damaged_version_is_not(self, clone, client):
+        def move(what):
+            script = Path(__file__).parents[1] / "support" / "alias_moves.py"
+            moved = clone.run(sys.executable, str(script), what, PYTHONPATH=str(clone.path)).stdout.split()[-1]
+            return moved, time.monotonic() + 10
+
+        def seen(what, by):
+            while time.monotonic() < by:
+                if what(client.get("/model").json()):
+                    return True
+                time.sleep(0.1)
+            return False
+
+        second, by = move("copy")
+        assert seen(lambda model: model["version"] == second, by)
+        assert predict(client, "7590-VHVEG").json()["model"]["version"] == second
+        damaged, by = move("damaged")
+        assert seen(lambda model: model["not_served"], by)
+        model = client.get("/model").json()
+        assert (model["version"], model["not_served"]["version"]) == (second, damaged)
+        assert "registered was 000000000000" in model["not_served"]["reason"]
+        assert "streamflow_model_not_served 1.0" in client.get("/metrics").text
+        _, by = move("back")
+        assert seen(lambda model: model["version"] == "1" and model["not_served"] is None, by)
+
+
+def test_serving_leaves_nothing_behind(clone):
     assert gone(clone) == []
     assert not clone.postgres_is_up()
 

@@ -22,19 +22,19 @@ def free_port() -> int:
 
 
 @contextmanager
-def serving(project: Project, log: Path) -> Iterator[httpx.Client]:
+def serving(project: Project, log: Path, *arguments: str) -> Iterator[httpx.Client]:
     """`streamflow serve` in the project, ready; ended with SIGINT, as Ctrl-C would."""
-    with running(project, log, "serve", "/ready") as client:
+    with running(project, log, "serve", "/ready", *arguments) as client:
         yield client
 
 
 @contextmanager
-def running(project: Project, log: Path, command: str, probe: str) -> Iterator[httpx.Client]:
+def running(project: Project, log: Path, command: str, probe: str, *arguments: str) -> Iterator[httpx.Client]:
     """A server of `streamflow`, started on a free port and waited for until `probe` answers 200."""
     port = free_port()
     with log.open("w") as output:
         server = subprocess.Popen(
-            [sys.executable, "-m", "streamflow.cli.main", command, "--port", str(port)],
+            [sys.executable, "-m", "streamflow.cli.main", command, "--port", str(port), *arguments],
             cwd=project.path,
             env=project.environment,
             stdout=output,
@@ -62,6 +62,24 @@ def processes_of(project: Project) -> list[str]:
         if is_ours and process.info["status"] != psutil.STATUS_ZOMBIE:
             found.append(line)
     return found
+
+
+def listening(project: Project) -> dict[str, str]:
+    """Address to process name of every TCP port that a process of the project listens on."""
+    return {
+        f"{connection.laddr.ip}:{connection.laddr.port}": process.name()
+        for process in psutil.process_iter()
+        if _is_ours(process, project)
+        for connection in process.net_connections("tcp")
+        if connection.status == psutil.CONN_LISTEN
+    }
+
+
+def _is_ours(process: psutil.Process, project: Project) -> bool:
+    try:
+        return str(project.path) in " ".join(process.cmdline()) or process.cwd().startswith(str(project.path))
+    except psutil.Error:
+        return False
 
 
 def gone(project: Project, seconds: float = 20) -> list[str]:
