@@ -10,6 +10,7 @@ from typing import Protocol
 
 from serve.metrics import Metrics
 from streamflow.adapters.registry import LoadedModel
+from streamflow.adapters.served_model import Named
 from streamflow.errors import RegistryError, StreamFlowError
 from streamflow.provenance import PREFIX
 
@@ -22,14 +23,11 @@ SECOND_LOOK_SECONDS = 30.0
 class Source(Protocol):
     """Where versions come from."""
 
-    def named(self) -> str:
+    def named(self) -> Named:
         """The version that is wanted now. Raises RegistryError if the registry can't tell or there is none."""
 
     def load(self, version: str) -> LoadedModel:
         """That version, proven. Raises ModelError or RegistryError."""
-
-    def tags(self, version: str) -> dict[str, str]:
-        """The tags of that version as they are now. Raises RegistryError."""
 
     def last_verified(self) -> LoadedModel:
         """The last version that was proven on this machine, proven again. Raises ModelError if there is none."""
@@ -76,10 +74,11 @@ class CurrentModel:
         """Look at the registry once and take over what it names, if that is another version and can be proven."""
         wanted = None
         try:
-            wanted = self._source.named()
+            named = self._source.named()
+            wanted = named.version
             if self._model is not None and wanted == self._model.version and not self._kept_copy:
                 self._refused = None
-                self._model = replace(self._model, tags={**self._source.tags(wanted), **_proven(self._model)})
+                self._model = replace(self._model, tags={**named.tags, **_proven(self._model)})
             elif self._due(wanted):
                 self._take(self._source.load(wanted))
         except StreamFlowError as error:

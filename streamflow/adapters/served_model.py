@@ -3,8 +3,9 @@
 import json
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,14 @@ from streamflow.provenance import PREFIX
 from streamflow.schema import MODEL_NAME
 
 
+@dataclass(frozen=True)
+class Named:
+    """The version that should answer, and its tags as they are now."""
+
+    version: str
+    tags: Mapping[str, str]
+
+
 class RegistrySource:
     """The version behind an alias, or one exact version, of the features of `service`."""
 
@@ -23,13 +32,10 @@ class RegistrySource:
         self._registry: Registry | None = None
         self._kept = state_dir() / "serve" / "verified" / f"{name}-{service}"
 
-    def named(self) -> str:
+    def named(self) -> Named:
         """The version that is wanted now. Raises RegistryError if the registry can't tell or there is none."""
-        return str(self._asked().version(self._name).version)
-
-    def tags(self, version: str) -> dict[str, str]:
-        """The tags of a version as they are now. Raises RegistryError."""
-        return dict(self._asked().version(version).tags)
+        found = self._asked().version(self._name)
+        return Named(str(found.version), dict(found.tags))
 
     def load(self, version: str) -> LoadedModel:
         """A version whose features, digest and golden rows were checked, kept on this machine from now on.

@@ -132,7 +132,7 @@ def test_production_is_the_alias_and_the_stage(registry, version, module_databas
         production.named()
     registry.promote("1")
     assert str(registry.production().version) == "1"
-    assert production.load(production.named()).version == "1"
+    assert production.load(production.named().version).version == "1"
     assert production.last_verified().model_sha256 == production.load("1").model_sha256
     for uri in ("models:/streamflow_churn@Production", "models:/streamflow_churn/Production"):
         assert mlflow.models.get_model_info(uri).signature is not None

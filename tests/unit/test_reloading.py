@@ -7,6 +7,7 @@ from counters import counters
 
 from serve.reloading import SECOND_LOOK_SECONDS, CurrentModel
 from streamflow.adapters.registry import LoadedModel
+from streamflow.adapters.served_model import Named
 from streamflow.errors import ModelError, RegistryError
 
 
@@ -25,7 +26,8 @@ class Versions:
     def named(self):
         if self.down:
             raise RegistryError("MLflow: connection refused")
-        return self.alias
+        found = self.versions[self.alias]
+        return Named(self.alias, {} if isinstance(found, str) else dict(found.tags))
 
     def load(self, name):
         self.loads.append(name)
@@ -34,9 +36,6 @@ class Versions:
             raise ModelError(found)
         self.kept = found
         return found
-
-    def tags(self, name):
-        return dict(self.versions[name].tags)
 
     def last_verified(self):
         if self.kept is None:
