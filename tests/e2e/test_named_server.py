@@ -53,8 +53,8 @@ def test_the_training_set_is_that_of_the_embedded_server(project, tmp_path):
 
 def test_online_equals_offline_in_a_server_whose_zone_is_not_utc_and_one_changed_value_is_named(project):
     assert skew(project)[0] == 0
-    fee = "UPDATE feast.streamflow_subs_profile_fv SET monthly_fee = monthly_fee {} 64 WHERE user_id = '7590-VHVEG'"
-    project.streamflow("db", "psql", "--", "-c", fee.format("+"))
+    fee = "UPDATE feast.streamflow_subs_profile_fv SET monthly_fee = {} WHERE user_id = '7590-VHVEG'"
+    project.streamflow("db", "psql", "--", "-c", fee.format(93.85))
     code, found = skew(project)
     assert (code, found["findings"]) == (
         1,
@@ -72,7 +72,7 @@ def test_online_equals_offline_in_a_server_whose_zone_is_not_utc_and_one_changed
     told = project.streamflow("check-skew", check=False).stdout
     assert "monthly_fee differs for 1 user" in told
     assert "7590-VHVEG" in told
-    project.streamflow("db", "psql", "--", "-c", fee.format("-"))
+    project.streamflow("db", "psql", "--", "-c", fee.format(29.85))
     assert skew(project)[0] == 0
 
 
