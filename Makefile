@@ -23,7 +23,7 @@ check: environment
 	@ruff check --quiet . && ruff format --quiet --check . && mypy
 
 drills: environment
-	@for drill in attacks bit_flips kills concurrency determinism; do echo "== $$drill"; python -m drills.$$drill || exit 1; done
+	@for drill in attacks bit_flips kills concurrency determinism serving_fuzz; do echo "== $$drill"; python -m drills.$$drill || exit 1; done
 
 bench-serving: environment
 	@python -m benchmarks.serving.scoring && python -m benchmarks.serving.run

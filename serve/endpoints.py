@@ -8,13 +8,16 @@ from pathlib import Path as File
 from typing import TYPE_CHECKING, Annotated, Any
 
 import orjson
-from fastapi import FastAPI, Path, Request
+from fastapi import Depends, FastAPI, Path, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import HTMLResponse, Response
+from fastapi.responses import HTMLResponse, PlainTextResponse, Response
+from fastapi.security import HTTPBearer
 from pydantic import BaseModel, ValidationError
 from ray.exceptions import RayError
 from ray.serve.exceptions import RayServeException
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from serve.contract import (
     BatchAnswer,
@@ -40,6 +43,7 @@ if TYPE_CHECKING:
 LOG = logging.getLogger("ray.serve")
 PAGE = File(__file__).with_name("page.html")
 MAX_BODY = 256 * 1024
+_JSON = "application/json"
 # The page holds no data; it asks for the token.
 _OPEN = ("/", "/health", "/ready")
 # Endpoints that get a series of their own in /metrics; a path with an id, or one that nobody serves, must not.
@@ -53,6 +57,7 @@ _EXPLAINED = (
     ValidationError,
     RequestValidationError,
     HTTPException,
+    ClientDisconnect,
 )
 
 Scope = MutableMapping[str, Any]
@@ -63,7 +68,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 class Json(Response):
     """A JSON answer by orjson; datetimes in UTC with a Z."""
 
-    media_type = "application/json"
+    media_type = _JSON
 
     def render(self, content: Any) -> bytes:
         """The bytes of the answer."""
@@ -71,6 +76,21 @@ class Json(Response):
 
 
 _UNKNOWN = Json({"error": "Authorization: Bearer TOKEN is missing or wrong"}, FORBIDDEN, {"WWW-Authenticate": "Bearer"})
+
+
+class _Id(Convertor[str]):
+    """An id in a path: a slash is part of it, and so is a line break, which UserId then refuses."""
+
+    regex = "(?s:.*)"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("id", _Id())
 
 
 class HttpApi:
@@ -153,6 +173,9 @@ def said(error: Exception) -> Response:
             return Json({"error": f"{where}: {first['msg']}"}, UNUSABLE)
         case HTTPException():
             return Json({"error": error.detail}, error.status_code, error.headers)
+        case ClientDisconnect():
+            # Nobody reads it; the counters do.
+            return Json({"error": "the client went away before its request was whole"}, 400)
     raise error
 
 
@@ -162,11 +185,16 @@ def documented_api(gateway: "Gateway", *, guarded: bool) -> FastAPI:
         title="StreamFlow churn",
         version="1",
         description="Churn predictions of the Production model. Every answer carries X-Request-ID, given or made.",
-        responses={FORBIDDEN: {"model": Problem, "description": "no or wrong token"}} if guarded else None,
+        # A path with a slash too many is nobody's, rather than a redirect that no page tells of.
+        redirect_slashes=False,
     )
     missing = {NOT_FOUND: _said(MissingFeatures, "unknown user: all features are missing")}
     unavailable = {UNAVAILABLE: _said(Problem, "no model, the feature store does not answer, or overload")}
-    malformed = {UNUSABLE: _said(Problem, "bad input"), 413: _said(Problem, "the body is over 256 KiB")}
+    malformed = {
+        413: _said(Problem, "the body is over 256 KiB"),
+        415: _said(Problem, "Content-Type names something else than JSON; without one the body is taken for JSON"),
+        UNUSABLE: _said(Problem, "bad input"),
+    }
     unusable = {
         **malformed,
         UNUSABLE: _said(
@@ -174,11 +202,20 @@ def documented_api(gateway: "Gateway", *, guarded: bool) -> FastAPI:
         ),
     }
 
+    # The token is checked around FastAPI; here it is only documented.
+    token: dict[str, Any] = {
+        "dependencies": [Depends(HTTPBearer(auto_error=False, description="the token that this deployment was given"))],
+    }
+    refused = {FORBIDDEN: _said(Problem, "no or wrong token")}
+    if not guarded:
+        token, refused = {}, {}
+
     @api.post(
         "/predict",
         response_model=Prediction,
-        responses={**missing, **unusable, **unavailable},
+        responses={**missing, **unusable, **unavailable, **refused},
         openapi_extra=_body(PredictRequest),
+        **token,
     )
     async def predict_one(request: Request) -> Response:
         """Predict one user's churn."""
@@ -187,8 +224,9 @@ def documented_api(gateway: "Gateway", *, guarded: bool) -> FastAPI:
     @api.post(
         "/predict/batch",
         response_model=BatchAnswer,
-        responses={**malformed, **unavailable},
+        responses={**malformed, **unavailable, **refused},
         openapi_extra=_body(BatchRequest),
+        **token,
     )
     async def predict_batch(request: Request) -> Response:
         """Predict the churn of up to 1,000 users: a prediction or an error for each, in order."""
@@ -196,15 +234,16 @@ def documented_api(gateway: "Gateway", *, guarded: bool) -> FastAPI:
         return Json(await gateway.predict_batch(asked.user_ids))
 
     @api.get(
-        "/features/{user_id}",
+        "/features/{user_id:id}",
         response_model=Features,
-        responses={**missing, UNUSABLE: _said(Problem, "bad input"), **unavailable},
+        responses={**missing, UNUSABLE: _said(Problem, "bad input"), **unavailable, **refused},
+        **token,
     )
     async def features(user_id: Annotated[UserId, Path()]) -> Response:
         """Show one user's online features and the age of each."""
         return Json(await gateway.features(user_id))
 
-    @api.get("/model", response_model=ModelAnswer, responses=unavailable)
+    @api.get("/model", response_model=ModelAnswer, responses={**unavailable, **refused}, **token)
     async def model() -> Response:
         """Show where the model that answers came from, since when it answers, and what is refused if anything is."""
         return Json(await gateway.model())
@@ -219,7 +258,7 @@ def documented_api(gateway: "Gateway", *, guarded: bool) -> FastAPI:
         """Say whether model and feature store are usable."""
         return Json(await gateway.ready())
 
-    @api.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
+    @api.get("/metrics", response_class=PlainTextResponse, responses=refused, **token)
     async def metrics() -> Response:
         """Show the counters of all replicas in Prometheus' text format."""
         return Response(gateway.metrics.scrape(), media_type=CONTENT_TYPE)
@@ -243,7 +282,13 @@ def _request_id(scope: Scope) -> str:
 
 
 async def _read(request: Request) -> bytes:
-    if int(request.headers.get("content-length") or 0) > MAX_BODY:
+    headers = request.headers
+    kind = headers.get("content-type", _JSON)
+    # Spared for those who say just that, which is everybody in a hurry.
+    if kind != _JSON and not _is_json(kind):
+        raise HTTPException(415, f"Content-Type is {kind[:128]}; send {_JSON}")
+    length = headers.get("content-length", "")
+    if length.isdecimal() and int(length[:20]) > MAX_BODY:
         raise HTTPException(413, f"the body is over {MAX_BODY} bytes")
     body = bytearray()
     async for chunk in request.stream():
@@ -253,10 +298,15 @@ async def _read(request: Request) -> bytes:
     return bytes(body)
 
 
+def _is_json(kind: str) -> bool:
+    name = kind.partition(";")[0].strip().lower()
+    return name in ("", _JSON) or (name.startswith("application/") and name.endswith("+json"))
+
+
 def _said(model: Any, description: str) -> dict[str, Any]:
     return {"model": model, "description": description}
 
 
 def _body(model: type[BaseModel]) -> dict[str, Any]:
-    content = {"application/json": {"schema": model.model_json_schema()}}
+    content = {_JSON: {"schema": model.model_json_schema()}}
     return {"requestBody": {"required": True, "content": content}}

@@ -2,8 +2,6 @@
 pipeline and Serve."""
 
 import json
-import sys
-from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
@@ -53,12 +51,41 @@ def test_the_training_set_is_that_of_the_embedded_server(project, tmp_path):
     assert embedded.outputs("dataset", "snapshot@2024-01-31") == project.outputs("dataset", "snapshot@2024-01-31")
 
 
-def test_online_features_equal_offline_features_in_a_server_whose_zone_is_not_utc(project):
-    script = Path(__file__).parents[1] / "support" / "online_offline.py"
-    done = project.run(sys.executable, str(script), "2024-01-31", "churn_v1", PYTHONPATH=str(project.path))
-    answer = json.loads(done.stdout.splitlines()[-1])
-    assert (answer["users"], answer["different"]) == (400, [])
-    assert answer["moments"] == ["2024-01-31T00:00:00+00:00"]
+def test_online_equals_offline_in_a_server_whose_zone_is_not_utc_and_one_changed_value_is_named(project):
+    assert skew(project)[0] == 0
+    fee = "UPDATE feast.streamflow_subs_profile_fv SET monthly_fee = {} WHERE user_id = '7590-VHVEG'"
+    project.streamflow("db", "psql", "--", "-c", fee.format(93.85))
+    code, found = skew(project)
+    assert (code, found["findings"]) == (
+        1,
+        ["monthly_fee differs for 1 user", "churn_probability differs for 1 user"],
+    )
+    assert found["features"]["first"] == [
+        {
+            "user_id": "7590-VHVEG",
+            "feature": "monthly_fee",
+            "online": 93.85,
+            "offline": 29.85,
+            "readers": ["serving", "feast"],
+        }
+    ]
+    told = project.streamflow("check-skew", check=False).stdout
+    assert "monthly_fee differs for 1 user" in told
+    assert "7590-VHVEG" in told
+    project.streamflow("db", "psql", "--", "-c", fee.format(29.85))
+    assert skew(project)[0] == 0
+
+
+def skew(project, *options):
+    """Exit code and facts of `streamflow check-skew`."""
+    done = project.streamflow("check-skew", "--json", *options, check=False, TZ="Asia/Tokyo")
+    assert done.returncode in (0, 1), done.stderr
+    found = json.loads(done.stdout)
+    assert found["online_as_of"] == [found["as_of"]] == ["2024-01-31"]
+    assert (found["users"], found["only_online"], found["only_offline"]) == (400, 0, 0)
+    assert found["features"]["compared"]["serving"] == found["features"]["compared"]["feast"] == 400 * 14
+    assert sum(found["probabilities"]["compared"].values()) == 400
+    return done.returncode, found
 
 
 def test_a_second_run_converges(project):
@@ -76,6 +103,9 @@ def test_serving_answers_from_the_named_server(project, tmp_path):
         assert answer.json()["features_used"] == row["features"]
         assert answer.json()["probability"] == pytest.approx(row["churn_probability"], abs=1e-6)
         assert answer.json()["feature_timestamp"] == "2024-01-31T00:00:00Z"
+        code, found = skew(project, "--url", str(client.base_url))
+        assert (code, found["served_version"], found["findings"]) == (0, "1", [])
+        assert found["features"]["compared"]["server"] == 400 * 14
     assert gone(project) == []
 
 

@@ -1,15 +1,19 @@
-"""Run in a project: compare the online features of every user with the frozen files, value for value; print JSON."""
+"""Run in a project: compare the online features of every user with the frozen files, value for value; print JSON.
 
+Without Feast, and for any feature service; `streamflow check-skew` is for that of Production.
+"""
+
+import asyncio
 import json
 import sys
 from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from serve.feature_lookup import FeatureLookup
-from streamflow.adapters.online_store import online_feature_store
+from streamflow.adapters.online_rows import OnlineRows
 from streamflow.adapters.postgres import database
 from streamflow.schema import FEATURE_SERVICES, FEATURE_VIEWS, feature_view_of
+from streamflow.serving import UserFeatures
 
 
 def offline(month: str, service: str) -> dict[str, dict[str, object]]:
@@ -23,12 +27,19 @@ def offline(month: str, service: str) -> dict[str, dict[str, object]]:
     return users
 
 
+async def online(url: str, service: str, ids: list[str]) -> list[UserFeatures]:
+    """The features of the users as serving reads them."""
+    rows = OnlineRows(url, service)
+    try:
+        return [each for start in range(0, len(ids), 1000) for each in await rows.read(ids[start : start + 1000])]
+    finally:
+        await rows.close()
+
+
 def main(month: str, service: str) -> None:
     expected = offline(month, service)
-    ids = sorted(expected)
     with database() as url:
-        lookup = FeatureLookup(lambda: online_feature_store(url), service)
-        found = [each for start in range(0, len(ids), 1000) for each in lookup.lookup(ids[start : start + 1000])]
+        found = asyncio.run(online(url, service, sorted(expected)))
     different = [each.user_id for each in found if each.values != expected[each.user_id]]
     moments = {moment.isoformat() for each in found for moment in each.timestamps.values()}
     null_plans = sum(each.values["plan_stream_tv"] is None for each in found)

@@ -12,7 +12,7 @@ from project import ROOT
 STAGES = ("config", "ingest", "snapshot", "dataset", "train", "evaluate", "register", "materialize")
 PURE = {
     "arrow attestation calendar comparison config dataset decisions digest drift errors export health importance metrics"
-    " model model_card pipeline_lock provenance rederivation report result schema scoring serving splits synthetic"
+    " model model_card pipeline_lock provenance rederivation report result schema scoring serving skew splits synthetic"
     " tag_message validation"
 }
 

@@ -1,0 +1,64 @@
+"""`streamflow check-skew`: online features and scores against offline ones, every user."""
+
+import json
+import sys
+from typing import Any
+
+import click
+
+from streamflow.adapters.postgres import database
+from streamflow.cli.reporting import say
+from streamflow.schema import FEATURE_SERVICES
+from streamflow.skew import ABSENT, Skew
+
+
+@click.command("check-skew")
+@click.option("--url", metavar="URL", help="Ask a running server for features and scores as well.")
+@click.option("--token", metavar="TOKEN", envvar="STREAMFLOW_TOKEN", help="The server's bearer token, if it has one.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object for machines.")
+def check_skew(url: str | None, token: str | None, as_json: bool) -> None:
+    """Compare what is online with what Production was trained on, for every user.
+
+    \b
+    streamflow check-skew                              the online store, read as serving and as Feast read it
+    streamflow check-skew --url http://127.0.0.1:8000  and what a running server answers
+
+    Features value for value (NULL is only NULL), probabilities to 1e-6. Exit code 0 if nothing differs, 1 if anything
+    does, 2 if it can't be told.
+    """
+    from streamflow.adapters.skew import skew
+
+    with database() as database_url:
+        found = skew(database_url, url, token)
+    say(json.dumps(found.to_json(), indent=2, ensure_ascii=False) if as_json else "\n".join(_in_words(found)))
+    sys.exit(1 if found.findings else 0)
+
+
+def _in_words(found: Skew) -> list[str]:
+    values, scores = found.features, found.probabilities
+    lines = [
+        f"Production is version {found.version}: {found.service} as of {found.as_of}",
+        f"  users          {found.users:,} compared",
+        f"  features       {len(FEATURE_SERVICES[found.service])} of each: "
+        + ", ".join(f"{count:,} values by {reader}" for reader, count in values.compared.items()),
+        f"  probabilities  {sum(scores.compared.values()):,} compared by {', '.join(scores.compared)},"
+        f" largest difference {found.largest_difference:.1e}",
+    ]
+    if not found.is_of_these_files:
+        lines.append(
+            f"  note           data/snapshots/{found.as_of} is not what version {found.version} was trained on"
+        )
+    if not found.findings:
+        return [*lines, "no skew"]
+    lines += ["", "SKEW", *(f"  {finding}" for finding in found.findings)]
+    if found.first_differences:
+        lines += ["", f"  {'user':<16} {'feature':<30} {'online':<24} {'offline':<24} read by"]
+    return lines + [
+        f"  {each.user_id:<16} {each.feature:<30} {_shown(each.online):<24} {_shown(each.offline):<24}"
+        f" {', '.join(each.readers)}"
+        for each in found.first_differences
+    ]
+
+
+def _shown(value: Any) -> str:
+    return "absent" if value is ABSENT else "NULL" if value is None else repr(value)
