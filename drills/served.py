@@ -65,8 +65,10 @@ def offline_scores(registry: Registry, *versions: str) -> Scores:
 class Server:
     """`streamflow serve` on a free port, ready; ended by Ctrl-C at the end of the block unless it has ended."""
 
-    def __init__(self, project: Project, *arguments: str, port: int | None = None, **environment: str) -> None:
-        self.project, self.port = project, port or free_port()
+    def __init__(
+        self, project: Project, *arguments: str, port: int | None = None, until: int = 200, **environment: str
+    ) -> None:
+        self.project, self.port, self._until = project, port or free_port(), until
         self.log = project.path / "var" / "drill.log"
         with self.log.open("w") as output:
             self.process = subprocess.Popen(
@@ -81,15 +83,15 @@ class Server:
 
     def __enter__(self) -> "Server":
         try:
-            wait_for(lambda: self.status("/ready") == 200, 120, "the server is not ready", self.said)
+            wait_for(lambda: self.status("/ready") == self._until, 120, "the server is not ready", self.said)
         except BaseException:
             self.end()
             raise
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.client.close()
         self.end()
+        self.client.close()
 
     def end(self, number: signal.Signals = signal.SIGINT) -> None:
         """Signal `streamflow serve` and wait for it."""
@@ -123,11 +125,10 @@ class Server:
         """Processes that the server started, those whose command line holds `word`."""
         return [each for each in psutil.Process(self.process.pid).children(recursive=True) if word in _line(each)]
 
-    def folder(self) -> Path:
-        """Where HAProxy keeps its files."""
-        return next(
-            Path(part).parent for each in self.processes("haproxy") for part in _line(each).split() if "/sf-" in part
-        )
+    def folders(self) -> set[Path]:
+        """Where HAProxy keeps its files, as the processes were told."""
+        named = (_variable(each, "RAY_SERVE_HAPROXY_SERVER_STATE_BASE") for each in self.processes())
+        return {Path(folder) for folder in named if folder}
 
 
 def wait_for(what: Callable[[], object], seconds: float, otherwise: str, said: Callable[[], str] = str) -> float:
@@ -164,3 +165,10 @@ def _line(process: psutil.Process) -> str:
         return " ".join(process.cmdline())
     except psutil.Error:
         return ""
+
+
+def _variable(process: psutil.Process, name: str) -> str | None:
+    try:
+        return process.environ().get(name)
+    except psutil.Error:
+        return None

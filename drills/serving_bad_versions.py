@@ -1,4 +1,4 @@
-"""Ten kinds of bad version come behind Production, one after another: each time the old one goes on, and says why.
+"""Eleven kinds of bad version come behind Production, one after another: each time the old one goes on, and says why.
 
 /model names the refused version and the reason, /metrics counts it, every answer is the good version's; then a good
 version is promoted and taken.
@@ -23,8 +23,8 @@ from onnx import TensorProto, helper
 from project import Project
 
 from drills.load import Load
-from drills.serving_reload import is_mixed
 from drills.served import Server, load_average, move, offline_scores, registry_of, report, two_versions, wait_for
+from drills.serving_reload import is_mixed
 from streamflow.adapters.registry import Registry
 from streamflow.provenance import PREFIX
 from streamflow.schema import MODEL_NAME
@@ -133,7 +133,10 @@ def is_refused(server: Server, load: Load, version: str, reason: str) -> tuple[b
     sent = len(load.answers)
     move(version)
     waited = wait_for(
-        lambda: (server.model()["not_served"] or {}).get("version") == version, LIMIT, f"{version} not refused", server.said
+        lambda: (server.model()["not_served"] or {}).get("version") == version,
+        LIMIT,
+        f"{version} not refused",
+        server.said,
     )
     model, counted = server.model(), server.metric("streamflow_model_not_served")
     wait_for(lambda: len(load.answers) >= sent + 200, 10, "no answers")
@@ -159,7 +162,9 @@ def drill(project: Project, store: Path, *arguments: str) -> bool:
                 figures = f"{len(during)} answers {'all of version 1' if good else 'NOT all of version 1'}; {said}"
                 held.append(report(refused and good and not ran, name, figures))
             move("2")
-            waited = wait_for(lambda: server.model()["version"] == "2", LIMIT, "the good version is not taken", server.said)
+            waited = wait_for(
+                lambda: server.model()["version"] == "2", LIMIT, "the good version is not taken", server.said
+            )
             well = server.model()["not_served"] is None and server.metric("streamflow_model_not_served") == 0
         well = well and not load.failed() and not any(is_mixed(each, scores) for each in load.answers)
         held.append(report(well, "then a good version", f"answers after {waited:.1f} s"))

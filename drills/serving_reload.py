@@ -14,7 +14,17 @@ from pathlib import Path
 from project import Project
 
 from drills.load import Answer, Load
-from drills.served import Scores, Server, load_average, move, offline_scores, registry_of, report, two_versions, wait_for
+from drills.served import (
+    Scores,
+    Server,
+    load_average,
+    move,
+    offline_scores,
+    registry_of,
+    report,
+    two_versions,
+    wait_for,
+)
 
 LIMIT = 10.0
 GRAPHS = {"split": ("graph=split", "replicas=2"), "fused": ("graph=fused", "replicas=2")}
