@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 # More than this under way at once, and requests are counted as not sent rather than queued in the client.
-MAX_UNDER_WAY = 1000
+MAX_UNDER_WAY = 3000
 TIMEOUT = 30.0
 
 

@@ -20,6 +20,7 @@ from project import Project, small
 
 from drills.load import Answer, Load
 from drills.served import (
+    SERVICE,
     Scores,
     Server,
     left_behind,
@@ -29,7 +30,9 @@ from drills.served import (
     report,
     wait_for,
 )
+from streamflow.adapters.online_tables import online_table
 from streamflow.adapters.postgres import database
+from streamflow.schema import views_of
 
 BACK = 5.0
 GONE = 20.0
@@ -80,7 +83,7 @@ def kinds(answers: list[Answer]) -> str:
     """Statuses and reasons, counted."""
     counted: dict[str, int] = {}
     for each in answers:
-        reason = f"{each.status} {str(each.error)[:90]}" if each.status else str(each.error)
+        reason = f"{each.status} {str(each.error)[-60:]}" if each.status else str(each.error)
         counted[reason] = counted.get(reason, 0) + 1
     return "; ".join(f"{count} x {reason}" for reason, count in counted.items()) or "none"
 
@@ -113,7 +116,7 @@ def frozen(project: Project) -> Iterator[None]:
             each.resume()
 
 
-def survives_outage(scene: Scene, name: str, outage: Callable, reason: str, seconds: float = 10) -> bool:
+def survives_outage(scene: Scene, name: str, outage: Callable, reason: tuple[str, ...], seconds: float = 10) -> bool:
     """The database away for some seconds: 503 with the reason, good answers soon after it is back."""
     scene.calm()
     before, started = scene.replicas(), time.monotonic()
@@ -165,19 +168,11 @@ def survives_bad_queries(scene: Scene) -> bool:
     """A table is away three times for a moment, so that statements fail; then ids that no store should meet."""
     scene.calm()
     started = time.monotonic()
-    table = "feast.users"
-    with (
-        database(scene.project.path / "var") as url,
-        psycopg2.connect(url) as connection,
-        connection.cursor() as cursor,
-    ):
-        cursor.execute("SELECT table_name FROM information_schema.tables WHERE table_schema = 'feast' ORDER BY 1")
-        table = next(name for (name,) in cursor.fetchall() if "subscription" in name)
-    connection.close()
+    view = online_table(next(iter(views_of(SERVICE))))
     for _ in range(3):
-        execute(scene.project, f"ALTER TABLE feast.{table} RENAME TO away")
+        execute(scene.project, f"ALTER TABLE {view.qualified} RENAME TO away")
         time.sleep(0.5)
-        execute(scene.project, f"ALTER TABLE feast.away RENAME TO {table}")
+        execute(scene.project, f"ALTER TABLE {view.schema}.away RENAME TO {view.name}")
         time.sleep(0.5)
     back = time.monotonic()
     time.sleep(1)
@@ -245,8 +240,8 @@ def store(project: Project, scores: Scores) -> list[bool]:
     try:
         with under_load(project, scores, *FUSED) as scene:
             held = [
-                survives_outage(scene, "Postgres stopped for 10 s", stopped, "the online store"),
-                survives_outage(scene, "Postgres frozen for 6 s", frozen, "the online store", 6),
+                survives_outage(scene, "Postgres stopped for 10 s", stopped, ("the online store",)),
+                survives_outage(scene, "Postgres frozen for 20 s", frozen, ("the online store", "overloaded"), 20),
                 survives_ended_backends(scene),
                 survives_bad_queries(scene),
                 report(not scene.wrong(), "all answers", f"{len(scene.load.answers)}, {scene.wrong()} wrong"),
@@ -335,13 +330,11 @@ def ends(project: Project, _: Scores) -> list[bool]:
         started = time.monotonic()
         with Server(project, *FUSED, port=port) as server:
             ready = time.monotonic() - started
-            held.append(leaves_nothing(server, name, lambda: whom(server), numbers, f"started in {ready:.0f} s; "))
+            held.append(leaves_nothing(server, name, whom, numbers, f"started in {ready:.0f} s; "))
     for seconds in (3, 8):
         server = Server(project, *FUSED, port=port)
         time.sleep(seconds)
-        held.append(
-            leaves_nothing(server, f"kill -9 {seconds} s after the start", lambda: command(server), [signal.SIGKILL])
-        )
+        held.append(leaves_nothing(server, f"kill -9 {seconds} s after the start", command, [signal.SIGKILL]))
         server.__exit__()
     with Server(project, *FUSED, port=port) as server:
         held.append(report(server.status("/ready") == 200, "and after all that a new start", "answers"))
@@ -349,12 +342,12 @@ def ends(project: Project, _: Scores) -> list[bool]:
 
 
 def leaves_nothing(
-    server: Server, name: str, whom: Callable[[], psutil.Process], numbers: list[signal.Signals], before: str = ""
+    server: Server, name: str, whom: Callable[[Server], psutil.Process], numbers: list[signal.Signals], before: str = ""
 ) -> bool:
     """End a server in one way and look for what it left."""
     processes = server.processes()
     folders = server.folders()
-    process = whom()
+    process = whom(server)
     ended = time.monotonic()
     for number in numbers:
         process.send_signal(number)
