@@ -187,6 +187,8 @@ class OnlineRows:
             for name in (online_table(view).key, *features, TIMESTAMP)
             if (online_table(view).name, name) not in there
         ]
+        if not lacking:  # it is there again
+            return self._no_answer(str(error))
         return FeatureStoreError(f"the online store lacks {', '.join(lacking)} for {self._service}; {_MEND}")
 
 
