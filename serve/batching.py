@@ -15,7 +15,8 @@ class MicroBatch(Generic[_Key, _Answer]):
     """Turns calls for one key into calls for many, without waiting: an idle graph is called at once.
 
     `call` takes keys and returns an answer for each, in order. At most `in_flight` calls run at a time with up to
-    `max_size` keys each; beyond `max_waiting` waiting callers, and for a call over `timeout` seconds, EnvironmentFault.
+    `max_size` keys each. EnvironmentFault beyond `max_waiting` waiting callers, for who has waited `max_wait` seconds
+    when others are called, and for a call over `timeout` seconds.
     """
 
     def __init__(
@@ -25,12 +26,13 @@ class MicroBatch(Generic[_Key, _Answer]):
         max_size: int = 64,
         in_flight: int = 2,
         max_waiting: int = 2000,
+        max_wait: float = 2.5,
         timeout: float = 10,
         on_batch: Callable[[int], None] = lambda size: None,
     ) -> None:
         self._call, self._max_size, self._in_flight = call, max_size, in_flight
-        self._max_waiting, self._timeout, self._on_batch = max_waiting, timeout, on_batch
-        self._waiting: deque[tuple[_Key, asyncio.Future[_Answer]]] = deque()
+        self._max_waiting, self._max_wait, self._timeout, self._on_batch = max_waiting, max_wait, timeout, on_batch
+        self._waiting: deque[tuple[_Key, asyncio.Future[_Answer], float]] = deque()
         self._running: set[asyncio.Task[None]] = set()
         self._scheduled = False
 
@@ -40,7 +42,7 @@ class MicroBatch(Generic[_Key, _Answer]):
             raise EnvironmentFault(f"overloaded: {self._max_waiting} requests wait already; try again, or add replicas")
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[_Answer] = loop.create_future()
-        self._waiting.append((key, answer))
+        self._waiting.append((key, answer, loop.time()))
         if not self._scheduled and len(self._running) < self._in_flight:
             # After the requests that this turn of the loop reads as well.
             self._scheduled = True
@@ -49,13 +51,25 @@ class MicroBatch(Generic[_Key, _Answer]):
 
     def _start(self) -> None:
         self._scheduled = False
+        self._refuse_overdue()
         while self._waiting and len(self._running) < self._in_flight:
             size = min(self._max_size, len(self._waiting))
-            batch = [each for each in (self._waiting.popleft() for _ in range(size)) if not each[1].done()]
+            taken = [self._waiting.popleft() for _ in range(size)]
+            batch = [(key, answer) for key, answer, _ in taken if not answer.done()]
             if batch:
                 task = asyncio.get_running_loop().create_task(self._run(batch))
                 self._running.add(task)
                 task.add_done_callback(self._ended)
+
+    def _refuse_overdue(self) -> None:
+        # While a store hangs, every call takes as long as it may; callers must not add up those waits.
+        oldest = asyncio.get_running_loop().time() - self._max_wait
+        while self._waiting and self._waiting[0][2] < oldest:
+            key, answer, _ = self._waiting.popleft()
+            fault = EnvironmentFault(
+                f"overloaded: no answer began within {self._max_wait:g} s; try again, or add replicas"
+            )
+            self._fail([(key, answer)], fault)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)

@@ -20,7 +20,9 @@ from streamflow.schema import views_of
 from streamflow.serving import UserFeatures
 
 _INCOMPLETE = (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError, asyncpg.InvalidSchemaNameError)
-_LOST = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
+# asyncpg's InternalClientError: the server's farewell has been read, the end of the connection has not.
+_BROKEN = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, ConnectionError)
+_LOST = (*_BROKEN, OSError)
 _MEND = "run `dvc repro -s materialize`"
 _SESSION = {
     # The statement has one good plan, that of the primary keys; planning it anew takes longer than the read.
@@ -100,7 +102,7 @@ class OnlineRows:
                 return await self._fetch(session, asked)
             except _INCOMPLETE:
                 raise
-            except (asyncpg.PostgresError, asyncpg.InterfaceError, ConnectionError):
+            except _BROKEN:
                 continue  # the server was restarted, or a table replaced under the statement: read again
         return await self._fetch(await self._connect(), asked)
 
@@ -185,6 +187,8 @@ class OnlineRows:
             for name in (online_table(view).key, *features, TIMESTAMP)
             if (online_table(view).name, name) not in there
         ]
+        if not lacking:  # it is there again
+            return self._no_answer(str(error))
         return FeatureStoreError(f"the online store lacks {', '.join(lacking)} for {self._service}; {_MEND}")
 
 
