@@ -156,7 +156,7 @@ def test_every_answer_of_feast_equals_that_of_its_stock_store(store, project, da
     stock._get_provider().online_store._conn.close()
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     st.dictionaries(
         st.text(st.characters(exclude_characters="\0", codec="utf-8")),

@@ -140,7 +140,7 @@ def test_an_estimator_without_a_converter_for_its_pipeline_is_refused(rows):
 
 
 @given(st.lists(st.tuples(st.booleans(), st.floats(0, 1)), min_size=2, max_size=60))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_no_threshold_of_the_grid_beats_the_chosen_one(pairs):
     churned, probabilities = np.array([c for c, _ in pairs]), np.array([p for _, p in pairs])
     chosen = best_f1_threshold(churned, probabilities)
