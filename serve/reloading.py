@@ -10,7 +10,7 @@ from typing import Protocol
 
 from serve.metrics import Metrics
 from streamflow.adapters.registry import LoadedModel
-from streamflow.adapters.served_model import Named
+from streamflow.adapters.served_model import ANSWERED_TAGS, Named
 from streamflow.errors import RegistryError, StreamFlowError
 from streamflow.provenance import PREFIX
 
@@ -78,7 +78,7 @@ class CurrentModel:
             wanted = named.version
             if self._model is not None and wanted == self._model.version and not self._kept_copy:
                 self._refused = None
-                self._model = replace(self._model, tags={**named.tags, **_proven(self._model)})
+                self._model = replace(self._model, tags=_renewed(self._model, named.tags))
             elif self._due(wanted):
                 self._take(self._source.load(wanted))
         except StreamFlowError as error:
@@ -126,8 +126,9 @@ class CurrentModel:
     def _fall_back(self, wanted: str | None) -> None:
         try:
             model = self._source.last_verified()
-        except StreamFlowError:
-            return  # there never was one: the reason of the registry stands
+        except StreamFlowError as error:
+            self._error = type(self._error)(f"{self._error}; {error}")
+            return
         # A version that the registry names is never replaced by another one; if the registry is silent, the last is kept.
         if wanted in (None, model.version):
             refused, error = self._refused, self._error
@@ -135,6 +136,10 @@ class CurrentModel:
             self._refused, self._error, self._kept_copy = refused, error, True
 
 
-def _proven(model: LoadedModel) -> dict[str, str]:
-    # Tags may gain a verdict or an anchor while the model is served; the digest that was proven is not theirs to change.
-    return {f"{PREFIX}model_sha256": model.model_sha256}
+def _renewed(model: LoadedModel, tags: dict[str, str]) -> dict[str, str]:
+    """The tags of now, which may have gained a verdict or an anchor while the model is served.
+
+    The digest that was proven is not theirs to change, and what every answer names not theirs to lose.
+    """
+    needed = {name: model.tags[name] for name in ANSWERED_TAGS}
+    return {**needed, **tags, f"{PREFIX}model_sha256": model.model_sha256}

@@ -69,7 +69,8 @@ def check_golden(model: ChurnModel, golden: Mapping[str, Any]) -> None:
         raise ModelError("golden.json holds no row, so nothing proves this model")
     for row in golden["rows"]:
         (probability,), (prediction,) = model.score({name: [value] for name, value in row["features"].items()})
-        if abs(probability - row["churn_probability"]) > GOLDEN_TOLERANCE or prediction != row["prediction"]:
+        # Asked this way round, a score that is no number is refused too.
+        if not abs(probability - row["churn_probability"]) <= GOLDEN_TOLERANCE or prediction != row["prediction"]:
             raise ModelError(
                 f"golden row {row['user_id']} scores {probability:.7f}, at training {row['churn_probability']:.7f};"
                 " this model or this machine's ONNX Runtime is not the one that was proved"

@@ -343,9 +343,13 @@ def prove(files: ModelFiles) -> LoadedModel:
     try:
         model = ChurnModel(files.onnx_bytes, schema_features(files.schema))
         check_golden(model, files.golden)
-    except (KeyError, TypeError, ValueError) as error:
+        service, threshold = files.schema["feature_service"], float(files.schema["threshold"])
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ModelError(f"{where}: feature_schema.json or golden.json is malformed: {error!r}") from error
-    return LoadedModel(files.version, files.run_id, model, files.tags, float(files.schema["threshold"]))
+    named = files.tags.get(f"{PREFIX}feature_service")
+    if named != service:
+        raise ModelError(f"{where}: its tag names feature service {named}, its feature_schema.json {service}")
+    return LoadedModel(files.version, files.run_id, model, files.tags, threshold)
 
 
 def _signature(schema: Mapping[str, Any]) -> "ModelSignature":

@@ -15,6 +15,9 @@ from streamflow.errors import ModelError
 from streamflow.provenance import PREFIX
 from streamflow.schema import MODEL_NAME
 
+# Every answer names them.
+ANSWERED_TAGS = (f"{PREFIX}git_commit", f"{PREFIX}as_of")
+
 
 @dataclass(frozen=True)
 class Named:
@@ -47,6 +50,12 @@ class RegistrySource:
         service = found.tags.get(f"{PREFIX}feature_service")
         if service != self._service:
             raise ModelError(f"version {version} takes the features of {service}, this graph looks up {self._service}")
+        for name in ANSWERED_TAGS:
+            if name not in found.tags:
+                raise ModelError(
+                    f"version {version} has no tag {name.removeprefix(PREFIX)}, which every answer names; register it"
+                    " with `streamflow repro`"
+                )
         files = registry.files(found)
         proven = prove(files)
         _keep(files, self._kept)
@@ -54,6 +63,8 @@ class RegistrySource:
 
     def last_verified(self) -> LoadedModel:
         """The last version that was proven on this machine, proven again. Raises ModelError if there is none."""
+        if not (self._kept / "version.json").is_file():
+            raise ModelError(f"no version of {MODEL_NAME} was verified on this machine yet")
         try:
             facts = json.loads((self._kept / "version.json").read_text(encoding="utf-8"))
             files = ModelFiles(
@@ -64,9 +75,12 @@ class RegistrySource:
                 schema=facts["schema"],
                 golden=facts["golden"],
             )
-        except (OSError, ValueError, KeyError) as error:
-            raise ModelError(f"no version of {MODEL_NAME} was verified on this machine yet") from error
-        return prove(files)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ModelError(f"the copy kept at {self._kept} is damaged: {error!r}") from error
+        try:
+            return prove(files)
+        except ModelError as error:
+            raise ModelError(f"the copy kept at {self._kept} can't answer: {error}") from error
 
     def _asked(self) -> Registry:
         if self._registry is None:

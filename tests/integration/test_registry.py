@@ -1,80 +1,20 @@
 """MLflow over a real Postgres: what is registered can be loaded and proved, what was damaged is refused."""
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pytest
-from small_month import joined_month
+from registered_models import model_folder, register
 
-from streamflow.adapters.registry import open_registry
 from streamflow.adapters.registry_rows import Settled, settled_version
 from streamflow.adapters.served_model import RegistrySource
 from streamflow.digest import bytes_sha256
 from streamflow.errors import ModelError, RegistryError
-from streamflow.export import export_onnx
-from streamflow.model import churn_pipeline, fit, pipeline_frame
-from streamflow.model_card import feature_schema, golden_rows
+from streamflow.model import pipeline_frame
 from streamflow.schema import service_features
 from streamflow.scoring import ChurnModel
 
 pytestmark = pytest.mark.filterwarnings("default")
-
-
-@pytest.fixture(scope="module")
-def state(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("registry")
-    patch = pytest.MonkeyPatch()
-    patch.setenv("STREAMFLOW_STATE_DIR", str(folder))
-    patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    patch.chdir(folder)
-    yield folder
-    patch.undo()
-
-
-@pytest.fixture(scope="module")
-def registry(state, module_database_url):
-    return open_registry(module_database_url)
-
-
-@pytest.fixture(scope="module")
-def rows():
-    return joined_month(300)
-
-
-def model_folder(tmp_path, rows, strength):
-    from sklearn.linear_model import LogisticRegression
-
-    features = service_features("churn_v1")
-    pipeline = fit(
-        churn_pipeline(LogisticRegression(C=strength, max_iter=500), features),
-        pipeline_frame(rows, features),
-        np.array(rows["churn_label"].to_pylist()),
-    )
-    content = export_onnx(pipeline, features, 0.4)
-    tmp_path.mkdir(exist_ok=True)
-    (tmp_path / "model.onnx").write_bytes(content)
-    (tmp_path / "feature_schema.json").write_text(json.dumps(feature_schema("churn_v1", 0.4)))
-    (tmp_path / "golden.json").write_text(json.dumps(golden_rows(ChurnModel(content, features), rows)))
-    return tmp_path, bytes_sha256(content)
-
-
-def register(registry, folder, digest, fingerprint):
-    tags = {
-        "streamflow.model_sha256": digest,
-        "streamflow.input_fingerprint": fingerprint,
-        "streamflow.feature_service": "churn_v1",
-        "streamflow.changes_sha256": "",
-    }
-    return registry.register(
-        model_folder=folder,
-        artifacts={str(folder / "golden.json"): "", str(folder): "folder"},
-        params={"seed": 42},
-        metrics={"roc_auc": 0.8, "training_seconds": 1.5},
-        tags=tags,
-        run_tags={"mlflow.source.git.commit": "abc"},
-        description="a test",
-    )
 
 
 @pytest.fixture(scope="module")
@@ -201,4 +141,6 @@ def test_a_registration_that_fails_leaves_no_version(registry, version, rows, tm
 
 def test_nothing_is_written_beside_the_state(state, version):
     assert not Path("mlruns").exists()
-    assert {path.name for path in state.iterdir()} == {"mlartifacts"}
+    # What serving proved is kept beside MLflow's files, and nothing half-written with it.
+    assert {path.name for path in state.iterdir()} == {"mlartifacts", "serve"}
+    assert {path.name for path in (state / "serve" / "verified").iterdir()} == {"Production-churn_v1"}
