@@ -210,6 +210,7 @@ def survives_kill(
     scene: Scene, word: str, name: str, *, gap: float, back: float, only_in_flight: bool = False, none: bool = False
 ) -> bool:
     """kill -9 of one process: how many requests fail, for how long nobody answers, and when failures end."""
+    time.sleep(5)  # a part that was started again has work to do before it looks after the others
     scene.calm()
     victims = scene.server.processes(word)
     before = {each.pid for each in victims}
