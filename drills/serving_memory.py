@@ -61,7 +61,15 @@ def ask(server: Server, lua: Path, total: int) -> int:
     failed = 0
     seconds = 3
     while (done := requests(server)) < total:
-        command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", str(lua), f"http://127.0.0.1:{server.port}/predict"]
+        command = [
+            "wrk",
+            "-t1",
+            f"-c{CONNECTIONS}",
+            f"-d{seconds}s",
+            "-s",
+            str(lua),
+            f"http://127.0.0.1:{server.port}/predict",
+        ]
         said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
         failed += int(re.search(r"FAILED (\d+)", said)[1])
         rate = max((requests(server) - done) / seconds, 100)
