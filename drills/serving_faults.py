@@ -210,6 +210,7 @@ def survives_kill(
     scene: Scene, word: str, name: str, *, gap: float, back: float, only_in_flight: bool = False, none: bool = False
 ) -> bool:
     """kill -9 of one process: how many requests fail, for how long nobody answers, and when failures end."""
+    time.sleep(5)  # a part that was started again has work to do before it looks after the others
     scene.calm()
     victims = scene.server.processes(word)
     before = {each.pid for each in victims}
@@ -277,36 +278,43 @@ def split(project: Project, scores: Scores) -> list[bool]:
         ]  # fmt: skip
 
 
+@contextmanager
+def nobody_answers() -> Iterator[str]:
+    """URL of a port that refuses connections, and that no other program on this machine can take meanwhile."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{bound.getsockname()[1]}"
+
+
 def registry(project: Project, scores: Scores) -> list[bool]:
     """(f): MLflow does not answer when serving starts, the feature store does."""
-    away = {"MLFLOW_TRACKING_URI": f"http://127.0.0.1:{free_port()}"}
-    user = sorted(scores["1"])[0]
-    held = []
-    started = time.monotonic()
-    with Server(project, *FUSED, **away) as server:
-        waited = time.monotonic() - started
-        model, answer = server.model(), server.client.post("/predict", json={"user_id": user}).json()
-        said = model["not_served"]["reason"] if model["not_served"] else ""
-        well = model["from_local_copy"] and "MLflow" in said and answer.get("probability") == scores["1"][user]
-        counted = server.metric("streamflow_model_not_served")
-        held.append(report(
-            well and counted == 1, "MLflow away at the start",
-            f"ready after {waited:.0f} s with version {model['version']} of this machine; not_served: {said[:160]}",
-        ))  # fmt: skip
+    user, held = sorted(scores["1"])[0], []
     kept = project.path / "var/serve/verified"
-    kept.rename(kept.with_name("put-aside"))
-    started = time.monotonic()
-    with Server(project, *FUSED, until=503, **away) as server:
-        waited = time.monotonic() - started
-        answers = [server.client.get("/ready"), server.client.post("/predict", json={"user_id": user})]
-        said = answers[1].json()["error"]
-        well = all(each.status_code == 503 for each in answers) and "MLflow" in said
-        alive = server.client.get("/health").status_code == 200
-        held.append(
-            report(well and alive, "and no version was ever verified here", f"503 after {waited:.0f} s: {said[:200]}")
-        )
+    aside = kept.with_name("put-aside")
+    with Server(project, *FUSED):
+        pass  # now version 1 is verified on this machine
+    with nobody_answers() as url:
+        started = time.monotonic()
+        with Server(project, *FUSED, MLFLOW_TRACKING_URI=url) as server:
+            waited, model = time.monotonic() - started, server.model()
+            probability = server.client.post("/predict", json={"user_id": user}).json().get("probability")
+            said, counted = (model["not_served"] or {}).get("reason", ""), server.metric("streamflow_model_not_served")
+            well = model["from_local_copy"] and "MLflow" in said and probability == scores["1"][user] and counted == 2
+            figures = (
+                f"ready after {waited:.0f} s, from_local_copy {model['from_local_copy']}, not_served: {said[:120]}"
+            )
+            held.append(report(well, "MLflow away at the start", figures))
+        kept.rename(aside)
+        started = time.monotonic()
+        with Server(project, *FUSED, until=503, MLFLOW_TRACKING_URI=url) as server:
+            waited = time.monotonic() - started
+            answers = [server.client.get("/ready"), server.client.post("/predict", json={"user_id": user})]
+            said, alive = answers[1].json()["error"], server.status("/health") == 200
+            well = all(each.status_code == 503 for each in answers) and "MLflow" in said and alive
+            figures = f"503 after {waited:.0f} s: {said[:120]}"
+            held.append(report(well, "and no version was ever verified here", figures))
     shutil.rmtree(kept, ignore_errors=True)
-    kept.with_name("put-aside").rename(kept)
+    aside.rename(kept)
     return held
 
 

@@ -28,7 +28,7 @@ _SETTINGS = {
     "RAY_SERVE_HAPROXY_NBTHREAD": "1",
     "RAY_SERVE_HAPROXY_METRICS_ENABLED": "0",
     # A front that was killed is noticed and started again within seconds, a replica's within one.
-    "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "0.5",
+    "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "0.2",
     "RAY_SERVE_PROXY_HEALTH_CHECK_TIMEOUT_S": "1",
     "RAY_SERVE_HAPROXY_HEALTH_CHECK_INTER": "500ms",
 }
