@@ -24,6 +24,7 @@ from streamflow.adapters.evidence import (
 )
 from streamflow.adapters.files import PARAMS, read_params, state_dir, write_json
 from streamflow.adapters.gates import gates, quick_gates
+from streamflow.adapters.ledger import move
 from streamflow.adapters.pipeline_files import lock_text, locked_stages
 from streamflow.adapters.postgres import database
 from streamflow.adapters.registry import DECISION_TAG, Registry, open_registry
@@ -69,7 +70,7 @@ def run(config: Config, url: str) -> None:
     else:
         decided = guarded(decision(config, registry, champion), gates(config, url, registry, version, model_sha256))
         if decided.promote:
-            registry.promote(version)
+            move(url, registry, "promote", version, f"by policy: {decided.reason}")
         registry.record_decision(version, decided.reason if not decided.promote else f"promoted: {decided.reason}")
     conclude(version, version if decided.promote else production, decided)
 

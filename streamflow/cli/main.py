@@ -12,7 +12,7 @@ import yaml
 
 from streamflow.adapters.environment import silence_telemetry
 from streamflow.adapters.files import project_root
-from streamflow.cli import check_skew, db, doctor, lineage, models, promote, repro, rerun, servers, tag
+from streamflow.cli import check_skew, db, doctor, lineage, models, promote, repro, rerun, rollback, servers, tag
 from streamflow.cli.reporting import USER_ERROR, one_line_errors
 
 _INTERRUPTED = 130
@@ -75,6 +75,8 @@ cli.add_command(lineage.lineage)
 cli.add_command(lineage.diff)
 cli.add_command(rerun.rerun)
 cli.add_command(promote.promote)
+cli.add_command(rollback.rollback)
+cli.add_command(rollback.history)
 cli.add_command(check_skew.check_skew)
 cli.add_command(db.db)
 cli.add_command(models.models)

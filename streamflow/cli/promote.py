@@ -1,8 +1,5 @@
 """`streamflow promote`: a version becomes Production, if every gate is open or a person gives a reason."""
 
-import getpass
-import os
-
 import click
 
 from streamflow.adapters.postgres import database
@@ -24,6 +21,7 @@ def promote(version: str, force: bool, reason: str | None) -> None:
     """
     if force and not reason:
         raise ConfigError("--force needs --reason TEXT: it is kept with the version")
+    from streamflow.adapters.ledger import move, person
     from streamflow.adapters.promotion import gate_record, health_gates, version_gates
     from streamflow.adapters.registry import open_registry
 
@@ -37,18 +35,11 @@ def promote(version: str, force: bool, reason: str | None) -> None:
         shut += [gate for gate in version_gates(registry, found) if not gate.passed]
         if shut and not force:
             raise RegistryError(_refusal(version, shut) + " | --force --reason TEXT promotes it all the same")
-        why = f"forced by {_user()}: {reason}" if shut else reason or "every gate is open"
-        registry.promote(str(found.version))
+        why = f"forced by {person()}: {reason}" if shut else reason or "every gate is open"
+        move(url, registry, "promote", str(found.version), why, shut)
         registry.record_decision(str(found.version), f"promoted: {why}")
         registry.set_tags(str(found.version), {"promotion_gates_passed_by_force": gate_record(shut)} if shut else {})
     say(f"version {found.version} is Production: {why}")
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return f"user id {os.getuid()}"
 
 
 def _refusal(version: str, shut: list[Gate]) -> str:

@@ -144,3 +144,26 @@ def test_nothing_is_written_beside_the_state(state, version):
     # What serving proved is kept beside MLflow's files, and nothing half-written with it.
     assert {path.name for path in state.iterdir()} == {"mlartifacts", "serve"}
     assert {path.name for path in (state / "serve" / "verified").iterdir()} == {"Production-churn_v1"}
+
+
+def test_every_move_of_production_is_a_line_that_nobody_can_edit(registry, version, module_database_url):
+    from streamflow.adapters.ledger import entries, move
+    from streamflow.adapters.postgres import transaction
+    from streamflow.decisions import Gate
+
+    registry.promote("1")
+    before = len(entries(module_database_url))
+    move(module_database_url, registry, "promote", "1", "by hand", [Gate("environment", "numpy is another")])
+    line = entries(module_database_url)[-1]
+    assert (line.action, line.from_version, line.to_version, line.why) == ("promote", "1", "1", "by hand")
+    assert line.gates == {"environment": "numpy is another"}
+    for change in (
+        "UPDATE ledger.production SET why = 'x'",
+        "DELETE FROM ledger.production",
+        "TRUNCATE ledger.production",
+    ):
+        with pytest.raises(Exception, match="the ledger is append-only"), transaction(module_database_url) as cursor:
+            cursor.execute(change)
+    with pytest.raises(RegistryError):
+        move(module_database_url, registry, "promote", "99", "there is none")
+    assert len(entries(module_database_url)) == before + 1

@@ -1,0 +1,73 @@
+"""`streamflow rollback` and `streamflow history`: Production one version back, and every move that it made."""
+
+import json
+import sys
+from dataclasses import asdict
+
+import click
+
+from streamflow.adapters.postgres import database
+from streamflow.cli.reporting import say
+from streamflow.errors import RegistryError
+
+
+@click.command()
+@click.option("--reason", default="rolled back", show_default=True, help="Why, for the ledger.")
+def rollback(reason: str) -> None:
+    """Make the version Production that was it before; serving follows within seconds.
+
+    Twice goes two versions back. The version must be whole: its files are fetched and proven first. Doctor and the other
+    gates are not asked; `streamflow promote` goes forward again.
+    """
+    from streamflow.adapters.ledger import entries, move
+    from streamflow.adapters.registry import open_registry
+    from streamflow.ledger import rollback_target
+
+    with database() as url:
+        registry = open_registry(url)
+        champion = registry.production()
+        now = str(champion.version) if champion else None
+        target = rollback_target(entries(url), now)
+        if target is None:
+            raise RegistryError(
+                f"nothing to roll back to: the ledger knows no version before {now or 'none'};"
+                " `streamflow models`, then `streamflow promote V`"
+            )
+        registry.load(registry.version(target))
+        entry = move(url, registry, "rollback", target, reason)
+        registry.record_decision(target, f"promoted: {reason}")
+    say(f"version {target} is Production again, version {entry.from_version} before: {reason}")
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON array, oldest first.")
+def history(as_json: bool) -> None:
+    """List every move of Production: when, who, from where to where, why. The ledger can't be edited."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from streamflow.adapters.ledger import entries
+    from streamflow.adapters.registry import open_registry
+
+    with database() as url:
+        lines = entries(url)
+        champion = open_registry(url).production()
+    if as_json:
+        click.echo(json.dumps([{**asdict(line), "at": line.at.isoformat()} for line in lines], indent=2))
+        return
+    table = Table("when (UTC)", "who", "move", "from", "to", "why", "gates passed by force", box=None)
+    for line in lines:
+        table.add_row(
+            f"{line.at:%Y-%m-%d %H:%M:%S}",
+            line.who,
+            line.action,
+            line.from_version or "none",
+            line.to_version,
+            line.why,
+            ", ".join(line.gates),
+        )
+    width = None if sys.stdout.isatty() else 200
+    Console(width=width).print(table if lines else "Production was never moved; run `make repro`")
+    now = str(champion.version) if champion else "none"
+    if lines and lines[-1].to_version != now:
+        click.echo(f"Production is version {now} now: moved by other means than streamflow (MLflow's pages?)")

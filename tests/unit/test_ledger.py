@@ -1,0 +1,61 @@
+"""Where a rollback goes."""
+
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streamflow.ledger import Entry, rollback_target
+
+
+def moves(*steps):
+    """Entries for steps: a number promotes that version, None rolls back as the ledger says."""
+    entries, production = [], None
+    for step in steps:
+        target = str(step) if step is not None else rollback_target(entries, production)
+        if target is None:
+            continue
+        action = "rollback" if step is None else "promote"
+        entries.append(Entry(datetime.now(UTC), "me", action, production, target, "why"))
+        production = target
+    return entries, production
+
+
+@pytest.mark.parametrize(
+    ("steps", "target"),
+    [
+        ((), None),
+        ((1,), None),
+        ((1, 2), "1"),
+        ((1, 2, 3), "2"),
+        ((1, 2, 3, None), "1"),
+        ((1, 2, 3, None, None), None),
+        ((1, 2, None, 3), "1"),
+        ((1, 2, 1), "2"),
+        ((1, 2, 2), "1"),
+        ((3, 1, 3, None), "3"),
+        ((1, 2, 1, 3, None), "2"),
+    ],
+)
+def test_a_rollback_goes_to_what_was_production_before(steps, target):
+    assert rollback_target(*moves(*steps)) == target
+
+
+def test_a_move_by_other_means_is_rolled_back_to_what_the_ledger_knew():
+    entries, _ = moves(1, 2)
+    assert rollback_target(entries, "7") == "2"
+    entries.append(Entry(datetime.now(UTC), "me", "promote", "7", "8", "why"))
+    assert rollback_target(entries, "8") == "7"
+
+
+@given(st.lists(st.integers(1, 5), min_size=1, max_size=12))
+def test_as_many_rollbacks_as_promotions_of_distinct_versions_lead_through_all_of_them(versions):
+    distinct = list(dict.fromkeys(versions))
+    entries, production = moves(*distinct)
+    seen = [production]
+    while (target := rollback_target(entries, production)) is not None:
+        entries.append(Entry(datetime.now(UTC), "me", "rollback", production, target, "why"))
+        production = target
+        seen.append(target)
+    assert seen == [str(each) for each in reversed(distinct)]
