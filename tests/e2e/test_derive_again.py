@@ -203,6 +203,19 @@ def test_code_that_was_never_committed_is_kept_with_its_version_and_can_be_deriv
     forced = project.streamflow("promote", "v2", "--force", "--reason", "a trial")
     assert "version 2 is Production: forced by" in forced.stdout
     assert production(project) == "2"
+    back = project.streamflow("rollback", "--reason", "the trial is over")
+    assert "version 1 is Production again, version 2 before: the trial is over" in back.stdout
+    assert production(project) == "1"
+    lines = answer(project.streamflow("history", "--json"))
+    assert [(each["action"], each["from_version"], each["to_version"]) for each in lines] == [
+        ("promote", None, "1"),
+        ("promote", "1", "2"),
+        ("rollback", "2", "1"),
+    ]
+    assert "committed" in lines[1]["gates"]
+    further = project.streamflow("rollback", check=False)
+    assert (further.returncode, len(further.stderr.splitlines())) == (2, 1)
+    assert "nothing to roll back to: the ledger knows no version before 1" in further.stderr
     differences = answer(project.streamflow("diff", "v1", "v2", "--json"))
     assert differences["uncommitted"] == ["v2"]
     assert {"name": "seed", "before": 42, "after": 43} in differences["configuration"]
