@@ -27,16 +27,11 @@ DEPLOYED: dict[str, Any] = {
     "logging_config": {"enable_access_log": False, "log_level": "WARNING"},
 }
 
-# MLflow's client asks a server that is down eight times within four minutes; a replica asks again by itself.
-_MLFLOW_CLIENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
-
 
 def enter(root: str) -> None:
     """Work in the project's root as the stages do, and keep to loopback if Ray does."""
     os.chdir(root)
     silence_telemetry()
-    for name, value in _MLFLOW_CLIENT.items():
-        os.environ.setdefault(name, value)
     os.environ.update({**_MLFLOW, **os.environ})
     if ray.is_initialized() and ray.util.get_node_ip_address() == LOOPBACK:
         _keep_replica_to_loopback()
