@@ -9,7 +9,7 @@ from typing import Any
 import psutil
 import ray
 from ray._common import tls_utils
-from ray.serve._private import replica
+from ray.serve._private import http_util, replica
 
 from serve.metrics import Metrics
 from streamflow.adapters.environment import silence_telemetry
@@ -30,8 +30,26 @@ def enter(root: str) -> None:
     """Work in the project's root as the stages do, and keep to loopback if Ray does."""
     os.chdir(root)
     silence_telemetry()
+    http_util.RequestIdMiddleware = ReadableHeaders
     if ray.is_initialized() and ray.util.get_node_ip_address() == LOOPBACK:
         _keep_replica_to_loopback()
+
+
+class ReadableHeaders(http_util.RequestIdMiddleware):
+    """Ray 2.60 decodes all headers as UTF-8 before a replica's own app is asked (replica.py, `_direct_ingress_asgi`).
+
+    It answers 500 to a header that isn't, such as an X-Request-ID in Latin-1; so what can't be decoded is replaced.
+    """
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Hand the request on, its headers readable."""
+        if scope["type"] == "http" and not all(name.isascii() and value.isascii() for name, value in scope["headers"]):
+            scope["headers"] = [(_readable(name), _readable(value)) for name, value in scope["headers"]]
+        await super().__call__(scope, receive, send)
+
+
+def _readable(text: bytes) -> bytes:
+    return text.decode("utf-8", "replace").encode()
 
 
 def _keep_replica_to_loopback() -> None:
