@@ -9,7 +9,7 @@ from typing import Any
 import psutil
 import ray
 from ray._common import tls_utils
-from ray.serve._private import replica
+from ray.serve._private import http_util, replica
 
 from serve.metrics import Metrics
 from streamflow.adapters.environment import silence_telemetry
@@ -17,14 +17,12 @@ from streamflow.adapters.files import state_dir
 from streamflow.adapters.postgres import hold_database
 
 LOOPBACK = "127.0.0.1"
-# An MLflow server that is away is asked again at the next look; MLflow's own 7 retries would hold up the start for minutes.
-_MLFLOW = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
 # Of every deployment. Ray's default of 5 ongoing requests makes a graph collapse at 32 connections; what is too much is
-# refused by the gateway's own queue. Ray makes a log record for each call at INFO, access log or not.
+# refused by the gateway's own queue. A line for each call would cost more than the call.
 DEPLOYED: dict[str, Any] = {
     "max_ongoing_requests": 1000,
     "ray_actor_options": {"num_cpus": 0.2},
-    "logging_config": {"enable_access_log": False, "log_level": "WARNING"},
+    "logging_config": {"enable_access_log": False},
 }
 
 
@@ -32,9 +30,26 @@ def enter(root: str) -> None:
     """Work in the project's root as the stages do, and keep to loopback if Ray does."""
     os.chdir(root)
     silence_telemetry()
-    os.environ.update({**_MLFLOW, **os.environ})
+    http_util.RequestIdMiddleware = ReadableHeaders
     if ray.is_initialized() and ray.util.get_node_ip_address() == LOOPBACK:
         _keep_replica_to_loopback()
+
+
+class ReadableHeaders(http_util.RequestIdMiddleware):
+    """Ray 2.60 decodes all headers as UTF-8 before a replica's own app is asked (replica.py, `_direct_ingress_asgi`).
+
+    It answers 500 to a header that isn't, such as an X-Request-ID in Latin-1; so what can't be decoded is replaced.
+    """
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Hand the request on, its headers readable."""
+        if scope["type"] == "http" and not all(name.isascii() and value.isascii() for name, value in scope["headers"]):
+            scope["headers"] = [(_readable(name), _readable(value)) for name, value in scope["headers"]]
+        await super().__call__(scope, receive, send)
+
+
+def _readable(text: bytes) -> bytes:
+    return text.decode("utf-8", "replace").encode()
 
 
 def _keep_replica_to_loopback() -> None:

@@ -7,7 +7,7 @@ from urllib.parse import quote, quote_from_bytes, unquote
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-METHODS = ("GET", "POST", "POST", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
 ENDPOINTS = ("/predict", "/predict/batch", "/features/known", "/model", "/health", "/ready", "/metrics", "/")
 # Made by FastAPI for people, documented nowhere.
 PAGES = {"/docs": "text/html", "/docs/oauth2-redirect": "text/html", "/redoc": "text/html"}
@@ -54,9 +54,10 @@ _bodies = st.one_of(
     ),
 )
 _paths = st.one_of(
+    st.sampled_from(["/predict", "/predict/batch"]),
     st.sampled_from([*ENDPOINTS, *PAGES, DESCRIPTION]),
     st.sampled_from(ENDPOINTS).flatmap(
-        lambda path: st.sampled_from([f"{path}/", f"{path}//", f"{path}%20", path[:-1]])
+        lambda path: st.sampled_from([f"{path}/", f"{path}//", f"{path}%20", path[:-1] or "/"])
     ),
     st.text(max_size=70).map(lambda user: "/features/" + quote(user, safe="", errors="replace")),
     st.binary(max_size=30).map(lambda user: "/features/" + quote_from_bytes(user, safe="")),
@@ -87,6 +88,13 @@ _headers = st.lists(
             st.sampled_from(["accept", "accept-encoding", "accept-language", "origin", "cookie", "range"]), _visible
         ),
         st.tuples(st.sampled_from(["authorization", "x-request-id", "x-forwarded-for", "forwarded"]), _visible),
+        # Ray reads them.
+        st.tuples(
+            st.sampled_from(
+                ["serve_multiplexed_model_id", "x-session-id", "x-request-disconnect-disabled", "traceparent"]
+            ),
+            _visible,
+        ),
         st.tuples(st.from_regex(r"x-[a-z0-9-]{1,12}", fullmatch=True), _visible),
     ),
     max_size=3,
@@ -96,8 +104,14 @@ _queries = st.just("") | st.binary(max_size=20).map(lambda query: "?" + quote_fr
 
 
 def requests():
-    """Strategy of requests: half of them nearly right."""
-    return st.builds(Sent, st.sampled_from(METHODS), _paths, _queries, _headers, _bodies)
+    """Strategy of requests: most with the method that their path is for, half of them nearly right."""
+    return _paths.flatmap(
+        lambda path: st.builds(Sent, _methods(path), st.just(path), _queries, _headers, _bodies),
+    )
+
+
+def _methods(path):
+    return st.sampled_from(("POST" if path.startswith("/predict") else "GET",) * 12 + METHODS)
 
 
 class Documented:
