@@ -17,12 +17,14 @@ from streamflow.adapters.files import state_dir
 from streamflow.adapters.postgres import hold_database
 
 LOOPBACK = "127.0.0.1"
+# An MLflow server that is away is asked again at the next look; MLflow's own 7 retries would hold up the start for minutes.
+_MLFLOW = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
 # Of every deployment. Ray's default of 5 ongoing requests makes a graph collapse at 32 connections; what is too much is
-# refused by the gateway's own queue. A line for each call would cost more than the call.
+# refused by the gateway's own queue. Ray makes a log record for each call at INFO, access log or not.
 DEPLOYED: dict[str, Any] = {
     "max_ongoing_requests": 1000,
     "ray_actor_options": {"num_cpus": 0.2},
-    "logging_config": {"enable_access_log": False},
+    "logging_config": {"enable_access_log": False, "log_level": "WARNING"},
 }
 
 
@@ -30,6 +32,7 @@ def enter(root: str) -> None:
     """Work in the project's root as the stages do, and keep to loopback if Ray does."""
     os.chdir(root)
     silence_telemetry()
+    os.environ.update({**_MLFLOW, **os.environ})
     http_util.RequestIdMiddleware = ReadableHeaders
     if ray.is_initialized() and ray.util.get_node_ip_address() == LOOPBACK:
         _keep_replica_to_loopback()
