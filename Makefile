@@ -1,12 +1,13 @@
 # make repro   a fresh clone to a Production model      make test    the whole test suite
 # make serve   predictions over HTTP                    make lock    resolve requirements.in again
-# make drills  long proofs: attacks, bit flips, kills   make bench-serving   the load benchmark, on a quiet machine
+# make drills  long proofs, hours                       make bench-serving   the load benchmark, on a quiet machine
 .PHONY: repro test check drills bench-serving serve lock environment install
 
 PYTHON ?= python3.11
 VENV := .venv
 STAMP := $(VENV)/requirements.lock.installed
 NEEDED_MB := 4000
+DRILLS := attacks bit_flips kills concurrency determinism serving_reload serving_bad_versions serving_faults serving_memory serving_fuzz
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # A person sees pip's progress; a log does not need it.
@@ -23,7 +24,7 @@ check: environment
 	@ruff check --quiet . && ruff format --quiet --check . && mypy
 
 drills: environment
-	@for drill in attacks bit_flips kills concurrency determinism serving_fuzz; do echo "== $$drill"; python -m drills.$$drill || exit 1; done
+	@for drill in $(DRILLS); do echo "== $$drill"; python -m drills.$$drill || exit 1; done
 
 bench-serving: environment
 	@python -m benchmarks.serving.scoring && python -m benchmarks.serving.run

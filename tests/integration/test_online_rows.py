@@ -7,6 +7,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+import asyncpg
 import pytest
 from online_months import JANUARY, fill
 from postgres_server import password_server
@@ -160,6 +161,25 @@ def test_bad_queries_leave_the_connections_whole(filled):
     assert [each.values for answer in answers for each in answer] == [wanted(values, KNOWN, "churn_v1")] * 80
     assert len(connections) == 4
     assert readers(url, 0) == []
+
+
+class Farewell:
+    """A statement of a connection whose end the server has announced but not yet made, as asyncpg tells it."""
+
+    async def fetch(self, argument):
+        raise asyncpg.InternalClientError("cannot switch to state 12; another operation (2) is in progress")
+
+
+def test_a_connection_that_the_server_ends_just_now_is_replaced(filled):
+    url, values = filled
+
+    async def scenario(rows):
+        await rows.read([KNOWN])
+        rows._idle[0].one = Farewell()
+        return await rows.read([KNOWN])
+
+    (answer,) = reading(url, scenario)
+    assert answer.values == wanted(values, KNOWN, "churn_v1")
 
 
 def test_a_cancelled_read_gives_its_connection_up(filled):

@@ -113,3 +113,18 @@ def test_a_caller_that_gives_up_is_not_looked_up():
         return call.calls
 
     assert asyncio.run(scene()) == [[1, 2], [4]]
+
+
+def test_waits_do_not_add_up_behind_slow_calls():
+    async def asked():
+        batch = MicroBatch(Squares(seconds=0.2), max_size=1, in_flight=1, max_wait=0.3)
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        answers = await ask(batch, [3] * 50)
+        return answers, loop.time() - started
+
+    answers, seconds = asyncio.run(asked())
+    assert answers[:2] == [9, 9]
+    assert isinstance(answers[-1], EnvironmentFault)
+    assert "no answer began within 0.3 s" in str(answers[-1])
+    assert seconds < 2
