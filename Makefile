@@ -1,6 +1,6 @@
 # make repro   a fresh clone to a Production model      make test    the whole test suite
 # make serve   predictions over HTTP                    make lock    resolve requirements.in again
-# make drills  long proofs, hours                       make bench-serving   the load benchmark, on a quiet machine
+# make drills  long proofs: attacks, kills, serving under faults   make bench-serving   load, on a quiet machine
 .PHONY: repro test check drills bench-serving serve lock environment install
 
 PYTHON ?= python3.11
