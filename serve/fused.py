@@ -3,9 +3,9 @@
 from ray import serve
 
 from serve.arguments import Arguments
-from serve.endpoints import HttpApi
 from serve.feature_lookup import FeatureLookup, online_rows
 from serve.gateway import Gateway, gateway_of
+from serve.http_api import HttpApi
 from serve.metrics import Metrics
 from serve.process import DEPLOYED, shared_metrics
 from serve.scorer import Scorer, current_model

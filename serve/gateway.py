@@ -11,7 +11,7 @@ from ray.serve.handle import DeploymentHandle
 from serve.arguments import Arguments
 from serve.batching import MicroBatch
 from serve.contract import MAX_BATCH, StalePolicy
-from serve.endpoints import HttpApi
+from serve.http_api import HttpApi
 from serve.metrics import Metrics
 from serve.process import DEPLOYED, shared_metrics
 from serve.refusal import NOT_FOUND, UNUSABLE, Refusal

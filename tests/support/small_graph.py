@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 import httpx
 from counters import counters
 
-from serve.endpoints import HttpApi
 from serve.gateway import Gateway
+from serve.http_api import HttpApi
 from streamflow.errors import FeatureStoreError, RegistryError
 from streamflow.schema import FEATURE_SERVICES, service_features
 from streamflow.serving import Score, Scored, UserFeatures, is_complete

@@ -100,3 +100,15 @@ def test_the_documented_rule_behind_the_scorer_changes_the_prediction_and_not_th
     new, old, holed = asyncio.run(Patience.func_or_class().apply(users))
     assert (new.score.prediction, new.score.churn_probability) == (0, 0.5)
     assert [old, holed] == users[1:]
+
+
+def test_two_deployments_on_a_machine_have_no_port_in_common():
+    from contextlib import ExitStack
+
+    from serve.__main__ import _PORTS, _leased_ports
+
+    with ExitStack() as ours, ExitStack() as theirs:
+        first, second = _leased_ports(ours), _leased_ports(theirs)
+        assert abs(first - second) >= _PORTS
+        ours.close()
+        assert _leased_ports(theirs) == first

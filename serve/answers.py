@@ -1,0 +1,69 @@
+"""Answers as bytes: JSON, and what is said when there is no answer."""
+
+from collections.abc import Awaitable
+from typing import Any
+
+import orjson
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from pydantic import ValidationError
+from ray.exceptions import RayError
+from ray.serve.exceptions import RayServeException
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+
+from serve.refusal import UNAVAILABLE, UNUSABLE, Refusal
+from streamflow.errors import StreamFlowError
+
+JSON = "application/json"
+EXPLAINED = (
+    Refusal,
+    StreamFlowError,
+    RayError,
+    RayServeException,
+    ValidationError,
+    RequestValidationError,
+    HTTPException,
+    ClientDisconnect,
+)
+
+
+class Json(Response):
+    """A JSON answer by orjson; datetimes in UTC with a Z."""
+
+    media_type = JSON
+
+    def render(self, content: Any) -> bytes:
+        """The bytes of the answer."""
+        return orjson.dumps(content, option=orjson.OPT_UTC_Z)
+
+
+async def answered(response: Awaitable[Response]) -> Response:
+    """The response, or the one that says why there is none."""
+    try:
+        return await response
+    except Exception as error:
+        return said(error)
+
+
+def said(error: Exception) -> Response:
+    """The answer for a failure: never a number, never a traceback. Raises again what is a bug."""
+    match error:
+        case Refusal():
+            return Json(error.body, error.status)
+        case StreamFlowError():
+            # A Ray handle raises a class of its own around the cause; its text is a whole remote traceback.
+            return Json({"error": str(getattr(error, "cause", error))}, UNAVAILABLE)
+        case RayError() | RayServeException():
+            what = f"a part of the graph does not answer: {type(error).__name__}; try again"
+            return Json({"error": what}, UNAVAILABLE)
+        case ValidationError() | RequestValidationError():
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"]) or "body"
+            return Json({"error": f"{where}: {first['msg']}"}, UNUSABLE)
+        case HTTPException():
+            return Json({"error": error.detail}, error.status_code, error.headers)
+        case ClientDisconnect():
+            # Nobody reads it; the counters do.
+            return Json({"error": "the client went away before its request was whole"}, 400)
+    raise error

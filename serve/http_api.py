@@ -1,0 +1,81 @@
+"""The ASGI application of a gateway: FastAPI's endpoints, counted and guarded."""
+
+import hmac
+import logging
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import TYPE_CHECKING, Any
+
+from fastapi import Request
+
+from serve.answers import Json, answered
+from serve.endpoints import documented_api, predict
+from serve.refusal import FORBIDDEN
+
+if TYPE_CHECKING:
+    from serve.gateway import Gateway
+
+LOG = logging.getLogger("ray.serve")
+# The page holds no data; it asks for the token.
+_OPEN = ("/", "/health", "/ready")
+# Endpoints that get a series of their own in /metrics; a path with an id, or one that nobody serves, must not.
+_COUNTED = ("/predict", "/predict/batch", "/model", "/health", "/ready", "/metrics", "/docs", "/openapi.json", "/")
+_UNKNOWN = Json({"error": "Authorization: Bearer TOKEN is missing or wrong"}, FORBIDDEN, {"WWW-Authenticate": "Bearer"})
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+
+class HttpApi:
+    """The ASGI application of a gateway: the token, counters, a line for each failure; behind it FastAPI.
+
+    POST /predict goes past FastAPI's routing, which takes as long as looking up and scoring; it answers the same.
+    """
+
+    def __init__(self, gateway: "Gateway", token: str | None = None) -> None:
+        self.api = documented_api(gateway, guarded=token is not None)
+        self._gateway, self._metrics = gateway, gateway.metrics
+        self._token = f"Bearer {token}".encode() if token else None
+        self._counters: dict[tuple[str, int], Any] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one ASGI connection."""
+        if scope["type"] != "http":
+            await self.api(scope, receive, send)
+            return
+        started, status, path = time.perf_counter(), 500, scope["path"]
+
+        async def send_counted(message: MutableMapping[str, Any]) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        if self._token is not None and path not in _OPEN and not self._knows_token(scope):
+            await _UNKNOWN(scope, receive, send_counted)
+        elif path == "/predict" and scope["method"] == "POST":
+            response = await answered(predict(self._gateway, Request(scope, receive)))
+            await response(scope, receive, send_counted)
+        else:
+            await self.api(scope, receive, send_counted)
+        self._count(path, status, time.perf_counter() - started)
+        if status >= 500:
+            LOG.warning("streamflow: %s %s %d request_id=%s", scope["method"], path, status, _request_id(scope))
+
+    def _knows_token(self, scope: Scope) -> bool:
+        return hmac.compare_digest(dict(scope["headers"]).get(b"authorization", b""), self._token)
+
+    def _count(self, path: str, status: int, seconds: float) -> None:
+        endpoint = path if path in _COUNTED else "/features/{user_id}" if path.startswith("/features/") else "other"
+        counters = self._counters.get((endpoint, status))
+        if counters is None:
+            counters = self._metrics.requests.labels(endpoint, status), self._metrics.request_seconds.labels(endpoint)
+            self._counters[endpoint, status] = counters
+        counters[0].inc()
+        counters[1].observe(seconds)
+
+
+def _request_id(scope: Scope) -> str:
+    # Ray gives every request one, if the client did not, and sends it back; what is logged must not be endless.
+    return str(dict(scope["headers"]).get(b"x-request-id", b"none").decode("latin-1")[:128])
