@@ -142,7 +142,9 @@ class Registry:
                 onnx_bytes = (folder / "model.onnx").read_bytes()
                 schema, golden = (json.loads((folder / name).read_text(encoding="utf-8")) for name in CARD_FILES)
             except (OSError, ValueError, MlflowException) as error:
-                raise RegistryError(f"{where}: its files can't be fetched: {_first_line(error)}") from error
+                # The folder has another name each time; the reason must not, or it is news at each look.
+                reason = _first_line(error).replace(scratch, "the download")
+                raise RegistryError(f"{where}: its files can't be fetched: {reason}") from error
         return ModelFiles(str(version.version), str(version.run_id), dict(version.tags), onnx_bytes, schema, golden)
 
     def run_file(self, version: "ModelVersion", name: str) -> bytes:
