@@ -29,6 +29,8 @@ _SETTINGS = {
     "RAY_SERVE_HAPROXY_BINARY_PATH": str(Path(__file__).with_name("haproxy")),
     "RAY_SERVE_HAPROXY_NBTHREAD": "1",
     "RAY_SERVE_HAPROXY_METRICS_ENABLED": "0",
+    # Ray makes its workers yield to everybody else on the machine; a server that waits for the load it serves is slow.
+    "RAY_worker_niceness": "0",
     # A front that was killed is noticed and started again within seconds, a replica's within one.
     "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "0.2",
     "RAY_SERVE_PROXY_HEALTH_CHECK_TIMEOUT_S": "1",
