@@ -1,6 +1,7 @@
 """The model that answers: taken over from the registry once it is proven, kept when the next one is bad."""
 
 import logging
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -18,6 +19,7 @@ LOG = logging.getLogger("ray.serve")
 POLL_SECONDS = 2.0
 # A version that was refused is looked at again after this long, in case its files were mended.
 SECOND_LOOK_SECONDS = 30.0
+_SWITCH_SECONDS = 0.0005
 
 
 class Source(Protocol):
@@ -98,6 +100,9 @@ class CurrentModel:
                 except Exception:  # whatever it is, the old model goes on answering and the next look may succeed
                     LOG.exception("streamflow: the registry could not be looked at")
 
+        # While the thread looks (some 30 ms of Python), the requests' thread would wait 5 ms each time that it has given up
+        # the interpreter lock, as it does to score.
+        sys.setswitchinterval(_SWITCH_SECONDS)
         threading.Thread(target=refresh_for_ever, daemon=True, name="model reload").start()
 
     def _due(self, wanted: str) -> bool:
