@@ -1,6 +1,6 @@
 """How long reading one user takes: OnlineRows for churn_v1 against asyncpg's prepared read of one table that has it all.
 
-    python benchmarks/serving/lookup.py [--users 100000]
+    python -m benchmarks.serving.lookup [--users 100000]
 
 Both in this process over one connection each, turn by turn, three rounds; schemas `feast` and `bench` of an embedded
 server of its own.
@@ -19,8 +19,8 @@ from functools import partial
 from pathlib import Path
 
 import asyncpg
-from online_tables_filled import fill
 
+from benchmarks.serving.online_tables_filled import fill
 from streamflow.adapters.online_rows import OnlineRows, connect_arguments
 from streamflow.adapters.online_tables import SCHEMA, online_table
 from streamflow.adapters.postgres import database, transaction

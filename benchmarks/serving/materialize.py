@@ -1,6 +1,6 @@
 """How long `feast materialize` takes: this project's online store against Feast's stock Postgres one.
 
-    python benchmarks/serving/materialize.py [--users 100000]
+    python -m benchmarks.serving.materialize [--users 100000]
 
 The same synthetic month, the same feature views and the same server, turn by turn, three rounds into empty tables and one
 more over full ones; the server is an embedded one of its own.
