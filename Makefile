@@ -33,8 +33,8 @@ serve: environment
 	@streamflow serve
 
 lock: environment
-	CUSTOM_COMPILE_COMMAND="make lock" pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe --no-emit-index-url \
-		--no-emit-trusted-host --no-emit-find-links --output-file requirements.lock requirements.in
+	CUSTOM_COMPILE_COMMAND="make lock" pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe --no-emit-options \
+		--output-file requirements.lock requirements.in
 
 # The environment is made once and again when requirements.lock changes; the stamp is a copy of the lock it was made from.
 environment: $(if $(shell cmp -s requirements.lock $(STAMP) || echo changed),install)

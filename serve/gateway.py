@@ -10,7 +10,7 @@ from ray.serve.handle import DeploymentHandle
 
 from serve.arguments import Arguments
 from serve.batching import MicroBatch
-from serve.contract import MAX_BATCH, StalePolicy
+from serve.contract import StalePolicy
 from serve.http_api import HttpApi
 from serve.metrics import Metrics
 from serve.process import DEPLOYED, shared_metrics
@@ -48,7 +48,6 @@ class Gateway:
         metrics: Metrics,
         max_age: timedelta,
         stale_policy: StalePolicy = "flag",
-        in_flight: int = 2,
     ) -> None:
         self._wanted = service_features(service)
         self._names = [column.name for column in self._wanted]
@@ -56,7 +55,7 @@ class Gateway:
         self._max_age, self._refuses_stale = max_age, stale_policy == "refuse"
         self.metrics = metrics
         self._large = asyncio.Semaphore(1)
-        self._one = MicroBatch(self._timed, in_flight=in_flight, on_batch=metrics.batch_size.observe)
+        self._one = MicroBatch(self._timed, on_batch=metrics.batch_size.observe)
 
     async def predict(self, user_id: str) -> dict[str, Any]:
         """The Prediction for one user. Raises Refusal with 404 or 422 if features are missing or too old."""
@@ -70,7 +69,7 @@ class Gateway:
         # One at a time: a thousand users take as long as a thousand requests, which go on meanwhile.
         async with self._large:
             self.metrics.batch_size.observe(len(user_ids))
-            answers = [self._answer(scored) for scored in await self._timed(list(user_ids[:MAX_BATCH]))]
+            answers = [self._answer(scored) for scored in await self._timed(list(user_ids))]
         return {"results": [each.item() if isinstance(each, Refusal) else each for each in answers]}
 
     async def features(self, user_id: str) -> dict[str, Any]:

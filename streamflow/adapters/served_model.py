@@ -95,10 +95,10 @@ def _keep(files: ModelFiles, folder: Path) -> None:
     facts: dict[str, Any] = {name: getattr(files, name) for name in ("version", "run_id", "tags", "schema", "golden")}
     (scratch / "model.onnx").write_bytes(files.onnx_bytes)
     (scratch / "version.json").write_text(json.dumps(facts, indent=2), encoding="utf-8")
-    with suppress(OSError):
-        before = Path(tempfile.mkdtemp(dir=folder.parent, prefix="partial-"))
+    before = Path(tempfile.mkdtemp(dir=folder.parent, prefix="partial-"))
+    with suppress(OSError):  # another replica was faster with the same version
         with suppress(FileNotFoundError):
             folder.replace(before / "old")
         scratch.replace(folder)
-        shutil.rmtree(before, ignore_errors=True)
-    shutil.rmtree(scratch, ignore_errors=True)
+    for left in (before, scratch):
+        shutil.rmtree(left, ignore_errors=True)
