@@ -10,7 +10,7 @@ from fastapi import Request
 
 from serve.answers import Json, answered
 from serve.endpoints import documented_api, predict
-from serve.refusal import FORBIDDEN
+from serve.refusal import FORBIDDEN, NOT_FOUND
 
 if TYPE_CHECKING:
     from serve.gateway import Gateway
@@ -20,6 +20,8 @@ LOG = logging.getLogger("ray.serve")
 _OPEN = ("/", "/health", "/ready")
 # Endpoints that get a series of their own in /metrics; a path with an id, or one that nobody serves, must not.
 _COUNTED = ("/predict", "/predict/batch", "/model", "/health", "/ready", "/metrics", "/docs", "/openapi.json", "/")
+_FEATURES = "/features/"
+_NOWHERE = Json({"error": "Not Found"}, NOT_FOUND)
 _UNKNOWN = Json({"error": "Authorization: Bearer TOKEN is missing or wrong"}, FORBIDDEN, {"WWW-Authenticate": "Bearer"})
 
 Scope = MutableMapping[str, Any]
@@ -57,6 +59,9 @@ class HttpApi:
         elif path == "/predict" and scope["method"] == "POST":
             response = await answered(predict(self._gateway, Request(scope, receive)))
             await response(scope, receive, send_counted)
+        elif path.endswith("\n") and not path.startswith(_FEATURES):
+            # Starlette's patterns end with `$`, which matches before a line feed: /health%0A would be /health.
+            await _NOWHERE(scope, receive, send_counted)
         else:
             await self.api(scope, receive, send_counted)
         self._count(path, status, time.perf_counter() - started)
@@ -67,7 +72,7 @@ class HttpApi:
         return hmac.compare_digest(dict(scope["headers"]).get(b"authorization", b""), self._token)
 
     def _count(self, path: str, status: int, seconds: float) -> None:
-        endpoint = path if path in _COUNTED else "/features/{user_id}" if path.startswith("/features/") else "other"
+        endpoint = path if path in _COUNTED else "/features/{user_id}" if path.startswith(_FEATURES) else "other"
         counters = self._counters.get((endpoint, status))
         if counters is None:
             counters = self._metrics.requests.labels(endpoint, status), self._metrics.request_seconds.labels(endpoint)

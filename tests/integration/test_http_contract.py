@@ -115,6 +115,10 @@ async def answer_of(sent, *, chunks=1, extra=()):
 @example(Sent("GET", "/features/a%2Fb", "", (), b""))
 @example(Sent("GET", "/features/", "", (), b""))
 @example(Sent("POST", "/predict/", "", (), b'{"user_id": "known"}'))
+@example(Sent("HEAD", "/%0A", "", (), b""))
+@example(Sent("GET", "/health%0A", "", (), b""))
+@example(Sent("POST", "/predict%0A", "", (), b'{"user_id": "known"}'))
+@example(Sent("GET", "/docs%0A", "", (), b""))
 def test_whatever_is_sent_is_answered_as_documented(runner, sent):
     answer = runner.run(answer_of(sent))
     assert Documented(OPENAPI).complaint(sent, *answer) is None
