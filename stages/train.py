@@ -1,23 +1,19 @@
 """Stage `train`: reads data/dataset, writes artifacts/model/.
 
 model.onnx with its decision threshold inside, feature_schema.json (what it takes), golden.json (rows and the scores that
-any loader must get) and training.json (what was fitted). Fits on the train part, chooses the threshold on the validation
-part, and refuses to write a model that scores any user otherwise than scikit-learn did.
+any loader must get) and training.json (what was fitted). Calibration and threshold are chosen on the validation part by a
+model of the train part; the model that leaves is fitted on both. Refuses to write a model that scores any user otherwise
+than scikit-learn did.
 """
 
 import time
-from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from hydra.utils import instantiate
-from omegaconf import OmegaConf
-from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
 from streamflow.adapters.audit import audited
@@ -28,18 +24,13 @@ from streamflow.dataset import SPLIT
 from streamflow.digest import bytes_sha256
 from streamflow.errors import ModelError
 from streamflow.export import PARITY_TOLERANCE, export_onnx
-from streamflow.model import (
-    best_f1_threshold,
-    churn_pipeline,
-    churn_probability,
-    estimator_parameters,
-    fit,
-    pipeline_frame,
-)
+from streamflow.model import estimator_parameters, pipeline_frame
 from streamflow.model_card import feature_schema, golden_rows
-from streamflow.schema import LABEL, Column, service_features
+from streamflow.recipe import recipe_of
+from streamflow.schema import LABEL
 from streamflow.scoring import ChurnModel
-from streamflow.splits import TEST, TRAIN, VALIDATION
+from streamflow.splits import PARTS, TEST, VALIDATION
+from streamflow.training import sample_weights, train
 
 DATASET = Path("data/dataset/dataset.parquet")
 MODEL = Path("artifacts/model")
@@ -48,44 +39,39 @@ MODEL = Path("artifacts/model")
 def run(config: Config) -> str:
     """Train, export and prove one model; returns the SHA-256 of its bytes."""
     dataset = pq.read_table(DATASET)
-    parts = {part: dataset.filter(pc.equal(dataset[SPLIT], part)) for part in (TRAIN, VALIDATION, TEST)}
-    features = service_features(config.features.service)
-    frames = {part: pipeline_frame(rows, features) for part, rows in parts.items()}
-    churned = {part: np.array(rows[LABEL].to_pylist()) for part, rows in parts.items()}
-    settings = OmegaConf.to_container(config.model)  # type: ignore[arg-type]
+    parts = {part: dataset.filter(pc.equal(dataset[SPLIT], part)) for part in PARTS}
+    learned_from = dataset.filter(pc.not_equal(dataset[SPLIT], TEST))
+    recipe = recipe_of(config)
+    churned = np.array(learned_from[LABEL].to_pylist())
+    validation = np.array(learned_from[SPLIT].to_pylist()) == VALIDATION
+    weights = sample_weights(learned_from, config.sample_weight)
 
     with threadpool_limits(limits=config.compute.threads):
-        pipeline = fitted(settings, features, frames[TRAIN], churned[TRAIN])
-        threshold = best_f1_threshold(churned[VALIDATION], churn_probability(pipeline, frames[VALIDATION]))
-        onnx_bytes = export_onnx(pipeline, features, threshold)
-        model = ChurnModel(onnx_bytes, features)
+        trained = train(recipe, pipeline_frame(learned_from, recipe.features), churned, validation, weights)
+        onnx_bytes = export_onnx(trained.pipeline, recipe.features, trained.threshold, trained.calibration)
+        model = ChurnModel(onnx_bytes, recipe.features)
         for part in (VALIDATION, TEST):
-            check_parity(churn_probability(pipeline, frames[part]), scores_of(model, parts[part]), part)
+            expected = trained.churn_probability(pipeline_frame(parts[part], recipe.features))
+            check_parity(expected, scores_of(model, parts[part]), part)
 
     with replacing(MODEL / "model.onnx") as partial:
         partial.write_bytes(onnx_bytes)
-    write_json(MODEL / "feature_schema.json", feature_schema(config.features.service, threshold))
+    write_json(MODEL / "feature_schema.json", feature_schema(config.features.service, trained.threshold))
     write_json(MODEL / "golden.json", golden_rows(model, parts[TEST]))
     write_json(
         MODEL / "training.json",
         {
-            "estimator": settings["_target_"],
-            "parameters": estimator_parameters(settings),
+            "estimator": recipe.settings["_target_"],
+            "parameters": estimator_parameters(recipe.settings),
             "rows": {part: rows.num_rows for part, rows in parts.items()},
-            "threshold": threshold,
+            "sample_weight": config.sample_weight,
+            "calibration": {"method": recipe.calibration, **asdict(trained.calibration)},
+            "threshold": trained.threshold,
+            "threshold_policy": {**asdict(recipe.threshold), "in_words": recipe.threshold.describe()},
             "parity": {"rows": parts[TEST].num_rows, "tolerance": PARITY_TOLERANCE},
         },
     )
     return bytes_sha256(onnx_bytes)
-
-
-def fitted(settings: Any, features: Sequence[Column], frame: pd.DataFrame, churned: np.ndarray) -> Pipeline:
-    """The pipeline around the estimator that `settings` names, fitted. Raises ModelError if it refuses its settings."""
-    try:
-        return fit(churn_pipeline(instantiate(settings), features), frame, churned)
-    except Exception as error:  # Hydra's and scikit-learn's, whatever the estimator checks
-        reason = str(error.__cause__ or error).strip().splitlines()[0]
-        raise ModelError(f"{settings['_target_']} refuses its settings: {reason}; see conf/model") from error
 
 
 def scores_of(model: ChurnModel, rows: pa.Table) -> np.ndarray:

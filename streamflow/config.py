@@ -13,10 +13,12 @@ from omegaconf.errors import OmegaConfBaseException
 
 from streamflow.calendar import FIRST_SYNTHETIC_MONTH, month_later, parse_date
 from streamflow.errors import ConfigError
-from streamflow.schema import FEATURE_SERVICES
+from streamflow.schema import FEATURE_SERVICES, service_features
 
 SOURCES = ("csv", "postgres", "synthetic")
 POLICIES = ("auto", "never")
+THRESHOLD_POLICIES = ("f1", "cost", "top_fraction")
+CALIBRATIONS = ("none", "sigmoid")
 PROMOTION_METRICS = ("roc_auc", "average_precision", "f1", "accuracy")
 
 
@@ -47,6 +49,31 @@ class SplitConfig:
     salt: str = MISSING
     validation: float = MISSING
     test: float = MISSING
+
+
+@dataclass
+class ThresholdConfig:
+    """How the decision threshold is chosen; prices in one currency, a field that a policy does not use stays None."""
+
+    policy: str = MISSING
+    missed_churner: float | None = None
+    wasted_offer: float | None = None
+    fraction: float | None = None
+
+
+@dataclass
+class CalibrationConfig:
+    """What makes churn rates of an estimator's probabilities."""
+
+    method: str = MISSING
+
+
+@dataclass
+class CrossValidationConfig:
+    """How often all users are cut into folds, and into how many."""
+
+    repeats: int = MISSING
+    folds: int = MISSING
 
 
 @dataclass
@@ -82,6 +109,10 @@ class Config:
     source: SourceConfig = MISSING
     features: FeaturesConfig = MISSING
     split: SplitConfig = MISSING
+    sample_weight: str | None = MISSING
+    calibration: CalibrationConfig = MISSING
+    threshold: ThresholdConfig = MISSING
+    cross_validation: CrossValidationConfig = MISSING
     promotion: PromotionConfig = MISSING
     compute: ComputeConfig = MISSING
 
@@ -127,6 +158,7 @@ def check(config: Config) -> None:
     _one_of("promotion.metric", config.promotion.metric, PROMOTION_METRICS, "choose one of them")
     _check_source(config.source, months)
     _check_shares(config.split)
+    _check_training(config)
     if config.compute.threads < 1 or config.compute.jobs == 0:
         raise ConfigError(
             f"compute.threads={config.compute.threads} must be 1 or more, compute.jobs={config.compute.jobs} not 0"
@@ -140,10 +172,12 @@ def check(config: Config) -> None:
 def choices(config: Config) -> dict[str, str]:
     """Config group to the option that was chosen, for the groups that name themselves."""
     return {
+        "calibration": config.calibration.method,
         "features": config.features.service,
         "model": config.model_name,
         "promotion": config.promotion.policy,
         "source": config.source.name,
+        "threshold": config.threshold.policy,
     }
 
 
@@ -187,6 +221,30 @@ def _check_shares(split: SplitConfig) -> None:
         raise ConfigError(
             f"split.validation={split.validation} and split.test={split.test} must be above 0 and leave users to train on"
         )
+
+
+def _check_training(config: Config) -> None:
+    _one_of("calibration.method", config.calibration.method, CALIBRATIONS, "choose one of them")
+    folds = config.cross_validation
+    if folds.repeats < 1 or folds.folds < 2:
+        raise ConfigError(
+            f"cross_validation.repeats={folds.repeats} must be 1 or more, cross_validation.folds={folds.folds} 2 or more"
+        )
+    if config.sample_weight is not None:
+        numbers = [
+            column.name
+            for column in service_features(config.features.service)
+            if column.kind in ("integer", "real") and not column.nullable
+        ]
+        _one_of("sample_weight", config.sample_weight, numbers, "choose a number of the feature service, or null")
+    how = config.threshold
+    _one_of("threshold.policy", how.policy, THRESHOLD_POLICIES, "choose one of them")
+    if how.policy == "cost" and not ((how.missed_churner or 0) > 0 and (how.wasted_offer or 0) > 0):
+        raise ConfigError(
+            f"threshold.missed_churner={how.missed_churner} and threshold.wasted_offer={how.wasted_offer} must be above 0"
+        )
+    if how.policy == "top_fraction" and not 0 < (how.fraction or 0) < 1:
+        raise ConfigError(f"threshold.fraction={how.fraction} must be above 0 and below 1")
 
 
 def _check_known_at(known_at: str | None) -> None:

@@ -9,9 +9,10 @@ from onnx import TensorProto, helper
 from skl2onnx import convert_sklearn
 from skl2onnx.common._registration import get_converter
 from skl2onnx.common.data_types import FloatTensorType, StringTensorType
-from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.ensemble import HistGradientBoostingClassifier, VotingClassifier
 from sklearn.pipeline import Pipeline
 
+from streamflow.calibration import CLIP, UNCHANGED, Calibration
 from streamflow.errors import ModelError
 from streamflow.schema import MODEL_NAME, Column
 from streamflow.scoring import PREDICTION_OUTPUT, PROBABILITY_OUTPUT
@@ -21,15 +22,19 @@ PARITY_TOLERANCE = 1e-5
 """Float32 sums of 300 trees differ from float64 ones by less than this; see docs/adr/0003."""
 
 
-def export_onnx(pipeline: Pipeline, features: Sequence[Column], threshold: float) -> bytes:
+def export_onnx(
+    pipeline: Pipeline, features: Sequence[Column], threshold: float, calibration: Calibration = UNCHANGED
+) -> bytes:
     """A graph with one input for each feature and the outputs churn_probability and churn, all of shape (n_users,).
 
-    The decision threshold is part of the graph. Raises ModelError if the estimator can't be converted.
+    Calibration and decision threshold are part of the graph. Raises ModelError if the estimator can't be converted.
     """
     inputs = [
         (column.name, StringTensorType([None, 1]) if column.kind == "text" else FloatTensorType([None, 1]))
         for column in features
     ]
+    if isinstance(pipeline[-1], VotingClassifier):
+        _make_convertible(pipeline[-1])
     try:
         model = convert_sklearn(
             pipeline,
@@ -46,10 +51,16 @@ def export_onnx(pipeline: Pipeline, features: Sequence[Column], threshold: float
         ) from error
     column = list(pipeline[-1].classes_).index(True)
     _begin_with_vectors(model.graph)
-    _end_with_decision(model.graph, column, threshold)
+    _end_with_decision(model.graph, column, threshold, calibration)
     _sort_opsets(model)
     onnx.checker.check_model(model)
     return bytes(model.SerializeToString(deterministic=True))
+
+
+def _make_convertible(voting: VotingClassifier) -> None:
+    # Neither changes a probability: skl2onnx 1.20 wants an array of weights, and refuses an option of `transform`.
+    voting.weights = None if voting.weights is None else np.asarray(voting.weights)
+    voting.flatten_transform = False
 
 
 def _sort_opsets(model: onnx.ModelProto) -> None:
@@ -75,8 +86,9 @@ def _begin_with_vectors(graph: Any) -> None:
     graph.input.extend(vectors)
 
 
-def _end_with_decision(graph: Any, churn_column: int, threshold: float) -> None:
+def _end_with_decision(graph: Any, churn_column: int, threshold: float, calibration: Calibration) -> None:
     probabilities = graph.output[1].name
+    chosen = PROBABILITY_OUTPUT if calibration == UNCHANGED else "uncalibrated"
     graph.initializer.extend(
         [
             helper.make_tensor("churn_column", TensorProto.INT64, [], [churn_column]),
@@ -85,7 +97,13 @@ def _end_with_decision(graph: Any, churn_column: int, threshold: float) -> None:
     )
     graph.node.extend(
         [
-            helper.make_node("Gather", [probabilities, "churn_column"], [PROBABILITY_OUTPUT], axis=1),
+            helper.make_node("Gather", [probabilities, "churn_column"], [chosen], axis=1),
+        ]
+    )
+    if chosen != PROBABILITY_OUTPUT:
+        _calibrate(graph, chosen, calibration)
+    graph.node.extend(
+        [
             helper.make_node("GreaterOrEqual", [PROBABILITY_OUTPUT, "threshold"], ["churns"]),
             helper.make_node("Cast", ["churns"], [PREDICTION_OUTPUT], to=TensorProto.INT64),
         ]
@@ -95,6 +113,29 @@ def _end_with_decision(graph: Any, churn_column: int, threshold: float) -> None:
         [
             helper.make_tensor_value_info(PROBABILITY_OUTPUT, TensorProto.FLOAT, [None]),
             helper.make_tensor_value_info(PREDICTION_OUTPUT, TensorProto.INT64, [None]),
+        ]
+    )
+
+
+def _calibrate(graph: Any, uncalibrated: str, calibration: Calibration) -> None:
+    # In double: a float32 logarithm differs in its last bit with a user's place in the batch.
+    constants = {
+        "lowest": CLIP, "highest": 1 - CLIP, "one": 1.0, "slope": calibration.slope, "intercept": calibration.intercept,
+    }  # fmt: skip
+    graph.initializer.extend(
+        helper.make_tensor(name, TensorProto.DOUBLE, [], [value]) for name, value in constants.items()
+    )
+    graph.node.extend(
+        [
+            helper.make_node("Cast", [uncalibrated], ["in_double"], to=TensorProto.DOUBLE),
+            helper.make_node("Clip", ["in_double", "lowest", "highest"], ["clipped"]),
+            helper.make_node("Sub", ["one", "clipped"], ["stays"]),
+            helper.make_node("Div", ["clipped", "stays"], ["odds"]),
+            helper.make_node("Log", ["odds"], ["log_odds"]),
+            helper.make_node("Mul", ["log_odds", "slope"], ["stretched"]),
+            helper.make_node("Add", ["stretched", "intercept"], ["shifted"]),
+            helper.make_node("Sigmoid", ["shifted"], ["calibrated"]),
+            helper.make_node("Cast", ["calibrated"], [PROBABILITY_OUTPUT], to=TensorProto.FLOAT),
         ]
     )
 

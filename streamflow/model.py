@@ -1,6 +1,6 @@
-"""The scikit-learn pipeline around an estimator: how features become numbers, and how a threshold is chosen."""
+"""The scikit-learn pipeline around an estimator: how features become numbers, and probabilities come out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,6 @@ from streamflow.scoring import model_inputs
 
 _NULL = -1.0
 _NULLABLE_LEVELS = [_NULL, 0.0, 1.0]
-THRESHOLDS = np.round(np.arange(0.05, 0.951, 0.005), 3)
 
 Probabilities = np.ndarray[Any, np.dtype[np.floating[Any]]]
 Labels = np.ndarray[Any, np.dtype[np.bool_]]
@@ -56,35 +55,31 @@ def pipeline_frame(rows: pa.Table, features: Sequence[Column]) -> pd.DataFrame:
     return pd.DataFrame(inputs)
 
 
-def fit(pipeline: Pipeline, frame: pd.DataFrame, churned: Labels) -> Pipeline:
-    """Fit the pipeline; `churned` is aligned with the frame's rows.
+def fit(
+    pipeline: Pipeline,
+    frame: pd.DataFrame,
+    churned: Labels,
+    weights: np.ndarray[Any, np.dtype[np.float64]] | None = None,
+) -> Pipeline:
+    """Fit the pipeline; `churned` and the users' `weights` (None: all alike) are aligned with the frame's rows.
 
     The thresholds of trees are rounded down to float32. Features are float32, so no decision changes; ONNX holds
     thresholds as float32, and rounding to the nearest would send a user on the border to the other side.
     """
-    pipeline.fit(frame, churned)
+    pipeline.fit(frame, churned, **({} if weights is None else {"estimator__sample_weight": weights}))
     for thresholds in _tree_thresholds(pipeline[-1]):
         thresholds[:] = _rounded_down(thresholds)
     return pipeline
 
 
-def churn_probability(pipeline: Pipeline, frame: pd.DataFrame) -> Probabilities:
-    """Probability of the class True for each row, summed in a fixed order; shape (n_users,)."""
-    estimator = pipeline[-1]
-    if hasattr(estimator, "n_jobs"):
-        # With several workers a forest adds its trees up in another order each time.
-        estimator.set_params(n_jobs=1)
-    column = list(estimator.classes_).index(True)
+def uncalibrated_probability(pipeline: Pipeline, frame: pd.DataFrame) -> Probabilities:
+    """The estimator's own probability of the class True for each row, summed in a fixed order; shape (n_users,)."""
+    for part in _fitted_parts(pipeline[-1]):
+        if hasattr(part, "n_jobs"):
+            # With several workers a forest adds its trees up in another order each time.
+            part.n_jobs = 1
+    column = list(pipeline[-1].classes_).index(True)
     return np.asarray(pipeline.predict_proba(frame)[:, column])
-
-
-def best_f1_threshold(churned: Labels, probabilities: Probabilities) -> float:
-    """The threshold of the grid 0.050, 0.055 … 0.950 with the highest F1; the lowest of equals."""
-    predicted = probabilities[:, np.newaxis] >= THRESHOLDS
-    caught = (predicted & churned[:, np.newaxis]).sum(axis=0)
-    # F1 = 2 TP / (2 TP + FP + FN); without a churner and without an alarm it is 0.
-    f1 = 2 * caught / np.maximum(predicted.sum(axis=0) + churned.sum(), 1)
-    return float(THRESHOLDS[int(np.argmax(f1))])
 
 
 def estimator_parameters(model: Mapping[str, Any]) -> dict[str, Any]:
@@ -93,12 +88,25 @@ def estimator_parameters(model: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _tree_thresholds(estimator: Any) -> list[np.ndarray[Any, Any]]:
-    """Views on the thresholds of every tree of a forest or of histogram gradient boosting; empty for other models."""
-    forest = [
-        tree.tree_.threshold for tree in np.ravel(getattr(estimator, "estimators_", [])) if hasattr(tree, "tree_")
+    """Views on the thresholds of every tree of forests and of histogram gradient boosting; empty for other models."""
+    parts = list(_fitted_parts(estimator))
+    forest = [part.tree_.threshold for part in parts if hasattr(part, "tree_")]
+    boosted = [
+        tree.nodes["num_threshold"] for part in parts for trees in getattr(part, "_predictors", []) for tree in trees
     ]
-    boosted = [tree.nodes["num_threshold"] for trees in getattr(estimator, "_predictors", []) for tree in trees]
     return forest + boosted
+
+
+def _fitted_parts(estimator: Any) -> Iterator[Any]:
+    """An estimator and all that it is made of: the steps of a pipeline, the trees of a forest, the voters of an ensemble."""
+    yield estimator
+    inner = (
+        [step for _, step in estimator.steps]
+        if isinstance(estimator, Pipeline)
+        else list(np.ravel(np.asarray(getattr(estimator, "estimators_", []), dtype=object)))
+    )
+    for part in inner:
+        yield from _fitted_parts(part)
 
 
 def _rounded_down(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

@@ -112,7 +112,7 @@ def verdict(
             f"the registered model is {model_expected[:12]}, dvc.lock and this rerun say {model_actual[:12]}",
         )
     first = _explained(different[0].stage, result, circumstances)
-    upstream = {out.stage for out in different} - {"train", "evaluate"}
+    upstream = {out.stage for out in different} - {"train", "cross_validate", "evaluate"}
     same_model = not upstream and golden_equal and not circumstances.code and not circumstances.lock
     return (EQUIVALENT if same_model else DIVERGED), first
 

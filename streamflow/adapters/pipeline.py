@@ -26,6 +26,7 @@ _TRACKED_BY_INTAKE = (
     PARAMS,
     Path("dvc.lock"),
     Path("artifacts/config.json"),
+    Path("artifacts/cross_validation/metrics.json"),
     Path("artifacts/evaluation/metrics.json"),
 )
 _RECEIPTS = (Path("artifacts/ingest"), Path("artifacts/sha256"))

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from streamflow.adapters.files import PARAMS, PIPELINE
-from streamflow.errors import ModelError
+from streamflow.errors import ConfigError, ModelError
 from streamflow.pipeline_lock import LockedStage, read_lock
 
 LOCK = Path("dvc.lock")
@@ -126,8 +126,17 @@ def _declared(stage: str, item: str | None, definition: Mapping[str, Any], value
         _paths(body.get("deps", ()), known),
         _paths(outs, known),
         _paths(tracked, known),
-        {name: values[name] for name in body.get("params", ())},
+        {name: _value(values, name, stage) for name in body.get("params", ())},
     )
+
+
+def _value(values: Mapping[str, Any], name: str, stage: str) -> Any:
+    if name not in values:
+        raise ConfigError(
+            f"{PARAMS} has no {name}, which stage {stage} of {PIPELINE} reads: it was composed by other code;"
+            " `streamflow repro model=…` composes it again"
+        )
+    return values[name]
 
 
 def _paths(entries: Iterable[Any], values: Mapping[str, Any]) -> tuple[str, ...]:

@@ -87,5 +87,6 @@ class Project:
 
 
 def small(*overrides: str, users: int = 400) -> list[str]:
-    """Overrides for a pipeline run that takes seconds: few users, few trees."""
-    return [f"source.users={users}", "model.n_estimators=20", *overrides]
+    """Overrides for a pipeline run that takes seconds: few users, few trees, few folds."""
+    folds = ["cross_validation.repeats=1", "cross_validation.folds=2"]
+    return [f"source.users={users}", "model.n_estimators=20", *folds, *overrides]

@@ -27,7 +27,7 @@ def options(group):
 
 def test_every_choice_of_model_features_and_promotion_composes(project):
     combinations = list(itertools.product(options("model"), options("features"), options("promotion")))
-    assert len(combinations) == 12
+    assert len(combinations) == 16
     for model, features, promotion in combinations:
         config = compose([f"model={model}", f"features={features}", f"promotion={promotion}"])
         assert choices(config) == {
@@ -35,6 +35,8 @@ def test_every_choice_of_model_features_and_promotion_composes(project):
             "features": features,
             "promotion": promotion,
             "source": "synthetic",
+            "calibration": "sigmoid",
+            "threshold": "f1",
         }
         assert "_target_" in config.model
 
@@ -44,6 +46,19 @@ def test_every_experiment_composes_and_opens_with_its_command(project, experimen
     compose([f"experiment={experiment}"])
     lines = (ROOT / "conf" / "experiment" / f"{experiment}.yaml").read_text().splitlines()
     assert lines[1] == f"# streamflow repro experiment={experiment}"
+
+
+def test_every_threshold_and_calibration_composes(project):
+    assert options("threshold") == ["cost", "f1", "top_fraction"]
+    assert compose(["threshold=cost", "threshold.missed_churner=300"]).threshold.missed_churner == 300.0
+    assert compose(["threshold=top_fraction"]).threshold.fraction == 0.2
+    assert options("calibration") == ["none", "sigmoid"]
+    assert compose(["calibration=none"]).calibration.method == "none"
+
+
+def test_next_month_takes_its_labels_a_month_later(project):
+    config = compose(["experiment=next_month"])
+    assert (config.as_of, config.label_as_of) == ("2024-01-31", "2024-02-29")
 
 
 def test_every_source_composes(project):
@@ -68,7 +83,7 @@ def test_the_label_date_follows_the_horizon(project):
         ("as_of=2030-01-31", "as_of=2030-01-31 is not one of 2024-01-31, 2024-02-29"),
         ("as_of=yesterday", "as_of=yesterday is not a date; write it as YYYY-MM-DD"),
         ("as_of=20240131", "as_of=20240131 is not a date"),
-        ("model=nonesuch", "one of hist_gradient_boosting, logistic_regression, random_forest"),
+        ("model=nonesuch", "one of blend, hist_gradient_boosting, logistic_regression, random_forest"),
         ("nonesuch=1", "nonesuch is not a key of conf/"),
         ("model.nonesuch=1", "model.nonesuch is not a key of conf/"),
         ("source=csv", "source.dir"),

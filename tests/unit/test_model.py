@@ -7,19 +7,18 @@ import numpy as np
 import onnxruntime as ort
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from project import ROOT
-from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier, VotingClassifier
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import f1_score
 from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from small_month import joined_month
 
 from streamflow.digest import bytes_sha256
 from streamflow.errors import ModelError
 from streamflow.export import export_onnx
-from streamflow.model import THRESHOLDS, best_f1_threshold, churn_pipeline, churn_probability, fit, pipeline_frame
+from streamflow.model import churn_pipeline, fit, pipeline_frame, uncalibrated_probability
 from streamflow.model_card import check_golden, feature_schema, golden_rows, schema_features
 from streamflow.schema import FEATURE_SERVICES, service_features
 from streamflow.scoring import ChurnModel, model_inputs
@@ -28,6 +27,14 @@ ESTIMATORS = {
     "random_forest": lambda: RandomForestClassifier(20, min_samples_leaf=5, n_jobs=2, random_state=0),
     "hist_gradient_boosting": lambda: HistGradientBoostingClassifier(max_iter=20, early_stopping=False, random_state=0),
     "logistic_regression": lambda: LogisticRegression(max_iter=500),
+    "blend": lambda: VotingClassifier(
+        [
+            ["boosting", HistGradientBoostingClassifier(max_iter=20, early_stopping=False, random_state=0)],
+            ["linear", make_pipeline(StandardScaler(), LogisticRegression(max_iter=500))],
+        ],
+        voting="soft",
+        weights=[2, 1],
+    ),
 }
 
 
@@ -49,7 +56,7 @@ def test_the_export_scores_every_user_as_scikit_learn_does(name, service, rows):
     pipeline, features, frame = trained(name, rows, service)
     model = ChurnModel(export_onnx(pipeline, features, 0.4), features)
     probabilities, predictions = model.score({c.name: rows[c.name].to_pylist() for c in features})
-    expected = churn_probability(pipeline, frame)
+    expected = uncalibrated_probability(pipeline, frame)
     assert np.max(np.abs(np.array(probabilities) - expected)) < 1e-5
     assert len(set(probabilities)) > 10
     assert predictions == [int(p >= np.float32(0.4)) for p in np.array(probabilities, np.float32)]
@@ -64,7 +71,7 @@ def test_one_user_scores_as_in_company(name, rows):
     assert np.max(np.abs(np.array(together) - alone)) < 1e-6
 
 
-@pytest.mark.parametrize("name", ["random_forest", "hist_gradient_boosting"])
+@pytest.mark.parametrize("name", ["random_forest", "hist_gradient_boosting", "blend"])
 def test_users_on_the_border_of_a_split_are_scored_as_scikit_learn_does(name, rows):
     """Between 10.5 and 10.7 a tree splits at a number that rounds to 10.6 in float32, but lies below it."""
     steps = [round(10.0 + 0.2 * (number % 12), 1) for number in range(rows.num_rows)]
@@ -77,7 +84,7 @@ def test_users_on_the_border_of_a_split_are_scored_as_scikit_learn_does(name, ro
     pipeline, features, _ = trained(name, learned)
     model = ChurnModel(export_onnx(pipeline, features, 0.5), features)
     for asked in (rows.set_column(position, field, pa.array(steps)), learned):
-        expected = churn_probability(pipeline, pipeline_frame(asked, features))
+        expected = uncalibrated_probability(pipeline, pipeline_frame(asked, features))
         probabilities, _ = model.score({c.name: asked[c.name].to_pylist() for c in features})
         assert np.max(np.abs(np.array(probabilities) - expected)) < 1e-5
 
@@ -93,7 +100,7 @@ def test_rounded_thresholds_decide_as_the_exact_ones_did(rows):
         for before, after in zip(exact[-1].estimators_, rounded[-1].estimators_, strict=True)
     ]
     assert any(changed)
-    assert np.array_equal(churn_probability(exact, frame), churn_probability(rounded, frame))
+    assert np.array_equal(uncalibrated_probability(exact, frame), uncalibrated_probability(rounded, frame))
 
 
 def test_null_plan_is_neither_true_nor_false(rows):
@@ -102,7 +109,7 @@ def test_null_plan_is_neither_true_nor_false(rows):
     scores = set()
     for value in (np.nan, 0.0, 1.0):
         one["plan_stream_tv"] = np.float32(value)
-        scores.add(round(float(churn_probability(pipeline, one)[0]), 9))
+        scores.add(round(float(uncalibrated_probability(pipeline, one)[0]), 9))
     assert len(scores) == 3
 
 
@@ -123,7 +130,7 @@ def test_the_bytes_do_not_depend_on_the_hash_seed():
         for seed in ("0", "1", "2", "3")
     }
     assert len(digests) == 1
-    assert len(digests.pop().split()) == 3
+    assert len(digests.pop().split()) == 4
 
 
 def test_an_estimator_without_a_converter_for_its_pipeline_is_refused(rows):
@@ -137,16 +144,6 @@ def test_an_estimator_without_a_converter_for_its_pipeline_is_refused(rows):
     )
     with pytest.raises(ModelError, match="Unconvertible can't be converted to ONNX"):
         export_onnx(pipeline, features, 0.5)
-
-
-@given(st.lists(st.tuples(st.booleans(), st.floats(0, 1)), min_size=2, max_size=60))
-@settings(max_examples=20)
-def test_no_threshold_of_the_grid_beats_the_chosen_one(pairs):
-    churned, probabilities = np.array([c for c, _ in pairs]), np.array([p for _, p in pairs])
-    chosen = best_f1_threshold(churned, probabilities)
-    best = max(f1_score(churned, probabilities >= each, zero_division=0.0) for each in THRESHOLDS)
-    assert f1_score(churned, probabilities >= chosen, zero_division=0.0) == best
-    assert chosen in THRESHOLDS
 
 
 def test_inputs_are_float32_with_nan_for_null_and_text_as_it_is():

@@ -9,11 +9,11 @@ import yaml
 from import_closure import import_closure, imported_modules
 from project import ROOT
 
-STAGES = ("config", "ingest", "snapshot", "dataset", "train", "evaluate", "register", "materialize")
+STAGES = ("config", "ingest", "snapshot", "dataset", "train", "cross_validate", "evaluate", "register", "materialize")
 PURE = {
-    "arrow attestation calendar comparison config dataset decisions digest drift errors export health importance ledger"
-    " metrics model model_card pipeline_lock provenance rederivation report result schema scoring serving skew splits"
-    " synthetic tag_message validation"
+    "arrow attestation calendar calibration comparison config cross_validation dataset decisions digest drift errors"
+    " estimators export health importance ledger metrics model model_card pipeline_lock provenance recipe rederivation"
+    " report result schema scoring serving skew splits synthetic tag_message thresholds training validation"
 }
 
 
@@ -29,7 +29,7 @@ def modules(folder):
     return sorted(path for path in (ROOT / folder).rglob("*.py") if "__pycache__" not in path.parts)
 
 
-def test_the_pipeline_has_the_eight_stages_in_order():
+def test_the_pipeline_has_the_nine_stages_in_order():
     assert tuple(pipeline()) == STAGES
 
 
@@ -85,10 +85,10 @@ def test_pure_modules_import_no_adapter_and_read_no_environment_and_no_clock():
         assert "os.environ" not in source, path
 
 
-def test_only_app_binds_the_graph_and_only_train_instantiates():
+def test_only_app_binds_the_graph_and_one_place_instantiates():
     code = [path for folder in ("serve", "stages", "streamflow") for path in modules(folder)]
     assert [path.name for path in code if re.search(r"Deployment\b[^\n]*\.bind\(", path.read_text())] == ["app.py"]
-    assert [path.name for path in code if "hydra.utils import instantiate" in path.read_text()] == ["train.py"]
+    assert [path.name for path in code if "hydra.utils import instantiate" in path.read_text()] == ["estimators.py"]
 
 
 def test_tests_are_not_packages():

@@ -1,0 +1,63 @@
+"""Stage `cross_validate`: reads data/dataset, writes artifacts/cross_validation/.
+
+metrics.json: the mean of each score over repeated cross-validation of all users, with its spread; folds.csv: the scores of
+each fold. No model of it is kept; it says how far to trust the scores of the one that stage `train` makes.
+"""
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+from threadpoolctl import threadpool_limits
+
+from streamflow.adapters.audit import audited
+from streamflow.adapters.files import read_params, replacing, write_json
+from streamflow.cli.reporting import one_line_errors, say
+from streamflow.config import Config
+from streamflow.cross_validation import cross_validate, spread
+from streamflow.model import pipeline_frame
+from streamflow.recipe import recipe_of
+from streamflow.schema import ENTITY_KEY, LABEL
+from streamflow.training import sample_weights, train
+
+DATASET = Path("data/dataset/dataset.parquet")
+CROSS_VALIDATION = Path("artifacts/cross_validation")
+
+
+def run(config: Config) -> None:
+    """Cross-validate the recipe that the pipeline trains."""
+    dataset = pq.read_table(DATASET)
+    recipe, how = recipe_of(config), config.cross_validation
+
+    with threadpool_limits(limits=config.compute.threads):
+        rows = cross_validate(
+            partial(train, recipe),
+            dataset[ENTITY_KEY].to_pylist(),
+            pipeline_frame(dataset, recipe.features),
+            np.array(dataset[LABEL].to_pylist()),
+            sample_weights(dataset, config.sample_weight),
+            salt=config.split.salt,
+            repeats=how.repeats,
+            folds=how.folds,
+            validation=config.split.validation / (1 - config.split.test),
+        )
+    found = spread(rows)
+
+    write_json(CROSS_VALIDATION / "metrics.json", found)
+    with replacing(CROSS_VALIDATION / "folds.csv") as scratch:
+        pd.DataFrame(rows).to_csv(scratch, index=False, lineterminator="\n")
+    say(
+        f"cross_validate: {how.repeats} x {how.folds} folds, AUC {found['roc_auc']:.4f} ± {found['roc_auc_fold_sd']:.4f},"
+        f" F1 {found['f1']:.4f} ± {found['f1_fold_sd']:.4f}"
+    )
+
+
+def main() -> None:
+    with one_line_errors("cross_validate"), audited("cross_validate"):
+        run(read_params("cross_validate"))
+
+
+if __name__ == "__main__":
+    main()
