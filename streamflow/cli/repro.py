@@ -30,7 +30,7 @@ def repro(overrides: tuple[str, ...], force: bool) -> None:
     streamflow repro                                    what params.yaml says
     streamflow repro model=hist_gradient_boosting       another model
     streamflow repro as_of=2024-02-29                   another date
-    streamflow repro experiment=churn_v2                a named experiment of conf/experiment
+    streamflow repro experiment=best                     a named experiment of conf/experiment
     streamflow repro source=csv source.dir=PATH         your own extracts
 
     A run on uncommitted code or configuration, or with other packages than requirements.lock, explores: it trains and is

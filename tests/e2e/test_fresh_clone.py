@@ -123,12 +123,12 @@ class TestServing:
         assert body["features_used"]["watch_hours_30d"] == 24.483650766787413
         assert body["features_used"]["plan_stream_tv"] is False
         assert body["feature_timestamp"] == "2024-01-31T00:00:00Z"
-        assert body["prediction"] == int(body["probability"] >= 0.455)
         model = client.get("/model").json()
+        assert body["prediction"] == int(body["probability"] >= model["threshold"])
         assert body["model"] == {name: model[name] for name in body["model"]}
         assert model["model_sha256"] == clone.run("sha256sum", "artifacts/model/model.onnx").stdout.split()[0]
         assert model["git_commit"] == clone.run("git", "rev-parse", "HEAD").stdout.strip()
-        assert (model["threshold"], model["not_served"], model["from_local_copy"]) == (0.455, None, False)
+        assert (model["threshold"], model["not_served"], model["from_local_copy"]) == (0.265, None, False)
         assert model["provenance"]["streamflow.git_dirty"] == "false"
 
     def test_an_unknown_user_misses_all_features(self, client):

@@ -25,7 +25,7 @@ def project(tmp_path_factory):
 
 
 def csv(*overrides):
-    return ["repro", "source=csv", "source.dir=extracts", "model.n_estimators=20", *overrides]
+    return ["repro", "source=csv", "source.dir=extracts", "model.n_estimators=20", "cross_validation.repeats=1", *overrides]
 
 
 def digest(project, name):
@@ -51,7 +51,7 @@ def history(project):
         ("as_of=2030-01-31", "as_of=2030-01-31 is not one of 2024-01-31, 2024-02-29"),
         (
             "model=nonesuch",
-            "model=nonesuch: no such option; one of hist_gradient_boosting, logistic_regression, random_forest",
+            "model=nonesuch: no such option; one of blend, hist_gradient_boosting, logistic_regression, random_forest",
         ),
         ("as_of=yesterday", "as_of=yesterday is not a date; write it as YYYY-MM-DD"),
     ],
@@ -142,9 +142,9 @@ def test_a_stage_that_refuses_its_settings_leaves_everything_as_it_was(project):
 
 def test_another_model_other_features_and_labels_of_a_later_month_run_through(project):
     done = project.streamflow(
-        "repro", "experiment=churn_v2", "source=csv", "source.dir=extracts", "promotion=never", "label_horizon_months=1"
+        "repro", "experiment=best", "source=csv", "source.dir=extracts", "promotion=never", "label_horizon_months=1"
     )
-    assert "hist_gradient_boosting on churn_v2" in done.stdout
+    assert "blend on churn_v2" in done.stdout
     assert "promotion.policy is never" in done.stdout
     assert json.loads(project.text("artifacts/model/feature_schema.json"))["feature_service"] == "churn_v2"
     counts = json.loads(project.text("data/dataset/dataset.json"))
@@ -163,7 +163,7 @@ def test_params_of_another_conf_are_refused_with_the_command_that_mends_it(proje
     assert len(done.stderr.splitlines()) == 1
     assert "params.yaml was composed from another conf/" in done.stderr
     named = done.stderr.split("`")[1]
-    assert named.startswith("streamflow repro features=churn_v2 model=hist_gradient_boosting")
+    assert named.startswith("streamflow repro calibration=sigmoid features=churn_v2 model=blend")
     conf.write_text(good.replace("0.25", "0.24"))
     compose = "import sys; from streamflow.adapters.pipeline import compose; compose(sys.argv[1:])"
     project.run(project.python, "-c", compose, *shlex.split(named)[2:])  # what the command does first
