@@ -11,6 +11,7 @@ from streamflow.schema import LABEL
 
 NO_ACTION, RETRAIN = "NO_ACTION", "RETRAIN"
 SCORE = "churn_probability"
+BETWEEN = " to "
 _SIGNIFICANT = 6
 
 Level = Literal["", "drifted", "MAJOR"]
@@ -36,7 +37,7 @@ class Policy:
 
 @dataclass(frozen=True)
 class Histogram:
-    """Shares of users by bar, for the eye; the last bar is NULL if there is any."""
+    """Shares of users by bar, for the eye: a value, or `low to high`; the last bar is NULL if there is any."""
 
     bars: tuple[str, ...]
     reference: tuple[float, ...]
@@ -169,7 +170,7 @@ class DataDrift:
         named = f" ({', '.join(major)})" if major else ""
         words = f"{len(major)} of {len(self.features)} features with major drift{named}"
         holds = share >= limit
-        return Rule("features", holds, f"{words}, {'at least' if holds else 'fewer than'} {limit:.0%}")
+        return Rule("features", holds, f"{words}, {'at least' if holds else 'fewer than'} {100 * limit:g} %")
 
     def _label_rule(self) -> Rule:
         before, after = self.label_rates

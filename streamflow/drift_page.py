@@ -5,7 +5,7 @@ from pathlib import Path
 
 import jinja2
 
-from streamflow.data_drift import SCORE, DataDrift, Histogram, Shift, percent, points
+from streamflow.data_drift import BETWEEN, SCORE, DataDrift, Histogram, Shift, percent, points
 from streamflow.schema import LABEL
 
 _TEMPLATE = Path(__file__).with_name("drift_page.html.j2")
@@ -73,9 +73,12 @@ def _chart(shift: Shift) -> Chart:
 
 
 def _ticks(histogram: Histogram, slot: float) -> tuple[tuple[float, str, str], ...]:
-    """Place, anchor and text below the bars: each bar if they are few, else the ends and the middle."""
-    count = len(histogram.bars)
-    if count <= 6:
-        return tuple((round((at + 0.5) * slot, 2), "middle", name) for at, name in enumerate(histogram.bars))
-    chosen = ((0, 0.0, "start"), (count // 2, (count // 2 + 0.5) * slot, "middle"), (count - 1, _WIDTH, "end"))
-    return tuple((round(x, 2), anchor, histogram.bars[at]) for at, x, anchor in chosen)
+    """Place, anchor and text below the bars: each bar if they are few, else the first, the middle and the last."""
+    bars = histogram.bars
+    if len(bars) <= 6:
+        return tuple((round((at + 0.5) * slot, 2), "middle", name) for at, name in enumerate(bars))
+    middle = len(bars) // 2
+    ends = (0.0, "start", bars[0].split(BETWEEN)[0]), (_WIDTH, "end", bars[-1].split(BETWEEN)[-1])
+    low, *range_ = bars[middle].split(BETWEEN)
+    # A bar of one value is named in its middle, a range where it begins.
+    return ends[0], (round((middle + (0 if range_ else 0.5)) * slot, 2), "middle", low), ends[1]

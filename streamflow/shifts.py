@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from streamflow.data_drift import Histogram, Shift
+from streamflow.data_drift import BETWEEN, Histogram, Shift
 from streamflow.schema import ENTITY_KEY, EVENT_TIMESTAMP
 from streamflow.scoring import ChurnModel
 from streamflow.two_sample import Numbers, chi_square, decile_counts, holm, kolmogorov_smirnov, psi
@@ -86,7 +86,7 @@ def _number_histogram(reference: Numbers, current: Numbers) -> Histogram:
         counts = [[int((each == value).sum()) for value in distinct] for each in (reference, current)]
     else:
         edges = np.linspace(distinct[0], distinct[-1], BARS + 1)
-        bars = [f"{low:.4g} to {high:.4g}" for low, high in pairwise(edges)]
+        bars = [f"{low:.4g}{BETWEEN}{high:.4g}" for low, high in pairwise(edges)]
         counts = [np.histogram(each[~np.isnan(each)], edges)[0].tolist() for each in (reference, current)]
     if np.isnan(both).any():
         bars.append(NULL)
