@@ -7,6 +7,7 @@ import pyarrow.compute as pc
 
 from streamflow.adapters.frozen_months import frozen_month
 from streamflow.adapters.references import find, registry_if_any
+from streamflow.adapters.repository import resolve
 from streamflow.data_drift import SCORE, DataDrift, Policy, Score
 from streamflow.errors import RegistryError
 from streamflow.provenance import PREFIX
@@ -39,14 +40,16 @@ def data_drift(reference: str, current: str, ref: str | None, policy: Policy) ->
 def _model(ref: str | None) -> "LoadedModel | str":
     """The version, proven as serving proves it; or in words why there is none."""
     with registry_if_any() as registry:
-        if ref is None and registry is None:
+        if registry is None and ref is None:
             return "there is no registry here"
-        if ref is None and registry is not None:
+        if registry is None:
+            raise RegistryError(f"--model {ref}: there is no registry here to ask; `make repro` makes one")
+        if ref is None:
             production = registry.production()
             return registry.load(production) if production else f"no version of {MODEL_NAME} is Production"
-        version = find(ref or "", registry).version
-        if version is None or registry is None:
-            raise RegistryError(f"{ref} has no registered version here; `streamflow models` lists them")
+        version = find(ref, registry).version if resolve(f"refs/tags/{ref}") else registry.version(ref)
+        if version is None:
+            raise RegistryError(f"--model {ref}: no version came from that tag; `streamflow models` lists them")
         return registry.load(version)
 
 

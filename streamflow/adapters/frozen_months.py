@@ -10,6 +10,7 @@ from streamflow.adapters.checks import output_problems
 from streamflow.adapters.files import read_all_params
 from streamflow.adapters.pipeline_files import lock_text, read_receipt
 from streamflow.calendar import parse_date
+from streamflow.config import main_overrides
 from streamflow.data_drift import Month
 from streamflow.errors import HistoryError
 from streamflow.pipeline_lock import read_lock
@@ -41,17 +42,20 @@ def _proven(as_of: str) -> str:
     # A month that params.yaml does not name any more stays frozen.
     locked = read_lock(lock_text(), [as_of]).get(stage)
     if locked is None or path not in locked.outs:
-        months = read_all_params().months
-        way = (
-            ""
-            if as_of in months
-            else f" 'months=[{','.join(sorted([*months, as_of]))}]' and the other overrides you use"
-        )
-        raise HistoryError(f"{as_of} is not frozen: dvc.lock has no {stage}; `streamflow repro`{way}")
+        raise HistoryError(f"{as_of} is not frozen: dvc.lock has no {stage}; `{_freezing(as_of)}`")
     problems = output_problems(path, locked.outs[path], read_receipt(stage), stage)
     if problems:
         raise HistoryError(str(problems[0]))
     return locked.outs[path]
+
+
+def _freezing(as_of: str) -> str:
+    """The command that freezes a month: what params.yaml says, or that with one month more."""
+    config = read_all_params()
+    if as_of in config.months:
+        return "streamflow repro"
+    config.months = sorted([*config.months, as_of])
+    return f"streamflow repro {' '.join(main_overrides(config))}"
 
 
 def _read(as_of: str, table: Table, columns: Iterable[str]) -> pa.Table:

@@ -71,7 +71,7 @@ def redate(as_of: str) -> Config:
 
     Composing would start from conf/ and lose those choices. Raises ConfigError if that date can't be trained on.
     """
-    from dvc.utils.serialize import dump_yaml
+    from omegaconf import OmegaConf
 
     horizon = read_all_params().label_horizon_months
     values = yaml.safe_load(PARAMS.read_text(encoding="utf-8"))
@@ -79,7 +79,7 @@ def redate(as_of: str) -> Config:
     config = typed(values)
     check(config)
     with replacing(PARAMS) as partial:
-        dump_yaml(str(partial), values)  # as `compose` writes it
+        partial.write_text(OmegaConf.to_yaml(OmegaConf.create(values)), encoding="utf-8")  # as `compose` writes it
     return config
 
 
