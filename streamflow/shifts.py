@@ -39,13 +39,13 @@ def churn_scores(model: ChurnModel, rows: pa.Table) -> pa.Array:
 
 
 def _shift(name: str, reference: pa.ChunkedArray, current: pa.ChunkedArray) -> Shift:
-    nulls = tuple(each.null_count / max(1, len(each)) for each in (reference, current))
     if pa.types.is_integer(reference.type) or pa.types.is_floating(reference.type):
         return _number_shift(name, _numbers(reference), _numbers(current))
     bars, before, after = _category_counts(reference, current)
     statistic, p_value = chi_square(before, after)
+    nulls = (reference.null_count / max(1, len(reference)), current.null_count / max(1, len(current)))
     histogram = Histogram(bars, _shares(before), _shares(after))
-    return Shift(name, "chi-square", statistic, p_value, 1.0, psi(before, after), (nulls[0], nulls[1]), histogram)
+    return Shift(name, "chi-square", statistic, p_value, 1.0, psi(before, after), nulls, histogram)
 
 
 def _number_shift(name: str, reference: Numbers, current: Numbers) -> Shift:

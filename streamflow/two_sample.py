@@ -25,9 +25,7 @@ def psi(reference: Sequence[int], current: Sequence[int]) -> float:
     about d squared. Formula: Siddiqi, "Credit Risk Scorecards" (2006); it is Jeffreys' divergence of the shares.
     """
     pairs = [pair for pair in zip(reference, current, strict=True) if any(pair)]
-    before, after = (
-        (math.fsum(side) + PSEUDO_COUNT * len(pairs) for side in zip(*pairs, strict=True)) if pairs else (1, 1)
-    )
+    before, after = (sum(pair[side] for pair in pairs) + PSEUDO_COUNT * len(pairs) for side in (0, 1))
     shares = [((p + PSEUDO_COUNT) / before, (q + PSEUDO_COUNT) / after) for p, q in pairs]
     # An exact sum: the order of the bins, hence the names of categories, must not reach the last bit.
     return math.fsum((q - p) * math.log(q / p) for p, q in shares)
