@@ -3,6 +3,7 @@
 The dataclasses are OmegaConf structured configs (which can't be frozen); treat them as values.
 """
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -86,6 +87,17 @@ class PromotionConfig:
 
 
 @dataclass
+class DriftConfig:
+    """When two months differ (`alpha`, `psi`), and when that calls for a new model (the others); `data_drift.Policy`."""
+
+    alpha: float = MISSING
+    psi: float = MISSING
+    psi_major: float = MISSING
+    share: float = MISSING
+    label_rate: float = MISSING
+
+
+@dataclass
 class ComputeConfig:
     """Threads of the numeric kernels, and joblib workers."""
 
@@ -114,6 +126,7 @@ class Config:
     threshold: ThresholdConfig = MISSING
     cross_validation: CrossValidationConfig = MISSING
     promotion: PromotionConfig = MISSING
+    drift: DriftConfig = MISSING
     compute: ComputeConfig = MISSING
 
 
@@ -159,6 +172,7 @@ def check(config: Config) -> None:
     _check_source(config.source, months)
     _check_shares(config.split)
     _check_training(config)
+    _check_drift(config.drift)
     if config.compute.threads < 1 or config.compute.jobs == 0:
         raise ConfigError(
             f"compute.threads={config.compute.threads} must be 1 or more, compute.jobs={config.compute.jobs} not 0"
@@ -245,6 +259,16 @@ def _check_training(config: Config) -> None:
         )
     if how.policy == "top_fraction" and not 0 < (how.fraction or 0) < 1:
         raise ConfigError(f"threshold.fraction={how.fraction} must be above 0 and below 1")
+
+
+def _check_drift(drift: DriftConfig) -> None:
+    for name in ("alpha", "share", "label_rate"):
+        if not 0 < (value := getattr(drift, name)) <= 1:
+            raise ConfigError(f"drift.{name}={value} must be above 0 and at most 1")
+    if not 0 <= drift.psi <= drift.psi_major < math.inf:
+        raise ConfigError(
+            f"drift.psi={drift.psi} must be 0 or more and not above drift.psi_major={drift.psi_major}, a finite number"
+        )
 
 
 def _check_known_at(known_at: str | None) -> None:

@@ -14,8 +14,9 @@ import yaml
 
 from streamflow.adapters.audit import no_writer_left
 from streamflow.adapters.environment import STEERING
-from streamflow.adapters.files import PARAMS, replacing, state_dir
+from streamflow.adapters.files import PARAMS, read_all_params, replacing, state_dir
 from streamflow.adapters.lifeline import VARIABLE, lifeline
+from streamflow.calendar import month_later
 from streamflow.config import Config, check, typed
 from streamflow.errors import ConfigError, StreamFlowError
 
@@ -63,6 +64,23 @@ def compose(overrides: Sequence[str]) -> Config:
     check(config)
     with replacing(PARAMS) as partial:
         partial.write_text(text, encoding="utf-8")
+    return config
+
+
+def redate(as_of: str) -> Config:
+    """Give params.yaml another `as_of`, every other choice that it holds kept; the label's date follows.
+
+    Composing would start from conf/ and lose those choices. Raises ConfigError if that date can't be trained on.
+    """
+    from omegaconf import OmegaConf
+
+    horizon = read_all_params().label_horizon_months
+    values = yaml.safe_load(PARAMS.read_text(encoding="utf-8"))
+    values |= {"as_of": as_of, "label_as_of": month_later(as_of, horizon)}
+    config = typed(values)
+    check(config)
+    with replacing(PARAMS) as partial:
+        partial.write_text(OmegaConf.to_yaml(OmegaConf.create(values)), encoding="utf-8")  # as `compose` writes it
     return config
 
 

@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,11 +40,19 @@ def repro(overrides: tuple[str, ...], force: bool) -> None:
     Without OVERRIDES the choices that params.yaml holds stay. A refused month leaves its part of the database and all
     tracked files as they were; the exit code is then 2.
     """
+    run(overrides, (lambda: compose(overrides)) if overrides else None, force)
+
+
+def run(overrides: Sequence[str], choose: Callable[[], object] | None, force: bool = False) -> None:
+    """Let `choose` write params.yaml (None: as it is), then run the pipeline and say what came out; exits if it failed.
+
+    `overrides` are what `choose` changes: if there are any, a failed run leaves the tracked files as they were.
+    """
     started = time.monotonic()
     try:
         with only_one(), undone_if_refused(overrides):
-            if overrides:
-                compose(overrides)
+            if choose:
+                choose()
             for reason in exploring():
                 say(f"explores: {reason}; the difference is kept with the run, which can't be promoted")
             # One server for all stages, rather than one start and stop for each.

@@ -25,7 +25,14 @@ def project(tmp_path_factory):
 
 
 def csv(*overrides):
-    return ["repro", "source=csv", "source.dir=extracts", "model.n_estimators=20", "cross_validation.repeats=1", *overrides]
+    return [
+        "repro",
+        "source=csv",
+        "source.dir=extracts",
+        "model.n_estimators=20",
+        "cross_validation.repeats=1",
+        *overrides,
+    ]
 
 
 def digest(project, name):

@@ -5,9 +5,18 @@ import json
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import yaml
 from plain_sql import differences
 from project import ROOT, Project
+
+from streamflow.adapters.frozen_months import frozen_month
+from streamflow.data_drift import SCORE, DataDrift, Month, Policy
+from streamflow.model_card import schema_features
+from streamflow.schema import LABEL, SUBSCRIPTIONS, USERS
+from streamflow.scoring import ChurnModel
+from streamflow.shifts import churn_rate, churn_scores, compare
 
 EXTRACTS = ROOT.parent / "shared" / "data" / "streamflow"
 JANUARY, FEBRUARY = "2024-01-31", "2024-02-29"
@@ -20,6 +29,20 @@ def project(tmp_path_factory):
     project = Project.copy(tmp_path_factory.mktemp("real") / "streamflow")
     project.streamflow(*csv(f"months=[{JANUARY}]"))
     return project
+
+
+@pytest.fixture(scope="module")
+def january(project):
+    """January's users with the score of the model that was trained last, and the policy of conf/drift."""
+    patch = pytest.MonkeyPatch()
+    patch.chdir(project.path)
+    _, rows = frozen_month(JANUARY, "REFERENCE")
+    patch.undo()
+    folder = project.path / "artifacts/model"
+    features = schema_features(json.loads((folder / "feature_schema.json").read_text()))
+    model = ChurnModel((folder / "model.onnx").read_bytes(), features)
+    policy = Policy(**yaml.safe_load(project.text("params.yaml"))["drift"])
+    return rows.append_column(SCORE, churn_scores(model, rows)).combine_chunks(), policy
 
 
 def csv(*overrides):
@@ -76,3 +99,46 @@ def test_february_has_its_own_churners(project):
     project.run("dvc", "exp", "run", *options, "dataset")
     assert dataset(project)["churners"] == 1701
     assert differences(project.path, FEBRUARY) == (7043, 0)
+
+
+def test_february_drifted_from_january_in_what_users_did_not_in_who_they_are(project):
+    done = project.streamflow("drift", JANUARY, FEBRUARY, "--model", "v1", "--json", check=False)
+    told = json.loads(done.stdout)
+    assert {"rebuffer_events_7d", "watch_hours_30d"} <= set(told["features"]["drifted"])
+    assert not set(told["features"]["drifted"]) & {*USERS.header, *SUBSCRIPTIONS.header}
+    assert (told["label"]["reference_rate"], told["label"]["current_rate"]) == (0.26537, 0.241516)
+    assert told["score"]["version"] == "1"
+    assert [told["verdict"], done.returncode] == ["RETRAIN", 1]  # by the label alone
+    assert told["reasons"] == ["churn rate 26.54 % to 24.15 %, -2.39 points, at least 2 points"]
+    psi = {each["name"]: each["psi"] for each in told["columns"]}
+    assert (psi["rebuffer_events_7d"], psi["watch_hours_30d"]) == pytest.approx((0.0363, 0.0091), abs=1e-4)
+    assert psi["avg_session_mins_7d"] == 0  # one constant
+
+
+def test_january_did_not_drift_from_itself(project):
+    done = project.streamflow("drift", JANUARY, JANUARY, "--model", "v1")
+    assert "features  0 of 20 drifted" in done.stdout
+    assert "NO_ACTION" in done.stdout
+
+
+@pytest.mark.parametrize(("kind", "at_most"), [("bootstrap", 0), ("halves", 5)])
+def test_a_hundred_resamples_of_january_raise_few_alarms(january, kind, at_most):
+    rows, policy = january
+    alarms = sum(is_flagged(*resampled(rows, kind, seed), policy) for seed in range(100))
+    assert alarms <= at_most
+
+
+def resampled(rows, kind, seed):
+    """January against a bootstrap of its users, or two random halves of it."""
+    random = np.random.default_rng(seed)
+    if kind == "bootstrap":
+        return rows, rows.take(random.integers(0, rows.num_rows, rows.num_rows))
+    order = random.permutation(rows.num_rows)
+    return rows.take(order[: rows.num_rows // 2]), rows.take(order[rows.num_rows // 2 :])
+
+
+def is_flagged(reference, current, policy):
+    rates = (churn_rate(reference[LABEL]), churn_rate(current[LABEL]))
+    months = [Month(JANUARY, each.num_rows, "") for each in (reference, current)]
+    found = DataDrift(*months, compare(reference, current), rates, "", policy)
+    return any(found.level(each) for each in found.shifts)
