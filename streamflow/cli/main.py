@@ -6,13 +6,14 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from json import JSONDecodeError
+from pathlib import Path
 
 import click
 import yaml
 
 from streamflow.adapters.environment import silence_telemetry
 from streamflow.adapters.files import project_root
-from streamflow.cli import check_skew, db, doctor, lineage, models, promote, repro, rerun, rollback, servers, tag
+from streamflow.cli import batch, check_skew, db, doctor, lineage, models, promote, repro, rerun, rollback, servers, tag
 from streamflow.cli.reporting import USER_ERROR, one_line_errors
 
 _INTERRUPTED = 130
@@ -52,6 +53,7 @@ class _OneLineErrors(click.Group):
                 signal.signal(signal.SIGTERM, _terminated)  # so that what was begun is cleaned up
             silence_telemetry()
             root = project_root()
+            context.obj = Path.cwd()  # a file that a person names is named from there
             os.chdir(root)
             # The project's own folders (stages, serve) are imported from the root, like `python -m stages.train` does.
             # At the end, so that a file that lies about can't shadow an installed package.
@@ -78,6 +80,7 @@ cli.add_command(promote.promote)
 cli.add_command(rollback.rollback)
 cli.add_command(rollback.history)
 cli.add_command(check_skew.check_skew)
+cli.add_command(batch.batch)
 cli.add_command(db.db)
 cli.add_command(models.models)
 cli.add_command(servers.serve)

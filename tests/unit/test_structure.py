@@ -11,9 +11,9 @@ from project import ROOT
 
 STAGES = ("config", "ingest", "snapshot", "dataset", "train", "evaluate", "register", "materialize")
 PURE = {
-    "arrow attestation calendar comparison config dataset decisions digest drift errors export health importance ledger"
-    " metrics model model_card pipeline_lock provenance rederivation report result schema scoring serving skew splits"
-    " synthetic tag_message validation"
+    "arrow attestation batch calendar comparison config dataset decisions digest drift errors export health importance"
+    " ledger metrics model model_card pipeline_lock provenance reasons rederivation report result schema scoring serving"
+    " skew splits synthetic tag_message validation"
 }
 
 
