@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 from project import ROOT
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score
@@ -85,6 +86,19 @@ def test_every_user_alone_scores_the_same_bits_as_in_company(configured):
     alone = [model.score_arrays({name: each[at : at + 1] for name, each in inputs.items()})[0][0] for at in range(600)]
     assert np.array(alone).tobytes() == together.tobytes()
     assert len(set(together.tolist())) > 50
+
+
+def test_a_calibrated_linear_model_scores_a_user_alone_as_in_company(rows):
+    features = service_features("churn_v1")
+    frame, churned = pipeline_frame(rows, features), np.array(rows["churn_label"].to_pylist())
+    calibrated = CalibratedClassifierCV(LogisticRegression(solver="liblinear"), cv=3)
+    pipeline = fit(churn_pipeline(calibrated, features), frame, churned)
+    model = ChurnModel(export_onnx(pipeline, features, 0.4), features)
+    inputs = model_inputs({c.name: rows[c.name].to_pylist() for c in features}, features)
+    together, _ = model.score_arrays(inputs)
+    alone = [model.score_arrays({name: each[at : at + 1] for name, each in inputs.items()})[0][0] for at in range(600)]
+    assert np.array(alone).tobytes() == together.tobytes()
+    assert np.max(np.abs(together - churn_probability(pipeline, frame))) < 1e-6
 
 
 COLUMNS = service_features("churn_v2")
