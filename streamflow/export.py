@@ -1,6 +1,6 @@
 """From a fitted pipeline to ONNX bytes that are the same for the same pipeline."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -51,6 +51,7 @@ def export_onnx(
         ) from error
     column = list(pipeline[-1].classes_).index(True)
     _begin_with_vectors(model.graph)
+    _add_up_in_order(model.graph)
     _end_with_decision(model.graph, column, threshold, calibration)
     _sort_opsets(model)
     onnx.checker.check_model(model)
@@ -84,6 +85,64 @@ def _begin_with_vectors(graph: Any) -> None:
     ]
     del graph.input[:]
     graph.input.extend(vectors)
+
+
+# How a LinearClassifier makes its answer of the log-odds of the second class, and what the answers of both add up to.
+_OF_THE_SECOND_CLASS = {b"LOGISTIC": ("Sigmoid", 1.0), b"NONE": ("Identity", 0.0)}
+
+
+def _add_up_in_order(graph: Any) -> None:
+    """Give linear models of two classes one order of addition, whatever the number of users.
+
+    LinearClassifier multiplies matrices, which ONNX Runtime does in another order for one row than for several. CumSum
+    adds from the first column to the last, each step one IEEE addition, so a user's bits don't depend on the company.
+    """
+    read = {name for node in graph.node for name in node.input}
+    nodes = []
+    for node in graph.node:
+        settings = {each.name: helper.get_attribute_value(each) for each in node.attribute}
+        two_classes = node.op_type == "LinearClassifier" and settings["classlabels_ints"] == [0, 1]
+        if two_classes and settings["post_transform"] in _OF_THE_SECOND_CLASS and node.output[0] not in read:
+            constants, steps = _ordered_sum(node, settings)
+            graph.initializer.extend(constants)
+            nodes += steps
+        else:
+            nodes.append(node)
+    del graph.node[:]
+    graph.node.extend(nodes)
+
+
+def _ordered_sum(node: Any, settings: Mapping[str, Any]) -> tuple[list[Any], list[Any]]:
+    """Constants and nodes that give what a LinearClassifier gives of both classes, shape (n_users, 2).
+
+    Its weights of the first class are those of the second with the other sign.
+    """
+    rows, scores = node.input[0], node.output[1]
+    of_second, whole = _OF_THE_SECOND_CLASS[settings["post_transform"]]
+    weights = settings["coefficients"][len(settings["coefficients"]) // 2 :]
+
+    def own(name: str) -> str:
+        return f"{scores}_{name}"
+
+    constants = [
+        helper.make_tensor(own("weights"), TensorProto.DOUBLE, [len(weights)], weights),
+        helper.make_tensor(own("intercept"), TensorProto.DOUBLE, [1], settings["intercepts"][1:]),
+        helper.make_tensor(own("axis"), TensorProto.INT64, [], [1]),
+        helper.make_tensor(own("last"), TensorProto.INT64, [1], [-1]),
+        helper.make_tensor(own("whole"), TensorProto.FLOAT, [1], [whole]),
+    ]
+    steps = [
+        helper.make_node("Cast", [rows], [own("numbers")], to=TensorProto.DOUBLE),
+        helper.make_node("Mul", [own("numbers"), own("weights")], [own("terms")]),
+        helper.make_node("CumSum", [own("terms"), own("axis")], [own("sums")]),
+        helper.make_node("Gather", [own("sums"), own("last")], [own("sum")], axis=1),
+        helper.make_node("Add", [own("sum"), own("intercept")], [own("exact_log_odds")]),
+        helper.make_node("Cast", [own("exact_log_odds")], [own("log_odds")], to=TensorProto.FLOAT),
+        helper.make_node(of_second, [own("log_odds")], [own("of_second")]),
+        helper.make_node("Sub", [own("whole"), own("of_second")], [own("of_first")]),
+        helper.make_node("Concat", [own("of_first"), own("of_second")], [scores], axis=1),
+    ]
+    return constants, steps
 
 
 def _end_with_decision(graph: Any, churn_column: int, threshold: float, calibration: Calibration) -> None:

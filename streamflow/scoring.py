@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import onnxruntime as ort
+import pyarrow as pa
 
 from streamflow.errors import ModelError
 from streamflow.schema import Column
@@ -28,6 +29,14 @@ def model_inputs(values: Mapping[str, Sequence[Any]], features: Sequence[Column]
         column.name: np.array(values[column.name], dtype=object) if column.kind == "text" else next(arrays)
         for column in features
     }
+
+
+def arrow_inputs(rows: pa.RecordBatch, features: Sequence[Column]) -> Inputs:
+    """`model_inputs` of Arrow columns, the same bits, without a Python number for each value.
+
+    Raises KeyError if a feature has no column.
+    """
+    return {column.name: _as_input(rows[column.name], column) for column in features}
 
 
 class ChurnModel:
@@ -54,8 +63,21 @@ class ChurnModel:
 
     def score_inputs(self, inputs: Inputs) -> tuple[list[float], list[int]]:
         """`score` for arrays that `model_inputs` made. Raises ModelError if the graph takes or gives other things."""
+        probabilities, predictions = self.score_arrays(inputs)
+        return probabilities.tolist(), predictions.tolist()
+
+    def score_arrays(self, inputs: Inputs) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+        """`score_inputs` as float32 and int64 arrays of shape (n_users,); several threads may call it at once."""
         try:
             probabilities, predictions = self._session.run([PROBABILITY_OUTPUT, PREDICTION_OUTPUT], inputs)
         except Exception as error:  # ONNX Runtime raises classes that it does not export
             raise ModelError(f"the model does not score these features: {str(error).splitlines()[0]}") from error
-        return probabilities.tolist(), predictions.tolist()
+        return probabilities, predictions
+
+
+def _as_input(values: pa.Array, column: Column) -> np.ndarray[Any, Any]:
+    if column.kind == "text":
+        return np.asarray(values.to_numpy(zero_copy_only=False), dtype=object)
+    numbers = values.cast(pa.uint8()) if column.kind == "boolean" else values
+    # By way of float64, as numpy takes a list of Python numbers; NULL becomes NaN there.
+    return np.asarray(numbers.to_numpy(zero_copy_only=False), dtype=np.float64).astype(np.float32)

@@ -13,7 +13,21 @@ import yaml
 
 from streamflow.adapters.environment import silence_telemetry
 from streamflow.adapters.files import project_root
-from streamflow.cli import check_skew, db, doctor, drift, lineage, models, promote, repro, rerun, rollback, servers, tag
+from streamflow.cli import (
+    batch,
+    check_skew,
+    db,
+    doctor,
+    drift,
+    lineage,
+    models,
+    promote,
+    repro,
+    rerun,
+    rollback,
+    servers,
+    tag,
+)
 from streamflow.cli.reporting import USER_ERROR, one_line_errors
 
 _INTERRUPTED = 130
@@ -81,6 +95,7 @@ cli.add_command(rollback.rollback)
 cli.add_command(rollback.history)
 cli.add_command(check_skew.check_skew)
 cli.add_command(drift.drift)
+cli.add_command(batch.batch)
 cli.add_command(db.db)
 cli.add_command(models.models)
 cli.add_command(servers.serve)

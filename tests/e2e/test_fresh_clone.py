@@ -1,17 +1,21 @@
 """A fresh clone, `make repro`, and what must then hold: the same bytes, features, answers, and nothing left behind."""
 
 import json
+import random
 import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from http_server import gone, listening, serving
 from plain_sql import differences
 from project import Project
 
+from streamflow.adapters.snapshots import snapshot_rows
 from streamflow.schema import FEATURE_SERVICES
 
 JANUARY = "2024-01-31"
@@ -97,6 +101,29 @@ def test_online_features_equal_the_frozen_files_read_without_feast(clone):
     }
 
 
+def test_the_rows_that_batch_streams_are_those_that_feast_joined(clone):
+    rows = pa.Table.from_batches(snapshot_rows("churn_v1", clone.path / "data" / "snapshots" / JANUARY))
+    dataset = pq.read_table(clone.path / "data" / "dataset" / "dataset.parquet")
+    assert rows.num_rows == 7043
+    assert rows.equals(dataset.select(rows.column_names).cast(rows.schema))
+
+
+@pytest.mark.parametrize(
+    ("month", "out", "said"),
+    [
+        ("2030-01-31", "scores.csv", "as of 2030-01-31: the months are 2024-01-31, 2024-02-29; `streamflow repro "),
+        (JANUARY, "scores.xlsx", "the name must end in .parquet or .csv"),
+    ],
+)
+def test_batch_refuses_in_one_line(clone, tmp_path, month, out, said):
+    done = clone.streamflow("batch", "--as-of", month, "--out", str(tmp_path / out), check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert len(done.stderr.splitlines()) == 1
+    assert done.stderr.startswith("streamflow: ")
+    assert said in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def predict(client, user):
     return client.post("/predict", json={"user_id": user})
 
@@ -151,6 +178,24 @@ class TestServing:
         batch = client.post("/predict/batch", json={"user_ids": [*users, "nobody"]}).json()["results"]
         assert batch[:-1] == [predict(client, user).json() for user in users]
         assert (batch[-1]["user_id"], batch[-1]["status"]) == ("nobody", 404)
+
+    def test_a_thousand_users_score_over_http_to_the_last_bit_what_batch_writes(self, clone, client, tmp_path):
+        command = ("batch", "--as-of", JANUARY, "--out")
+        before = clone.status()
+        clone.streamflow(*command, str(tmp_path / "scores.parquet"))
+        clone.streamflow(*command, str(tmp_path / "again.parquet"), TZ="Asia/Tokyo", PYTHONHASHSEED="7")
+        assert (tmp_path / "again.parquet").read_bytes() == (tmp_path / "scores.parquet").read_bytes()
+        assert clone.status() == before
+        rows = pq.read_table(tmp_path / "scores.parquet").to_pylist()
+        assert len(rows) == 7043
+        written = {row["user_id"]: row for row in random.Random(5).sample(rows, 1000)}
+        together = client.post("/predict/batch", json={"user_ids": list(written)}).json()["results"]
+        alone = [predict(client, user).json() for user in written]
+        for user, row, *answers in zip(written, written.values(), together, alone, strict=True):
+            for answer in answers:
+                assert (answer["user_id"], answer["probability"]) == (user, row["churn_probability"])
+                assert answer["prediction"] == row["prediction"]
+                assert answer["model"]["model_sha256"] == row["model_sha256"]
 
     def test_a_request_keeps_its_id_and_is_counted(self, client):
         answer = client.get("/model", headers={"X-Request-ID": "asked-7"})

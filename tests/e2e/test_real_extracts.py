@@ -6,12 +6,15 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
 from plain_sql import differences
 from project import ROOT, Project
 
 from streamflow.adapters.frozen_months import frozen_month
+from streamflow.adapters.snapshots import snapshot_rows
 from streamflow.data_drift import SCORE, DataDrift, Month, Policy
 from streamflow.model_card import schema_features
 from streamflow.schema import LABEL, SUBSCRIPTIONS, USERS
@@ -57,12 +60,20 @@ def metrics(project):
     return json.loads(project.text("artifacts/evaluation/metrics.json"))
 
 
+def streamed_rows_are_feasts(project, service):
+    """Whether the rows that batch scores are those of the training set, which Feast joined, value for value."""
+    streamed = pa.Table.from_batches(snapshot_rows(service, project.path / "data" / "snapshots" / JANUARY, 1000))
+    joined = pq.read_table(project.path / "data" / "dataset" / "dataset.parquet")
+    return streamed.equals(joined.select(streamed.column_names).cast(streamed.schema))
+
+
 def test_january_and_the_scores_of_churn_v1(project):
     assert dataset(project)["rows"] == 7043
     assert dataset(project)["churners"] == 1869
     assert metrics(project)["roc_auc"] >= 0.81
     assert metrics(project)["f1"] >= 0.57
     assert differences(project.path, JANUARY) == (7043, 0)
+    assert streamed_rows_are_feasts(project, "churn_v1")
 
 
 def test_users_without_internet_keep_null_plans_to_the_online_store(project):
@@ -91,6 +102,7 @@ def test_january_is_the_same_after_february_and_churn_v2_scores(project):
     assert metrics(project)["roc_auc"] >= 0.83
     assert metrics(project)["f1"] >= 0.60
     assert differences(project.path, JANUARY) == (7043, 0)
+    assert streamed_rows_are_feasts(project, "churn_v2")
 
 
 def test_february_has_its_own_churners(project):

@@ -7,7 +7,12 @@ import numpy as np
 import onnxruntime as ort
 import pyarrow as pa
 import pytest
+from hydra.utils import instantiate
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from omegaconf import OmegaConf
 from project import ROOT
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier, VotingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
@@ -15,13 +20,15 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from small_month import joined_month
 
+from streamflow.arrow import ARROW_TYPES
+from streamflow.calibration import Calibration
 from streamflow.digest import bytes_sha256
 from streamflow.errors import ModelError
 from streamflow.export import export_onnx
 from streamflow.model import churn_pipeline, fit, pipeline_frame, uncalibrated_probability
 from streamflow.model_card import check_golden, feature_schema, golden_rows, schema_features
 from streamflow.schema import FEATURE_SERVICES, service_features
-from streamflow.scoring import ChurnModel, model_inputs
+from streamflow.scoring import ChurnModel, arrow_inputs, model_inputs
 
 ESTIMATORS = {
     "random_forest": lambda: RandomForestClassifier(20, min_samples_leaf=5, n_jobs=2, random_state=0),
@@ -62,13 +69,72 @@ def test_the_export_scores_every_user_as_scikit_learn_does(name, service, rows):
     assert predictions == [int(p >= np.float32(0.4)) for p in np.array(probabilities, np.float32)]
 
 
-@pytest.mark.parametrize("name", list(ESTIMATORS))
-def test_one_user_scores_as_in_company(name, rows):
-    pipeline, features, _ = trained(name, rows)
-    model = ChurnModel(export_onnx(pipeline, features, 0.5), features)
-    together, _ = model.score({c.name: rows[c.name].to_pylist()[:50] for c in features})
-    alone = [model.score({c.name: [rows[c.name][position].as_py()] for c in features})[0][0] for position in range(50)]
-    assert np.max(np.abs(np.array(together) - alone)) < 1e-6
+@pytest.fixture(scope="module", params=sorted((ROOT / "conf" / "model").glob("*.yaml")), ids=lambda path: path.stem)
+def configured(request, rows):
+    """A model as conf/model configures it, its inputs, and the scores of all users at once."""
+    values = {"seed": 42, "compute": {"jobs": 2, "threads": 1}}
+    config = OmegaConf.merge(values, OmegaConf.load(request.param))
+    features = service_features("churn_v2")
+    pipeline = churn_pipeline(instantiate(config.model), features)
+    fit(pipeline, pipeline_frame(rows, features), np.array(rows["churn_label"].to_pylist()))
+    model = ChurnModel(export_onnx(pipeline, features, 0.4, Calibration(1.3, -0.2)), features)
+    inputs = arrow_inputs(rows.combine_chunks().to_batches()[0], features)
+    return model, inputs, model.score_arrays(inputs)[0]
+
+
+@given(first=st.integers(0, 599), users=st.sampled_from([1, 1, 2, 3, 5, 8, 31, 129, 600]))
+@settings(max_examples=40)
+def test_a_score_has_the_same_bits_in_any_company(configured, first, users):
+    model, inputs, together = configured
+    scores, _ = model.score_arrays({name: values[first : first + users] for name, values in inputs.items()})
+    assert scores.dtype == np.float32
+    assert scores.tobytes() == together[first : first + users].tobytes()
+
+
+def test_every_user_alone_scores_the_same_bits_as_in_company(configured):
+    model, inputs, together = configured
+    alone = [model.score_arrays({name: each[at : at + 1] for name, each in inputs.items()})[0][0] for at in range(600)]
+    assert np.array(alone).tobytes() == together.tobytes()
+    assert len(set(together.tolist())) > 50
+
+
+def test_a_calibrated_linear_model_scores_a_user_alone_as_in_company(rows):
+    features = service_features("churn_v1")
+    frame, churned = pipeline_frame(rows, features), np.array(rows["churn_label"].to_pylist())
+    calibrated = CalibratedClassifierCV(LogisticRegression(solver="liblinear"), cv=3)
+    pipeline = fit(churn_pipeline(calibrated, features), frame, churned)
+    model = ChurnModel(export_onnx(pipeline, features, 0.4), features)
+    inputs = model_inputs({c.name: rows[c.name].to_pylist() for c in features}, features)
+    together, _ = model.score_arrays(inputs)
+    alone = [model.score_arrays({name: each[at : at + 1] for name, each in inputs.items()})[0][0] for at in range(600)]
+    assert np.array(alone).tobytes() == together.tobytes()
+    assert np.max(np.abs(together - uncalibrated_probability(pipeline, frame))) < 1e-6
+
+
+COLUMNS = service_features("churn_v2")
+VALUES = {
+    "text": lambda column: st.sampled_from([*column.allowed, "", "näher"]),
+    "boolean": lambda column: st.booleans(),
+    "integer": lambda column: st.integers(-(2**62), 2**62),
+    "real": lambda column: st.floats(-1e38, 1e38),
+}
+
+
+@given(
+    st.lists(
+        st.tuples(*(VALUES[c.kind](c) if not c.nullable else st.none() | VALUES[c.kind](c) for c in COLUMNS)),
+        min_size=1,
+        max_size=20,
+    )
+)
+def test_arrow_gives_the_inputs_that_lists_give(users):
+    values = {column.name: [user[at] for user in users] for at, column in enumerate(COLUMNS)}
+    rows = pa.record_batch([pa.array(values[c.name], ARROW_TYPES[c.kind]) for c in COLUMNS], [c.name for c in COLUMNS])
+    by_lists, by_arrow = model_inputs(values, COLUMNS), arrow_inputs(rows, COLUMNS)
+    assert list(by_arrow) == list(by_lists)
+    for name, expected in by_lists.items():
+        assert by_arrow[name].dtype == expected.dtype
+        assert by_arrow[name].tolist() == expected.tolist() or by_arrow[name].tobytes() == expected.tobytes()
 
 
 @pytest.mark.parametrize("name", ["random_forest", "hist_gradient_boosting", "blend"])

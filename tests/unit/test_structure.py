@@ -11,10 +11,10 @@ from project import ROOT
 
 STAGES = ("config", "ingest", "snapshot", "dataset", "train", "cross_validate", "evaluate", "register", "materialize")
 PURE = {
-    "arrow attestation calendar calibration comparison config cross_validation data_drift dataset decisions digest"
-    " drift drift_page errors estimators export health importance ledger metrics model model_card pipeline_lock"
-    " provenance recipe rederivation report result schema scoring serving shifts skew splits synthetic tag_message"
-    " thresholds training two_sample validation"
+    "arrow attestation batch calendar calibration comparison config cross_validation data_drift dataset decisions"
+    " digest drift drift_page errors estimators export health importance ledger metrics model model_card"
+    " pipeline_lock provenance reasons recipe rederivation report result schema scoring serving shifts skew splits"
+    " synthetic tag_message thresholds training two_sample validation"
 }
 
 

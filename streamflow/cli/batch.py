@@ -1,0 +1,55 @@
+"""`streamflow batch`: the scores of all users of a frozen snapshot, in a file."""
+
+from pathlib import Path
+
+import click
+
+from streamflow.adapters.postgres import database
+from streamflow.cli.reporting import progress, say
+from streamflow.provenance import PREFIX
+
+
+@click.command()
+@click.option("--as-of", required=True, metavar="DATE", help="The frozen month whose users are scored.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="FILE.parquet or FILE.csv.")
+@click.option("--model", default="Production", show_default=True, metavar="REF", help="v3, or an alias.")
+@click.option("--reasons", default=0, metavar="N", help="The N features that move each score most, with how much.")
+@click.pass_obj
+def batch(started_in: Path, as_of: str, out: Path, model: str, reasons: int) -> None:
+    """Score all users of a frozen snapshot with a registered model.
+
+    \b
+    streamflow batch --as-of 2024-01-31 --out scores.parquet
+    streamflow batch --as-of 2024-02-29 --out scores.csv --model v3 --reasons 3
+
+    Reads the snapshot's files, proven against dvc.lock, and the proven model; no row of the database. Sorted by user, the
+    same bytes for the same snapshot, model and reasons. A reason's contribution is what the feature adds to the log-odds
+    of churn, compared with the snapshot's typical value of it.
+    """
+    from streamflow.adapters.batch import check_output, score_snapshot
+    from streamflow.adapters.registry import open_registry
+    from streamflow.adapters.snapshots import proven_snapshot
+
+    place = started_in / out
+    check_output(place)
+    folder = proven_snapshot(as_of)
+    with database() as url:
+        registry = open_registry(url)
+        loaded = registry.load(registry.version(model))
+    scores = score_snapshot(
+        folder, loaded, place, reasons, lambda slices, total: progress(slices, f"scoring {as_of}", total)
+    )
+    tags = loaded.tags
+    say(f"{scores.users:,} users as of {as_of} scored, {scores.churners:,} of them predicted to churn")
+    say(
+        f"  model       version {loaded.version}, {loaded.model_sha256[:12]}: {tags[f'{PREFIX}feature_service']} as of"
+        f" {tags[f'{PREFIX}as_of']}, threshold {loaded.threshold:g}"
+    )
+    if scores.reference:
+        typical = ", ".join(f"{name} {_shown(value)}" for name, value in scores.reference.items())
+        say(f"  reasons     {reasons} of each, compared with {typical}")
+    say(f"  written     {out}, SHA-256 {scores.sha256[:12]}")
+
+
+def _shown(value: object) -> str:
+    return "NULL" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
