@@ -3,6 +3,7 @@
 The dataclasses are OmegaConf structured configs (which can't be frozen); treat them as values.
 """
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -16,8 +17,9 @@ from streamflow.errors import ConfigError
 from streamflow.schema import FEATURE_SERVICES
 
 SOURCES = ("csv", "postgres", "synthetic")
-POLICIES = ("auto", "never")
-PROMOTION_METRICS = ("roc_auc", "average_precision", "f1", "accuracy")
+POLICIES = ("auto", "manual", "never")
+PROMOTION_METRICS = ("roc_auc", "average_precision")
+_RESAMPLES_BEYOND = 5
 
 
 @dataclass
@@ -51,11 +53,14 @@ class SplitConfig:
 
 @dataclass
 class PromotionConfig:
-    """When a new version becomes Production."""
+    """When a new version becomes Production: streamflow/decisions.py says what each value means."""
 
     policy: str = MISSING
     metric: str = MISSING
-    tolerance: float = MISSING
+    delta: float = MISSING
+    confidence: float = MISSING
+    resamples: int = MISSING
+    leak_auc: float = MISSING
 
 
 @dataclass
@@ -123,8 +128,7 @@ def check(config: Config) -> None:
     _one_of("label_as_of", config.label_as_of, months, "add it: 'months=[…]'")
     _check_known_at(config.known_at)
     _one_of("features.service", config.features.service, FEATURE_SERVICES, "choose one of them")
-    _one_of("promotion.policy", config.promotion.policy, POLICIES, "choose one of them")
-    _one_of("promotion.metric", config.promotion.metric, PROMOTION_METRICS, "choose one of them")
+    _check_promotion(config.promotion)
     _check_source(config.source, months)
     _check_shares(config.split)
     if config.compute.threads < 1 or config.compute.jobs == 0:
@@ -186,6 +190,25 @@ def _check_shares(split: SplitConfig) -> None:
     if not (0 < split.validation < 1 and 0 < split.test < 1 and split.validation + split.test < 1):
         raise ConfigError(
             f"split.validation={split.validation} and split.test={split.test} must be above 0 and leave users to train on"
+        )
+
+
+def _check_promotion(promotion: PromotionConfig) -> None:
+    _one_of("promotion.policy", promotion.policy, POLICIES, "choose one of them")
+    _one_of("promotion.metric", promotion.metric, PROMOTION_METRICS, "choose one of them")
+    if not 0 <= promotion.delta < 1:
+        raise ConfigError(f"promotion.delta={promotion.delta} must be 0 or more and below 1")
+    if not 0.5 <= promotion.confidence < 1:
+        raise ConfigError(f"promotion.confidence={promotion.confidence} must be 0.5 or more and below 1")
+    if not 0.5 < promotion.leak_auc <= 1:
+        raise ConfigError(f"promotion.leak_auc={promotion.leak_auc} must be above 0.5 and at most 1 (1: no limit)")
+    if not 100 <= promotion.resamples <= 100_000:
+        raise ConfigError(f"promotion.resamples={promotion.resamples} must be 100 to 100000")
+    # A bound that fewer resamples lie beyond is the noise of single draws.
+    if promotion.resamples * (1 - promotion.confidence) < _RESAMPLES_BEYOND - 1e-6:
+        raise ConfigError(
+            f"promotion.resamples={promotion.resamples} are too few for promotion.confidence={promotion.confidence};"
+            f" use {math.ceil(_RESAMPLES_BEYOND / (1 - promotion.confidence))} or more"
         )
 
 
