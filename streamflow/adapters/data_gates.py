@@ -24,19 +24,14 @@ def data_gates(config: Config) -> Iterator[Gate]:
 
 
 def _leakage(config: Config, dataset: pa.Table) -> str:
-    later = (
-        rows_after(dataset[EVENT_TIMESTAMP].to_pylist(), config.as_of) if EVENT_TIMESTAMP in dataset.column_names else 0
-    )
+    later = rows_after(dataset[EVENT_TIMESTAMP].to_pylist(), config.as_of)
     if later:
         return (
             f"{later} rows of {DATASET} are dated after as_of={config.as_of}; `dvc repro --force --single-item dataset`"
         )
     features = service_features(config.features.service)
-    train, test = (dataset.filter(pc.equal(dataset[SPLIT], part)) for part in (TRAIN, TEST))
-    columns = ({column.name: part[column.name].to_pylist() for column in features} for part in (train, test))
-    strongest = strongest_feature(
-        features, next(columns), train[LABEL].to_pylist(), next(columns), test[LABEL].to_pylist()
-    )
+    train, test = (dataset.filter(pc.equal(dataset[SPLIT], part)).to_pydict() for part in (TRAIN, TEST))
+    strongest = strongest_feature(features, train, train[LABEL], test, test[LABEL])
     if strongest.roc_auc <= config.promotion.leak_auc:
         return ""
     return (
