@@ -93,7 +93,7 @@ class _Ranking:
     def __init__(self, churned: np.ndarray[Any, np.dtype[np.bool_]], scores: Floats) -> None:
         self._order = np.argsort(-scores, kind="stable")
         ordered = scores[self._order]
-        self._starts = np.concatenate([[0], np.flatnonzero(np.diff(ordered)) + 1])
+        self._starts = np.concatenate([[0], np.flatnonzero(ordered[1:] != ordered[:-1]) + 1])
         self._churned = churned[self._order].astype(float)
 
     def metrics(self, weights: Floats) -> dict[str, Floats]:
