@@ -18,13 +18,14 @@ from sklearn.linear_model import LogisticRegression
 from small_month import joined_month
 
 from stages import register
-from streamflow.adapters import gates
+from streamflow.adapters import gates, promotion
 from streamflow.adapters.content import content_of
 from streamflow.adapters.ledger import entries
 from streamflow.adapters.parquet import write_parquet
 from streamflow.adapters.promotion import version_gates
 from streamflow.adapters.registry import decision_of, open_registry
 from streamflow.cli.models import models
+from streamflow.cli.promote import promote
 from streamflow.cli.rollback import rollback
 from streamflow.config import typed
 from streamflow.dataset import dataset_schema, summary
@@ -351,7 +352,7 @@ def test_a_feature_that_is_dated_after_as_of_is_refused(workspace):
     assert workspace.refused().startswith("gate leakage: 2 rows of data/dataset are dated after as_of=2024-01-31;")
 
 
-def test_a_model_judged_by_users_who_trained_the_champion_is_refused(workspace):
+def test_a_model_judged_by_users_who_trained_the_champion_is_refused(workspace, monkeypatch):
     workspace.train(0.00001, "a")
     workspace.register()
     split = {**SPLIT, "salt": "another"}
@@ -369,6 +370,18 @@ def test_a_model_judged_by_users_who_trained_the_champion_is_refused(workspace):
     )
     compared = decision_of(workspace.version("2")).comparison
     assert compared.users == workspace.test_users() - trained  # held out by both
+
+    monkeypatch.setenv("STREAMFLOW_DATABASE_URL", workspace.url)
+    monkeypatch.setattr(promotion, "health_gates", lambda: [])  # what doctor finds here is not what is asked
+    by_hand = CliRunner().invoke(promote, ["v2"])
+    assert f"overlap: {trained} of" in str(by_hand.exception)
+    assert str(open_registry(workspace.url).production().version) == "1"
+    assert CliRunner().invoke(promote, ["v2", "--force", "--reason", "a new split"]).exit_code == 0
+    line = entries(workspace.url)[-1]
+    assert (line.to_version, line.gates["overlap"][: len(f"{trained} of")]) == ("2", f"{trained} of")
+    assert workspace.version("2").description.endswith(
+        "a new split; gates passed by force: committed, overlap, derived again"
+    )
 
 
 def test_a_training_set_whose_split_is_not_the_hash_s_is_refused(workspace):
