@@ -25,7 +25,7 @@ class Entry:
 
     def in_one_line(self) -> str:
         """The ledger's line, as the description of a version ends with it."""
-        forced = f"; gates passed by force: {', '.join(self.gates)}" if self.gates else ""
+        forced = f"; gates passed by force: {', '.join(sorted(self.gates))}" if self.gates else ""
         moved = f"{self.action} {self.from_version or 'none'} to {self.to_version}"
         why = " ".join(self.why.split())
         return f"{self.at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC, {self.who}: {moved}: {why}{forced}"[:_LINE_LENGTH]
