@@ -176,7 +176,11 @@ def datasets(config: Config, facts: Provenance) -> list[LoggedDataset]:
 
     parts = _json(DATASET / "dataset.json")["parts"]
     columns = tuple((field.name, _MLFLOW_TYPES[str(field.type)]) for field in dataset_schema(config.features.service))
-    source = {"path": str(DATASET), "md5": facts.dataset_md5, "git_commit": facts.git_commit}
+    source = {
+        "mlflow.source.name": str(DATASET),
+        "mlflow.source.git.commit": facts.git_commit,
+        "dvc.md5": facts.dataset_md5,
+    }
     return [
         LoggedDataset(
             name=f"{config.features.service} as of {config.as_of}, {part}",

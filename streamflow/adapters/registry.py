@@ -433,8 +433,9 @@ def _dataset_input(dataset: LoggedDataset) -> "DatasetInput":
         Dataset(
             name=dataset.name,
             digest=dataset.digest,
-            source_type="dvc",
-            source=json.dumps(dataset.source, sort_keys=True),
+            # A type that MLflow reads back (mlflow.data.get_source); it knows none of DVC's.
+            source_type="code",
+            source=json.dumps({"tags": dataset.source}, sort_keys=True),
             schema=json.dumps({"mlflow_colspec": Schema(columns).to_dict()}),
             profile=json.dumps(dataset.profile, sort_keys=True),
         ),
