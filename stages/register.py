@@ -12,9 +12,10 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from streamflow.adapters.audit import audited
-from streamflow.adapters.champion import decision
 from streamflow.adapters.environment import environment_differences
 from streamflow.adapters.evidence import (
+    CROSS_VALIDATION,
+    DATASET,
     EVALUATION,
     MODEL,
     RECORD,
@@ -27,18 +28,28 @@ from streamflow.adapters.gates import gates, quick_gates
 from streamflow.adapters.ledger import move
 from streamflow.adapters.pipeline_files import lock_text, locked_stages
 from streamflow.adapters.postgres import database
-from streamflow.adapters.registry import DECISION_TAG, Registry, open_registry
+from streamflow.adapters.registry import DECISION_TAG, LoggedDataset, Registry, open_registry
 from streamflow.adapters.registry_rows import settled_version
 from streamflow.adapters.repository import commit, tags_of
 from streamflow.cli.reporting import one_line_errors, say
 from streamflow.comparison import flat
 from streamflow.config import Config
-from streamflow.decisions import GATE, NEVER, Decision, guarded
+from streamflow.decisions import GATE, POLICY, Decision, concluded
 from streamflow.digest import file_sha256
 from streamflow.errors import RegistryError, StreamFlowError
 from streamflow.pipeline_lock import derivation_sha256
-from streamflow.provenance import PREFIX, input_fingerprint
+from streamflow.provenance import PREFIX, Provenance, input_fingerprint
 from streamflow.schema import MODEL_NAME
+from streamflow.splits import TEST, TRAIN, VALIDATION
+
+_MLFLOW_TYPES = {
+    "string": "string",
+    "bool": "boolean",
+    "int64": "long",
+    "double": "double",
+    "date32[day]": "datetime",
+    "timestamp[us, tz=UTC]": "datetime",
+}
 
 
 def run(config: Config, url: str) -> None:
@@ -65,21 +76,44 @@ def run(config: Config, url: str) -> None:
     else:
         version, former = register(config, registry, fingerprint, model_sha256), None
     production = str(champion.version) if champion else "none"
-    if former is not None and (champion is not None or former.startswith(GATE)) and not reopened(config, former):
+    settles = former is not None and (champion is not None or former.startswith((GATE, POLICY)))
+    if former is not None and settles and not reopened(config, former):
         decided = decided_before(version, production)
+    elif version == production:
+        # Promoted and killed before it was written down, or promoted by other means.
+        decided = decided_before(version, production)
+        registry.record_decision(version, "promoted: it is Production")
     else:
-        decided = guarded(decision(config, registry, champion), gates(config, url, registry, version, model_sha256))
-        if decided.promote:
-            move(url, registry, "promote", version, f"by policy: {decided.reason}")
-        registry.record_decision(version, decided.reason if not decided.promote else f"promoted: {decided.reason}")
+        decided = decide_now(config, url, registry, version, champion, model_sha256)
     conclude(version, version if decided.promote else production, decided)
 
 
+def decide_now(
+    config: Config, url: str, registry: Registry, version: str, champion: Any, model_sha256: str
+) -> Decision:
+    """Compare with the champion, ask the gates, keep all of it with the version; move Production if that is the outcome."""
+    # Imports that take time and that most runs of this stage don't need; so below.
+    from streamflow.adapters.champion import decision
+
+    record = concluded(decision(config, registry, champion), gates(config, url, registry, version, model_sha256))
+    if record.comparison:
+        say(f"register: version {version} less version {record.champion_version}: {record.comparison.in_short}")
+    registry.record_comparison(registry.version(version), record)
+    if record.promote:
+        move(url, registry, "promote", version, f"by policy: {record.reason}")
+    registry.record_decision(version, f"promoted: {record.reason}" if record.promote else record.reason)
+    return Decision(record.promote, record.reason)
+
+
 def reopened(config: Config, former: str) -> bool:
-    """Whether a decision is to be made again: the policy was `never`, or a gate was shut, and that is over."""
-    if former == NEVER:
-        return config.promotion.policy != "never"
-    return former.startswith(GATE) and not any(gate.detail for gate in quick_gates(config))
+    """Whether a decision is to be made again: it was the policy's, which is another now, or a gate's that is open now."""
+    if former.startswith(POLICY):
+        return not former.startswith(f"{POLICY}{config.promotion.policy}")
+    if not former.startswith(GATE) or not all(gate.passed for gate in quick_gates(config)):
+        return False
+    from streamflow.adapters.data_gates import data_gates
+
+    return all(gate.passed for gate in data_gates(config))
 
 
 def is_superseded(config: Config, known: Any, model_sha256: str) -> bool:
@@ -126,14 +160,39 @@ def register(config: Config, registry: Registry, fingerprint: str, model_sha256:
         model_folder=MODEL,
         artifacts=files,
         params=flat(OmegaConf.to_container(OmegaConf.load(PARAMS))),
-        metrics={**_json(EVALUATION / "metrics.json"), **training_seconds(model_sha256)},
+        metrics={**_json(EVALUATION / "metrics.json"), **cross_validated(), **training_seconds(model_sha256)},
         tags={**facts.tags(), f"{PREFIX}provenance_sha256": record_sha256},
         run_tags={"mlflow.source.git.commit": facts.git_commit, "mlflow.source.type": "PROJECT"},
         description=f"{config.model_name} on {config.features.service} as of {config.as_of}",
+        datasets=datasets(config, facts),
     )
     shutil.rmtree(next(Path(path).parent for path in files if path.endswith(RECORD)))
     say(f"register: {MODEL_NAME} version {version.version} made, model {model_sha256[:12]}")
     return str(version.version)
+
+
+def datasets(config: Config, facts: Provenance) -> list[LoggedDataset]:
+    """The parts of the training set that the model was fitted on and is judged by, as inputs of the run."""
+    from streamflow.dataset import dataset_schema
+
+    parts = _json(DATASET / "dataset.json")["parts"]
+    columns = tuple((field.name, _MLFLOW_TYPES[str(field.type)]) for field in dataset_schema(config.features.service))
+    source = {
+        "mlflow.source.name": str(DATASET),
+        "mlflow.source.git.commit": facts.git_commit,
+        "dvc.md5": facts.dataset_md5,
+    }
+    return [
+        LoggedDataset(
+            name=f"{config.features.service} as of {config.as_of}, {part}",
+            digest=facts.dataset_md5,
+            source={**source, "split": part},
+            columns=columns,
+            profile=parts[part],
+            context=context,
+        )
+        for part, context in ((TRAIN, "training"), (VALIDATION, "training"), (TEST, "evaluation"))
+    ]
 
 
 def contradiction(known: Any, model_sha256: str) -> str:
@@ -179,6 +238,11 @@ def conclude(version: str, production: str, decided: Decision) -> None:
         say(f"register: version {version} stays Production")
     else:
         say(f"register: version {version} {outcome}: {decided.reason}")
+
+
+def cross_validated() -> dict[str, float]:
+    """The scores of cross-validation, named apart from those of the test users: cv_roc_auc, cv_roc_auc_fold_sd, …"""
+    return {f"cv_{name}": value for name, value in _json(CROSS_VALIDATION / "metrics.json").items()}
 
 
 def training_seconds(model_sha256: str) -> dict[str, float]:

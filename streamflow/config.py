@@ -17,10 +17,11 @@ from streamflow.errors import ConfigError
 from streamflow.schema import FEATURE_SERVICES, service_features
 
 SOURCES = ("csv", "postgres", "synthetic")
-POLICIES = ("auto", "never")
+POLICIES = ("auto", "manual", "never")
 THRESHOLD_POLICIES = ("f1", "cost", "top_fraction")
 CALIBRATIONS = ("none", "sigmoid")
-PROMOTION_METRICS = ("roc_auc", "average_precision", "f1", "accuracy")
+PROMOTION_METRICS = ("roc_auc", "average_precision")
+_RESAMPLES_BEYOND = 5
 
 
 @dataclass
@@ -79,11 +80,14 @@ class CrossValidationConfig:
 
 @dataclass
 class PromotionConfig:
-    """When a new version becomes Production."""
+    """When a new version becomes Production: streamflow/decisions.py says what each value means."""
 
     policy: str = MISSING
     metric: str = MISSING
-    tolerance: float = MISSING
+    delta: float = MISSING
+    confidence: float = MISSING
+    resamples: int = MISSING
+    leak_auc: float = MISSING
 
 
 @dataclass
@@ -167,8 +171,7 @@ def check(config: Config) -> None:
     _one_of("label_as_of", config.label_as_of, months, "add it: 'months=[…]'")
     _check_known_at(config.known_at)
     _one_of("features.service", config.features.service, FEATURE_SERVICES, "choose one of them")
-    _one_of("promotion.policy", config.promotion.policy, POLICIES, "choose one of them")
-    _one_of("promotion.metric", config.promotion.metric, PROMOTION_METRICS, "choose one of them")
+    _check_promotion(config.promotion)
     _check_source(config.source, months)
     _check_shares(config.split)
     _check_training(config)
@@ -268,6 +271,25 @@ def _check_drift(drift: DriftConfig) -> None:
     if not 0 <= drift.psi <= drift.psi_major < math.inf:
         raise ConfigError(
             f"drift.psi={drift.psi} must be 0 or more and not above drift.psi_major={drift.psi_major}, a finite number"
+        )
+
+
+def _check_promotion(promotion: PromotionConfig) -> None:
+    _one_of("promotion.policy", promotion.policy, POLICIES, "choose one of them")
+    _one_of("promotion.metric", promotion.metric, PROMOTION_METRICS, "choose one of them")
+    if not 0 <= promotion.delta < 1:
+        raise ConfigError(f"promotion.delta={promotion.delta} must be 0 or more and below 1")
+    if not 0.5 <= promotion.confidence < 1:
+        raise ConfigError(f"promotion.confidence={promotion.confidence} must be 0.5 or more and below 1")
+    if not 0.5 < promotion.leak_auc <= 1:
+        raise ConfigError(f"promotion.leak_auc={promotion.leak_auc} must be above 0.5 and at most 1 (1: no limit)")
+    if not 100 <= promotion.resamples <= 100_000:
+        raise ConfigError(f"promotion.resamples={promotion.resamples} must be 100 to 100000")
+    # A bound that fewer resamples lie beyond is the noise of single draws.
+    if promotion.resamples * (1 - promotion.confidence) < _RESAMPLES_BEYOND - 1e-6:
+        raise ConfigError(
+            f"promotion.resamples={promotion.resamples} are too few for promotion.confidence={promotion.confidence};"
+            f" use {math.ceil(_RESAMPLES_BEYOND / (1 - promotion.confidence))} or more"
         )
 
 

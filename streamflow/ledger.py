@@ -2,8 +2,11 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Literal
+
+# MLflow's column takes 5,000 characters, and a person reads one line.
+_LINE_LENGTH = 1000
 
 Action = Literal["promote", "rollback"]
 
@@ -19,6 +22,23 @@ class Entry:
     to_version: str
     why: str
     gates: dict[str, str] = field(default_factory=dict)
+
+    def in_one_line(self) -> str:
+        """The ledger's line, as the description of a version ends with it."""
+        forced = f"; gates passed by force: {', '.join(sorted(self.gates))}" if self.gates else ""
+        moved = f"{self.action} {self.from_version or 'none'} to {self.to_version}"
+        why = " ".join(self.why.split())
+        return f"{self.at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC, {self.who}: {moved}: {why}{forced}"[:_LINE_LENGTH]
+
+
+def described(description: str, last_line: str) -> str:
+    """The first line of a version's description, which stays, and the ledger's line below it."""
+    return f"{first_line(description)}\n\n{last_line}"
+
+
+def first_line(description: str) -> str:
+    """What a version is, without what the ledger says of it."""
+    return description.split("\n", 1)[0]
 
 
 def rollback_target(entries: Iterable[Entry], production: str | None) -> str | None:

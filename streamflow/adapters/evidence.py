@@ -22,6 +22,7 @@ REQUIREMENTS = Path("requirements.lock")
 DATASET = Path("data/dataset")
 MODEL = Path("artifacts/model")
 EVALUATION = Path("artifacts/evaluation")
+CROSS_VALIDATION = Path("artifacts/cross_validation")
 RECORD, PATCH = "provenance.json", "changes.patch"
 MODEL_FILES = ("model.onnx", "feature_schema.json", "golden.json")
 

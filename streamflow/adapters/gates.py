@@ -13,7 +13,7 @@ from streamflow.decisions import Gate
 
 
 def gates(config: Config, url: str, registry: Registry, version: str, model_sha256: str) -> Iterator[Gate]:
-    """What must hold before a version becomes Production, the costly last."""
+    """What must hold before a version becomes Production, besides `data_gates`; the costly last."""
     yield from quick_gates(config)
     with warehouse(url, source_identity(config.source)) as store:
         drift = source_drift(store, config.months, config.known_at)

@@ -4,11 +4,13 @@ import getpass
 import json
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 from streamflow.adapters.postgres import transaction
 from streamflow.adapters.registry import Registry
 from streamflow.decisions import Gate
+from streamflow.errors import RegistryError
 from streamflow.ledger import Action, Entry
 
 _TABLES = """
@@ -35,7 +37,8 @@ CREATE OR REPLACE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON led
 def move(url: str, registry: Registry, action: Action, version: str, why: str, forced: Iterable[Gate] = ()) -> Entry:
     """Point Production at a version and write it down; if either fails, neither is done. Returns the ledger's line.
 
-    `forced` are the gates that were shut and passed by force. Raises EnvironmentFault or RegistryError.
+    `forced` are the gates that were shut and passed by force. The line then ends the descriptions of both versions in
+    MLflow; one that can't be written does not undo or deny a move that is made. Raises EnvironmentFault or RegistryError.
     """
     gates = {gate.name: gate.detail for gate in forced}
     with transaction(url) as cursor:
@@ -52,7 +55,11 @@ def move(url: str, registry: Registry, action: Action, version: str, why: str, f
         (at,) = cursor.fetchone()
         # The last statement before the commit: a line without a move is taken back, a move without a line can't be.
         registry.promote(version)
-    return Entry(at, person(), action, before, version, why, gates)
+    entry = Entry(at, person(), action, before, version, why, gates)
+    for moved in dict.fromkeys(name for name in (before, version) if name):
+        with suppress(RegistryError):
+            registry.describe(moved, entry.in_one_line())
+    return entry
 
 
 def entries(url: str) -> list[Entry]:

@@ -7,10 +7,10 @@ from typing import Any
 
 from streamflow.adapters.checks import all_checks
 from streamflow.adapters.files import read_all_params
-from streamflow.adapters.registry import Registry
+from streamflow.adapters.registry import Registry, decision_of
 from streamflow.adapters.repository import resolve
 from streamflow.adapters.tagging import code_differences, result_of
-from streamflow.decisions import Gate
+from streamflow.decisions import DATA_GATES, Gate
 from streamflow.digest import bytes_sha256
 from streamflow.errors import StreamFlowError
 from streamflow.health import problems_of
@@ -30,9 +30,10 @@ def health_gates() -> Iterator[Gate]:
 
 
 def version_gates(registry: Registry, version: Any) -> Iterator[Gate]:
-    """What must hold of the version itself: committed, whole, derived again."""
+    """What must hold of the version itself: committed, whole, fairly judged, not worse, derived again."""
     yield Gate("committed", _committed(registry, version))
     yield Gate("files", _files(registry, version))
+    yield from _judged(version)
     yield Gate("champion", _not_worse(registry, version))
     yield Gate("derived again", _derived_again(version))
 
@@ -70,18 +71,31 @@ def _files(registry: Registry, version: Any) -> str:
     return ""
 
 
+def _judged(version: Any) -> Iterator[Gate]:
+    """The gates that `register` asked about the data which the version was judged by."""
+    record = decision_of(version)
+    for name in DATA_GATES:
+        asked = record.gate(name) if record else None
+        missing = f"nothing is recorded of version {version.version}: other code registered it"
+        yield asked or Gate(name, missing)
+
+
 def _not_worse(registry: Registry, version: Any) -> str:
-    """Why a version may not follow the champion: a lower score on the same training set's test users."""
-    champion = registry.production()
+    """Why a version may not follow the champion: it was worse on the same test users. How sure that is, a person judges."""
+    champion, record = registry.production(), decision_of(version)
     if champion is None or champion.version == version.version:
         return ""
-    if champion.tags.get(f"{PREFIX}dataset_md5") != version.tags.get(f"{PREFIX}dataset_md5"):
+    if record and record.comparison and record.comparison.champion_version == str(champion.version):
+        each = record.comparison.metrics[record.rule.metric]
+        name, mine, theirs = record.rule.metric, each.challenger, each.champion
+    elif champion.tags.get(f"{PREFIX}dataset_md5") == version.tags.get(f"{PREFIX}dataset_md5"):
+        name = read_all_params().promotion.metric
+        mine, theirs = (registry.run_metrics(each).get(name, 0.0) for each in (version, champion))
+    else:
         return ""  # scores of other test users can't be compared; a person decides
-    metric = read_all_params().promotion.metric
-    mine, theirs = (registry.run_metrics(each).get(metric, 0.0) for each in (version, champion))
     if mine >= theirs:
         return ""
-    return f"{metric} {mine:.4f} is below {theirs:.4f} of the champion, version {champion.version}, on the same users"
+    return f"{name} {mine:.4f} is below {theirs:.4f} of the champion, version {champion.version}, on the same users"
 
 
 def _derived_again(version: Any) -> str:

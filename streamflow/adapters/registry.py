@@ -7,8 +7,9 @@ import json
 import logging
 import os
 import tempfile
+import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +18,10 @@ from typing import TYPE_CHECKING, Any
 from streamflow.adapters.files import state_dir
 from streamflow.adapters.postgres import ensure_schema, sqlalchemy_url
 from streamflow.adapters.registry_rows import SCHEMA, TRACKING_VARIABLE
+from streamflow.decisions import DecisionRecord
 from streamflow.digest import bytes_sha256
 from streamflow.errors import ModelError, RegistryError
+from streamflow.ledger import described
 from streamflow.model_card import check_golden, schema_features
 from streamflow.provenance import PREFIX
 from streamflow.schema import MODEL_NAME
@@ -26,11 +29,14 @@ from streamflow.scoring import ChurnModel
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import DatasetInput
     from mlflow.entities.model_registry import ModelVersion
     from mlflow.models import ModelSignature
 
 PRODUCTION = "Production"
 DECISION_TAG = f"{PREFIX}decision"
+COMPARISON_TAG = f"{PREFIX}comparison"
+DECISION_FILE = "decision.json"
 EXPERIMENT = MODEL_NAME
 _ROOT_VARIABLE = "_MLFLOW_SERVER_ARTIFACT_ROOT"
 CARD_FILES = ("feature_schema.json", "golden.json")
@@ -62,6 +68,22 @@ class ModelFiles:
     onnx_bytes: bytes
     schema: Mapping[str, Any]
     golden: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class LoggedDataset:
+    """One part of a training set as MLflow shows it among the inputs of a run.
+
+    `digest` is the MD5 that dvc.lock names (MLflow keeps 36 characters), `source` where DVC and git have it, without a path
+    of this machine; `columns` are name and MLflow's type; `context` is training or evaluation.
+    """
+
+    name: str
+    digest: str
+    source: Mapping[str, str]
+    columns: tuple[tuple[str, str], ...]
+    profile: Mapping[str, int]
+    context: str
 
 
 class Registry:
@@ -222,19 +244,21 @@ class Registry:
         tags: Mapping[str, str],
         run_tags: Mapping[str, str],
         description: str,
+        datasets: Sequence[LoggedDataset] = (),
     ) -> "ModelVersion":
         """Log a run and register its model; returns the new version.
 
-        `artifacts` maps local paths to folders of the run; `tags` go on run and version. If anything fails, the run is
-        marked FAILED and there is no version.
+        `artifacts` maps local paths to folders of the run; `tags` go on run and version; `datasets` are the run's inputs. If
+        anything fails, the run is marked FAILED and there is no version.
         """
         import mlflow
         import onnx
 
         with _translated():
             self._ensure_experiment()
-            with mlflow.start_run(run_name=description):
+            with mlflow.start_run(run_name=description) as run:
                 mlflow.set_tags({**run_tags, **tags})
+                self._client.log_inputs(run.info.run_id, [_dataset_input(each) for each in datasets])
                 mlflow.log_params(dict(params))
                 for path, folder in artifacts.items():
                     log = mlflow.log_artifacts if Path(path).is_dir() else mlflow.log_artifact
@@ -268,6 +292,34 @@ class Registry:
         """Keep with a version what was decided on it, so that a rerun does not decide again."""
         with _translated():
             self._client.set_model_version_tag(MODEL_NAME, version, DECISION_TAG, decision)
+
+    def record_comparison(self, version: "ModelVersion", record: DecisionRecord) -> None:
+        """Keep all that led to a decision: a tag of the version, metrics and decision.json of its run.
+
+        What is recorded already is not written again.
+        """
+        from mlflow.entities import Metric
+
+        text = json.dumps(record.to_json(), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+        if version.tags.get(COMPARISON_TAG) == text:
+            return
+        moment = int(time.time() * 1000)
+        metrics = [Metric(name, value, moment, 0) for name, value in record.run_metrics().items()]
+        with _translated():
+            self._client.log_batch(str(version.run_id), metrics=metrics)
+            self._client.log_text(
+                str(version.run_id),
+                json.dumps(record.to_json(), indent=2, sort_keys=True, ensure_ascii=False) + "\n",
+                DECISION_FILE,
+            )
+            # Last: it says that the others are written.
+            self._client.set_model_version_tag(MODEL_NAME, str(version.version), COMPARISON_TAG, text)
+
+    def describe(self, version: str, last_line: str) -> None:
+        """Let the description of a version end with a line; its first line stays."""
+        with _translated():
+            before = self._client.get_model_version(MODEL_NAME, version).description
+            self._client.update_model_version(MODEL_NAME, version, described(before or "", last_line))
 
     def anchor(self, version: str, commit: str, tag: str) -> None:
         """Let a version name a commit that holds all files of its run; where it was trained stays in its own tags."""
@@ -303,6 +355,14 @@ class Registry:
         with tempfile.TemporaryDirectory() as scratch:
             (Path(scratch) / path.name).write_bytes(path.read_bytes())
             self._client.log_model_artifacts(model_id, scratch)
+
+
+def decision_of(version: "ModelVersion") -> DecisionRecord | None:
+    """The whole decision on a version as it was recorded at registration; None if none is, or none that this code reads."""
+    try:
+        return DecisionRecord.from_json(json.loads(version.tags[COMPARISON_TAG]))
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def artifact_root() -> str:
@@ -362,6 +422,25 @@ def _signature(schema: Mapping[str, Any]) -> "ModelSignature":
         ColSpec("string" if each["kind"] == "text" else "double", each["name"]) for each in schema["features"]
     ]
     return ModelSignature(Schema(inputs), Schema([ColSpec("float", "churn_probability"), ColSpec("long", "churn")]))
+
+
+def _dataset_input(dataset: LoggedDataset) -> "DatasetInput":
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+    from mlflow.types import ColSpec, Schema
+
+    columns: list[Any] = [ColSpec(kind, name) for name, kind in dataset.columns]
+    return DatasetInput(
+        Dataset(
+            name=dataset.name,
+            digest=dataset.digest,
+            # A type that MLflow reads back (mlflow.data.get_source); it knows none of DVC's.
+            source_type="code",
+            source=json.dumps({"tags": dataset.source}, sort_keys=True),
+            schema=json.dumps({"mlflow_colspec": Schema(columns).to_dict()}),
+            profile=json.dumps(dataset.profile, sort_keys=True),
+        ),
+        [InputTag("mlflow.data.context", dataset.context)],
+    )
 
 
 def _scoring_requirements() -> list[str]:

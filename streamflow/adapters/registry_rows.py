@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 import psycopg2
 
 from streamflow.adapters.postgres import connect
-from streamflow.decisions import GATE
+from streamflow.decisions import GATE, POLICY
 from streamflow.digest import file_sha256
 from streamflow.schema import MODEL_NAME
 
@@ -58,8 +58,8 @@ class Settled:
 def settled_version(url: str, fingerprint: str, model_sha256: str) -> Settled | None:
     """The newest whole and decided version made from these inputs with these bytes.
 
-    There must be a Production version, unless a gate kept this one from being it. None if that is not the case, or can't be
-    told from the tables and the local artifact store.
+    There must be a Production version, unless a gate or the policy kept this one from being it. None if that is not the
+    case, or can't be told from the tables and the local artifact store.
     """
     if os.environ.get(TRACKING_VARIABLE):
         return None
@@ -72,7 +72,7 @@ def settled_version(url: str, fingerprint: str, model_sha256: str) -> Settled | 
     if found is None:
         return None
     version, location, production, decision, changes = found
-    if production is None and not decision.startswith(GATE):
+    if production is None and not decision.startswith((GATE, POLICY)):
         return None
     parts = urlsplit(location or "")
     stored = Path(unquote(parts.path)) / "model.onnx"

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from streamflow.cli.reporting import say
+from streamflow.ledger import first_line
 
 
 @click.command()
@@ -54,7 +55,7 @@ def _tree(found: dict[str, Any]) -> Any:
     root = Tree(escape(f"{name}{aliases}"))
     root.add(f"model SHA-256 {found['model']['sha256']}")
     if version:
-        root.add(escape(f"run {version['run_id']}: {version['description']}; {version['decision']}"))
+        root.add(escape(f"run {version['run_id']}: {first_line(version['description'])}; {version['decision']}"))
     tags = f" ({', '.join(commit['tags'])})" if commit["tags"] else ""
     uncommitted = ", with changes that are in no commit" if commit["uncommitted_changes"] else ""
     root.add(

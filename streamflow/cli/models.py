@@ -1,36 +1,66 @@
-"""`streamflow models`: the registered versions."""
+"""`streamflow models`: the registered versions, and what was decided on each."""
 
+import json
 import sys
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from streamflow.adapters.postgres import database
 
+if TYPE_CHECKING:
+    from mlflow.entities.model_registry import ModelVersion
+
 
 @click.command()
-def models() -> None:
-    """List the registered model versions, newest first."""
+@click.option("--json", "as_json", is_flag=True, help="One JSON array, newest first, with the whole of each decision.")
+def models(as_json: bool) -> None:
+    """List the registered model versions, newest first, and what was decided on each."""
     from rich.console import Console
     from rich.table import Table
 
     from streamflow.adapters.registry import open_registry
 
-    table = Table("version", "alias", "as of", "model", "metrics", "SHA-256", "commit", "derived again", box=None)
     with database() as url:
         registry = open_registry(url)
-        for version in registry.versions():
-            metrics = registry.run_metrics(version)
-            table.add_row(
-                str(version.version),
-                ", ".join(version.aliases),
-                version.tags.get("streamflow.as_of", ""),
-                version.description or "",
-                f"AUC {metrics['roc_auc']:.4f}, F1 {metrics['f1']:.4f}",
-                version.tags.get("streamflow.model_sha256", "")[:12],
-                version.tags.get("streamflow.git_commit", "")[:12]
-                + (" (dirty)" if version.tags.get("streamflow.git_dirty") == "true" else ""),
-                version.tags.get("streamflow.rerun_verdict", ""),
-            )
+        listed = [_described(version, registry.run_metrics(version)) for version in registry.versions()]
+    if as_json:
+        click.echo(json.dumps(listed, indent=2, ensure_ascii=False))
+        return
+    columns = ("version", "alias", "as of", "model", "metrics", "decision", "SHA-256", "commit", "derived again")
+    table = Table(*columns, box=None)
+    for each in listed:
+        table.add_row(
+            each["version"],
+            ", ".join(each["aliases"]),
+            each["tags"].get("streamflow.as_of", ""),
+            each["model"],
+            f"AUC {each['metrics']['roc_auc']:.4f}, F1 {each['metrics']['f1']:.4f}",
+            each["decision_in_short"],
+            each["tags"].get("streamflow.model_sha256", "")[:12],
+            each["tags"].get("streamflow.git_commit", "")[:12]
+            + (" (dirty)" if each["tags"].get("streamflow.git_dirty") == "true" else ""),
+            each["tags"].get("streamflow.rerun_verdict", ""),
+        )
     # A pipe has no width; nothing may be cut there.
-    width = None if sys.stdout.isatty() else 200
-    Console(width=width).print(table if table.row_count else "no version is registered; run `make repro`")
+    width = None if sys.stdout.isatty() else 240
+    Console(width=width).print(table if listed else "no version is registered; run `make repro`")
+
+
+def _described(version: "ModelVersion", metrics: dict[str, float]) -> dict[str, Any]:
+    from streamflow.adapters.registry import COMPARISON_TAG, DECISION_TAG, decision_of
+    from streamflow.decisions import in_short
+    from streamflow.ledger import first_line
+
+    record, text = decision_of(version), version.tags.get(DECISION_TAG, "")
+    return {
+        "version": str(version.version),
+        "aliases": sorted(version.aliases),
+        "model": first_line(version.description or ""),
+        "description": version.description or "",
+        "metrics": dict(sorted(metrics.items())),
+        "decision": text,
+        "decision_in_short": in_short(text, record),
+        "comparison": record.to_json() if record else None,
+        "tags": {name: value for name, value in sorted(version.tags.items()) if name != COMPARISON_TAG},
+    }

@@ -3,6 +3,8 @@
 import hashlib
 import json
 import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -10,38 +12,54 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from click.testing import CliRunner
 from project import ROOT
 from sklearn.linear_model import LogisticRegression
 from small_month import joined_month
 
 from stages import register
-from streamflow.adapters import gates
-from streamflow.adapters.registry import open_registry
+from streamflow.adapters import gates, promotion
+from streamflow.adapters.content import content_of
+from streamflow.adapters.ledger import entries
+from streamflow.adapters.parquet import write_parquet
+from streamflow.adapters.promotion import version_gates
+from streamflow.adapters.registry import decision_of, open_registry
+from streamflow.cli.models import models
+from streamflow.cli.promote import promote
+from streamflow.cli.rollback import rollback
 from streamflow.config import typed
+from streamflow.dataset import dataset_schema, summary
 from streamflow.digest import file_sha256
-from streamflow.errors import RegistryError
+from streamflow.errors import ModelError, RegistryError
 from streamflow.export import export_onnx
 from streamflow.metrics import classification_metrics
 from streamflow.model import churn_pipeline, fit, pipeline_frame
 from streamflow.model_card import feature_schema, golden_rows
-from streamflow.schema import service_features
+from streamflow.schema import TABLES, service_features
 from streamflow.scoring import ChurnModel
 from streamflow.splits import split_by_user
 
 pytestmark = pytest.mark.filterwarnings("default")
+SPLIT = {"salt": "s", "validation": 0.2, "test": 0.4}
 
 
 def md5(text):
     return hashlib.md5(text.encode()).hexdigest()
 
 
-def locked(deps=None, outs=None):
-    """A stage's entry of dvc.lock; the texts stand for contents."""
+def replaced(rows, name, values):
+    """The rows with another column of that name."""
+    return rows.set_column(rows.schema.get_field_index(name), rows.schema.field(name).with_type(values.type), values)
+
+
+def locked(deps=None, outs=None, md5s=None):
+    """A stage's entry of dvc.lock; the texts stand for contents, unless `md5s` is the MD5 of all outputs."""
     return {
         "cmd": "true",
         "deps": [{"path": path, "md5": md5(text), "size": 1} for path, text in (deps or {}).items()],
         "outs": [
-            {"path": path, "md5": f"{md5(text)}.dir", "size": 1, "nfiles": 1} for path, text in (outs or {}).items()
+            {"path": path, "md5": md5s or f"{md5(text)}.dir", "size": 1, "nfiles": 1}
+            for path, text in (outs or {}).items()
         ],
     }
 
@@ -50,19 +68,23 @@ class Workspace:
     """A project folder after `evaluate`: training set, model, evaluation, dvc.lock, params.yaml, git."""
 
     def __init__(self, folder, url):
-        self.folder, self.url = folder, url
+        self.folder, self.url, self.snapshot_md5 = folder, url, None
         rows = joined_month(600)
-        self.rows = rows.append_column("split", pa.array(split_by_user(rows["user_id"].to_pylist(), "s", 0.2, 0.4)))
-        for name in ("params.yaml", "requirements.lock"):
-            (folder / name).write_text((ROOT / name).read_text())
-        for name in ("data/dataset", "artifacts/model", "artifacts/evaluation/plots"):
+        moments = pa.array([datetime(2024, 1, 31, tzinfo=UTC)] * rows.num_rows, pa.timestamp("us", tz="UTC"))
+        split = pa.array(split_by_user(rows["user_id"].to_pylist(), **SPLIT))
+        self.rows = rows.append_column("as_of", moments).append_column("split", split)
+        (folder / "requirements.lock").write_text((ROOT / "requirements.lock").read_text())
+        (folder / "params.yaml").write_text((ROOT / "params.yaml").read_text())
+        self.set("split", **SPLIT)
+        for name in ("data/dataset", "artifacts/model", "artifacts/cross_validation", "artifacts/evaluation/plots"):
             (folder / name).mkdir(parents=True)
+        (folder / "artifacts/cross_validation/metrics.json").write_text('{"roc_auc": 0.75, "roc_auc_fold_sd": 0.01}')
         (folder / "conf").mkdir()
         (folder / "dvc.yaml").write_text("stages: {}\n")
+        (folder / ".gitignore").write_text("/data/\n")
         (folder / "artifacts/evaluation/report.html").write_text("<html></html>")
         (folder / "artifacts/evaluation/plots/roc.csv").write_text("x\n")
-        (folder / "data/dataset/dataset.json").write_text("{}")
-        pq.write_table(self.rows, folder / "data/dataset/dataset.parquet")
+        self.write_dataset()
         self.git("init", "-q")
         self.commit()
 
@@ -76,11 +98,26 @@ class Workspace:
         self.git("add", "-A", ".", ":!var")
         self.git("commit", "-qm", "x")
 
+    def set(self, section, **values):
+        """Change params.yaml; where it is in git, commit it afterwards."""
+        path = self.folder / "params.yaml"
+        params = yaml.safe_load(path.read_text())
+        params[section] |= values
+        path.write_text(yaml.safe_dump(params, sort_keys=False))
+
+    def write_dataset(self, service="churn_v1"):
+        """The training set as stage `dataset` leaves it."""
+        dataset = self.rows.select(dataset_schema(service).names)
+        pq.write_table(dataset, self.folder / "data/dataset/dataset.parquet")
+        counts = summary(dataset, "2024-01-31", "2024-01-31", service)
+        (self.folder / "data/dataset/dataset.json").write_text(json.dumps(counts))
+
     def head(self):
         return self.git("rev-parse", "HEAD")
 
     def train(self, strength, inputs, service="churn_v1"):
         """A logistic regression; `inputs` stands for all that dvc.lock says went in."""
+        self.write_dataset(service)
         features = service_features(service)
         pipeline = fit(
             churn_pipeline(LogisticRegression(C=strength, max_iter=500), features),
@@ -98,7 +135,7 @@ class Workspace:
         (artifacts / "model/golden.json").write_text(json.dumps(golden_rows(model, self.rows)))
         (artifacts / "evaluation/metrics.json").write_text(json.dumps(metrics))
         stages = {
-            "snapshot@2024-01-31": locked(outs={"data/snapshots/2024-01-31": "s"}),
+            "snapshot@2024-01-31": locked(outs={"data/snapshots/2024-01-31": "s"}, md5s=self.snapshot_md5),
             "dataset": locked({"inputs": inputs}, {"data/dataset": "d"}),
             "train": locked({"inputs": inputs}, {"artifacts/model": inputs}),
         }
@@ -106,25 +143,59 @@ class Workspace:
         (self.folder / "dvc.lock").write_text(yaml.safe_dump({"schema": "2.0", "stages": stages}))
         return metrics["roc_auc"], file_sha256(artifacts / "model/model.onnx")
 
-    def register(self, policy="auto", service="churn_v1"):
+    def freeze(self):
+        """The frozen files of the month, and from now on their MD5 in dvc.lock."""
+        for table in TABLES:
+            write_parquet(
+                self.folder / f"data/snapshots/2024-01-31/{table.name}.parquet",
+                self.rows.select(table.header).schema,
+                self.rows.select(table.header).sort_by([("user_id", "descending")]).to_batches(),
+            )
+        self.snapshot_md5 = content_of(Path("data/snapshots/2024-01-31")).md5
+
+    def register(self, policy="auto", service="churn_v1", **promotion):
         """Run the stage; what it left for the summary."""
         config = typed(yaml.safe_load((self.folder / "params.yaml").read_text()))
-        config.promotion.policy, config.features.service = policy, service
+        config.features.service = service
+        for name, value in {"policy": policy, **promotion}.items():
+            config.promotion[name] = value
         register.run(config, self.url)
         return json.loads((self.folder / "var/registered.json").read_text())
+
+    def refused(self, **promotion):
+        """Register a version that changes nothing: neither Production nor the ledger; the reason that it keeps."""
+        before = open_registry(self.url).production()
+        lines = entries(self.url)
+        done = self.register(**promotion)
+        assert done["production"] == (str(before.version) if before else "none")
+        after = open_registry(self.url).production()
+        assert (after and after.version) == (before and before.version)
+        assert entries(self.url) == lines
+        assert self.version(done["version"]).tags["streamflow.decision"] == done["reason"]
+        assert decision_of(self.version(done["version"])).reason == done["reason"]
+        return done["reason"]
+
+    def version(self, number):
+        return open_registry(self.url).version(number)
+
+    def test_user_ids(self):
+        return self.rows.filter(pc.equal(self.rows["split"], "test"))["user_id"].to_pylist()
+
+    def test_users(self):
+        return len(self.test_user_ids())
 
     def versions(self):
         return [str(version.version) for version in open_registry(self.url).versions()]
 
 
 @pytest.fixture
-def workspace(tmp_path, database_url, monkeypatch):
+def workspace(tmp_path, registry_database_url, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("STREAMFLOW_STATE_DIR", raising=False)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     # The stages are not in this folder; tests/e2e fits again for real.
     monkeypatch.setattr(gates, "refit_sha256", lambda: file_sha256(tmp_path / "artifacts/model/model.onnx"))
-    return Workspace(tmp_path, database_url)
+    return Workspace(tmp_path, registry_database_url)
 
 
 def test_the_first_model_becomes_production_and_a_second_run_changes_nothing(workspace):
@@ -148,7 +219,7 @@ def test_a_better_model_takes_over_a_worse_one_does_not_and_neither_is_decided_t
     workspace.train(0.00001, "c")
     refused = workspace.register()
     assert (refused["version"], refused["production"]) == ("3", "2")
-    assert f"roc_auc {worse:.4f} against the champion's {better:.4f}" in refused["reason"]
+    assert f"roc_auc {worse:.4f} against the champion's {better:.4f} (version 2)" in refused["reason"]
     workspace.train(1.0, "b")
     open_registry(workspace.url).promote("3")
     assert workspace.register() == {"version": "2", "production": "3", "reason": "registered before; Production stays"}
@@ -191,23 +262,236 @@ def test_a_version_that_nothing_was_decided_on_is_decided_on(workspace):
 
 def test_never_promotes_nothing_and_auto_decides_again(workspace):
     workspace.train(1.0, "a")
-    assert workspace.register("never") == {
-        "version": "1",
-        "production": "none",
-        "reason": "promotion.policy is never",
-    }
+    never = {"version": "1", "production": "none", "reason": "promotion.policy is never"}
+    assert workspace.register("never") == never
+    assert workspace.register("never")["reason"] == "registered before; Production stays"
     assert workspace.register("auto")["production"] == "1"
 
 
-def test_a_champion_of_other_features_stays(workspace):
+def test_manual_compares_and_leaves_the_decision_to_a_person_and_auto_decides_again(workspace):
+    workspace.train(0.00001, "a")
+    first = workspace.register("manual")
+    assert first["production"] == "none"
+    assert first["reason"] == (
+        "promotion.policy is manual, `streamflow promote` decides; there was no Production version"
+    )
+    assert workspace.register("manual")["reason"] == "registered before; Production stays"
+    assert workspace.register("auto")["production"] == "1"
+    workspace.train(1.0, "b")
+    second = workspace.register("manual")
+    assert (second["version"], second["production"]) == ("2", "1")
+    assert second["reason"].startswith("promotion.policy is manual, `streamflow promote` decides; roc_auc 0.")
+    record = decision_of(workspace.version("2"))
+    assert (record.promote, record.rule.policy, record.champion_version) == (False, "manual", "1")
+    assert record.comparison.metrics["roc_auc"].low > 0
+    gates = version_gates(open_registry(workspace.url), workspace.version("2"))
+    assert {gate.name for gate in gates if gate.passed} >= {"leakage", "overlap", "champion"}
+    assert workspace.register("auto")["production"] == "2"
+
+
+def test_an_equal_challenger_is_refused(workspace):
+    workspace.train(1.0, "a")
+    workspace.register()
+    workspace.train(1.0, "b")
+    refused = workspace.refused()
+    assert refused == f"equal: it ranks as the champion, version 1, on the same {workspace.test_users()} test users"
+
+
+def test_a_challenger_that_is_worse_is_refused_with_the_numbers(workspace):
+    better, _ = workspace.train(1.0, "a")
+    workspace.register()
+    worse, _ = workspace.train(0.00001, "b")
+    refused = workspace.refused()
+    assert refused.startswith(
+        f"roc_auc {worse:.4f} against the champion's {better:.4f} (version 1) on the same {workspace.test_users()} test"
+        f" users: worse by {better - worse:.4f}, with 95 % confidence by at least 0."
+    )
+    shut = {gate.name: gate.detail for gate in version_gates(open_registry(workspace.url), workspace.version("2"))}
+    assert shut["champion"].startswith(f"roc_auc {worse:.4f} is below {better:.4f} of the champion, version 1")
+
+
+def test_a_challenger_that_is_better_by_less_than_delta_is_refused(workspace):
+    workspace.train(0.00001, "a")
+    workspace.register()
+    workspace.train(1.0, "b")
+    refused = workspace.refused(delta=0.3)
+    assert ": better by 0." in refused
+    assert refused.endswith(", less than promotion.delta=0.3")
+
+
+def test_a_difference_that_could_be_chance_is_refused(workspace):
+    workspace.train(0.3, "a")
+    workspace.register()
+    workspace.train(1.0, "b")
+    assert workspace.refused(confidence=0.999, resamples=5000).endswith(", not better with 99.9 % confidence")
+    record = decision_of(workspace.version("2"))
+    assert (record.rule.confidence, record.rule.resamples, record.rule.seed) == (0.999, 5000, 42)
+    assert record.comparison.users == workspace.test_users()
+
+
+def test_a_model_that_saw_a_leaked_column_is_refused_even_as_the_first(workspace):
+    label = workspace.rows["churn_label"].to_pylist()
+    leaked = pa.array([int(churned) * 5 for churned in label], pa.int64())
+    workspace.rows = replaced(workspace.rows, "skips_7d", leaked)
+    workspace.train(1.0, "a")
+    assert workspace.refused() == (
+        "gate leakage: skips_7d alone ranks the test users with ROC AUC 1.0000, above promotion.leak_auc=0.95: it knows the"
+        " label; train without it, or on its value before"
+    )
+    assert workspace.register()["reason"] == "registered before; Production stays"
+    shut = {gate.name for gate in version_gates(open_registry(workspace.url), workspace.version("1")) if gate.detail}
+    assert "leakage" in shut
+    assert workspace.register(leak_auc=1.0)["production"] == "1"  # a limit of 1 is none
+
+
+def test_a_feature_that_is_dated_after_as_of_is_refused(workspace):
+    later = [datetime(2024, 1, 31, tzinfo=UTC)] * (workspace.rows.num_rows - 2) + [
+        datetime(2024, 2, 29, tzinfo=UTC)
+    ] * 2
+    workspace.rows = replaced(workspace.rows, "as_of", pa.array(later, pa.timestamp("us", tz="UTC")))
+    workspace.train(1.0, "a")
+    assert workspace.refused().startswith("gate leakage: 2 rows of data/dataset are dated after as_of=2024-01-31;")
+
+
+def test_a_model_judged_by_users_who_trained_the_champion_is_refused(workspace, monkeypatch):
+    workspace.train(0.00001, "a")
+    workspace.register()
+    split = {**SPLIT, "salt": "another"}
+    workspace.set("split", **split)
+    workspace.commit()
+    users = workspace.rows["user_id"].to_pylist()
+    before = set(workspace.test_user_ids())
+    workspace.rows = replaced(workspace.rows, "split", pa.array(split_by_user(users, **split)))
+    workspace.train(1.0, "b")
+    trained = len(set(workspace.test_user_ids()) - before)
+    assert 0 < trained < workspace.test_users()
+    assert workspace.refused() == (
+        f"gate overlap: {trained} of {workspace.test_users()} test users trained the champion, version 1 (split.salt was s,"
+        " is another); `streamflow repro split.salt=s`, or `streamflow promote --force --reason WHY`"
+    )
+    compared = decision_of(workspace.version("2")).comparison
+    assert compared.users == workspace.test_users() - trained  # held out by both
+
+    monkeypatch.setenv("STREAMFLOW_DATABASE_URL", workspace.url)
+    monkeypatch.setattr(promotion, "health_gates", lambda: [])  # what doctor finds here is not what is asked
+    by_hand = CliRunner().invoke(promote, ["v2"])
+    assert f"overlap: {trained} of" in str(by_hand.exception)
+    assert str(open_registry(workspace.url).production().version) == "1"
+    assert CliRunner().invoke(promote, ["v2", "--force", "--reason", "a new split"]).exit_code == 0
+    line = entries(workspace.url)[-1]
+    assert (line.to_version, line.gates["overlap"][: len(f"{trained} of")]) == ("2", f"{trained} of")
+    said = workspace.version("2").description.splitlines()[-1]
+    assert said == line.in_one_line()
+    assert ": a new split; gates passed by force: " in said
+
+
+def test_a_training_set_whose_split_is_not_the_hash_s_is_refused(workspace):
+    first, *others = workspace.rows["split"].to_pylist()
+    parts = ["train" if first == "test" else "test", *others]
+    workspace.rows = replaced(workspace.rows, "split", pa.array(parts))
+    workspace.train(1.0, "a")
+    refused = workspace.refused()
+    assert refused.startswith("gate overlap: 1 of 600 users of data/dataset are in another part than section split of")
+
+
+def test_a_champion_of_other_features_is_compared_on_the_frozen_files(workspace):
     workspace.train(1.0, "a", "churn_v2")
     workspace.register(service="churn_v2")
-    narrow = workspace.rows.drop_columns(["contract_type"])
-    pq.write_table(narrow, workspace.folder / "data/dataset/dataset.parquet")
+    workspace.freeze()
+    worse, _ = workspace.train(0.00001, "b")
+    assert "contract_type" not in pq.read_schema("data/dataset/dataset.parquet").names
+    refused = workspace.refused()
+    assert f"roc_auc {worse:.4f} against the champion's" in refused
+    champion = open_registry(workspace.url).production()
+    of_its_run = open_registry(workspace.url).run_metrics(champion)
+    compared = decision_of(workspace.version("2")).comparison.metrics
+    assert {name: compared[name].champion for name in compared} == {name: of_its_run[name] for name in compared}
+
+
+def test_a_snapshot_that_is_not_the_locked_one_is_not_compared_with(workspace):
+    workspace.train(1.0, "a", "churn_v2")
+    workspace.register(service="churn_v2")
+    workspace.freeze()
+    (workspace.folder / "data/snapshots/2024-01-31/users.parquet").unlink()
     workspace.train(1.0, "b")
-    refused = workspace.register()
-    assert (refused["version"], refused["production"]) == ("2", "1")
-    assert "this dataset has no contract_type" in refused["reason"]
+    with pytest.raises(ModelError, match=r"data/snapshots/2024-01-31 is not what dvc\.lock names"):
+        workspace.register()
+
+
+def test_a_better_challenger_is_promoted_with_the_numbers_in_the_ledger_and_rolled_back(workspace, monkeypatch):
+    champion, _ = workspace.train(0.00001, "a")
+    workspace.register()
+    challenger, _ = workspace.train(1.0, "b")
+    promoted = workspace.register()
+    assert promoted["production"] == "2"
+    registry = open_registry(workspace.url)
+    version = registry.production()
+    record = decision_of(version)
+    each = record.comparison.metrics["roc_auc"]
+    assert (each.challenger, each.champion) == (challenger, champion)
+    assert 0 < each.low < each.delta < each.high
+    line = entries(workspace.url)[-1]
+    assert (line.from_version, line.to_version, line.gates) == ("1", "2", {})
+    assert line.why == f"by policy: {promoted['reason']}"
+    assert f"better by {each.delta:.4f}, with 95 % confidence by at least {each.low:.4f}" in line.why
+    assert version.tags["streamflow.decision"] == f"promoted: {promoted['reason']}"
+
+    metrics = registry.run_metrics(version)
+    assert metrics["champion_roc_auc"] == champion
+    assert (metrics["cv_roc_auc"], metrics["cv_roc_auc_fold_sd"]) == (0.75, 0.01)
+    assert (metrics["delta_roc_auc"], metrics["delta_roc_auc_low"]) == (each.delta, each.low)
+    assert metrics["delta_average_precision_high"] == record.comparison.metrics["average_precision"].high
+    kept = json.loads(registry.attachment(version, "decision.json"))
+    assert kept == record.to_json() == json.loads(version.tags["streamflow.comparison"])
+    assert [(gate["name"], gate["state"]) for gate in kept["gates"]] == [
+        (name, "open")
+        for name in ("leakage", "overlap", "clean git tree", "code", "environment", "source drift", "re-fit")
+    ]
+
+    monkeypatch.setenv("STREAMFLOW_DATABASE_URL", workspace.url)
+    assert CliRunner().invoke(rollback, ["--reason", "it was a trial"]).exit_code == 0
+    assert str(registry.production().version) == "1"
+    last = entries(workspace.url)[-1]
+    for number in ("1", "2"):
+        description = workspace.version(number).description
+        assert description == f"random_forest on churn_v1 as of 2024-01-31\n\n{last.in_one_line()}"
+        assert description.endswith(": rollback 2 to 1: it was a trial")
+    listed = json.loads(CliRunner().invoke(models, ["--json"]).output)
+    assert [each["model"] for each in listed] == ["random_forest on churn_v1 as of 2024-01-31"] * 2
+    assert listed[0]["decision_in_short"] == f"promoted, roc_auc {each.delta:+.4f}"
+    assert listed[0]["comparison"] == record.to_json()
+    table = CliRunner().invoke(models, []).output
+    assert "decision" in table.splitlines()[0]
+    assert "it was a trial" not in table
+
+
+def test_the_run_names_its_training_set_and_its_test_part_as_dataset_inputs(workspace):
+    import mlflow
+
+    workspace.train(1.0, "a")
+    workspace.register()
+    run = mlflow.MlflowClient().get_run(open_registry(workspace.url).production().run_id)
+    inputs = {
+        (each.tags[0].value, json.loads(each.dataset.source)["tags"]["split"]): each.dataset
+        for each in run.inputs.dataset_inputs
+    }
+    assert [tag.key for each in run.inputs.dataset_inputs for tag in each.tags] == ["mlflow.data.context"] * 3
+    counts = json.loads((workspace.folder / "data/dataset/dataset.json").read_text())["parts"]
+    for context, part in (("training", "train"), ("training", "validation"), ("evaluation", "test")):
+        dataset = inputs[context, part]
+        assert (dataset.name, dataset.digest) == (f"churn_v1 as of 2024-01-31, {part}", f"{md5('d')}.dir")
+        assert json.loads(dataset.profile) == counts[part]
+        assert mlflow.data.get_source(dataset).to_dict() == {
+            "tags": {
+                "mlflow.source.name": "data/dataset",
+                "mlflow.source.git.commit": workspace.head(),
+                "dvc.md5": f"{md5('d')}.dir",
+                "split": part,
+            }
+        }
+        columns = {each["name"]: each["type"] for each in json.loads(dataset.schema)["mlflow_colspec"]}
+        assert (columns["user_id"], columns["monthly_fee"], columns["churn_label"]) == ("string", "double", "boolean")
+        assert str(workspace.folder) not in f"{dataset.source}{dataset.profile}{dataset.schema}"
 
 
 def test_a_dirty_run_is_registered_with_its_changes_and_waits_for_a_commit(workspace):

@@ -1,13 +1,16 @@
 """MLflow over a real Postgres: what is registered can be loaded and proved, what was damaged is refused."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 from registered_models import model_folder, register
 
+from streamflow.adapters.registry import decision_of
 from streamflow.adapters.registry_rows import Settled, settled_version
 from streamflow.adapters.served_model import RegistrySource
+from streamflow.decisions import FIRST, DecisionRecord, Rule
 from streamflow.digest import bytes_sha256
 from streamflow.errors import ModelError, RegistryError
 from streamflow.model import pipeline_frame
@@ -157,6 +160,7 @@ def test_every_move_of_production_is_a_line_that_nobody_can_edit(registry, versi
     line = entries(module_database_url)[-1]
     assert (line.action, line.from_version, line.to_version, line.why) == ("promote", "1", "1", "by hand")
     assert line.gates == {"environment": "numpy is another"}
+    assert registry.version("1").description == f"a test\n\n{line.in_one_line()}"
     for change in (
         "UPDATE ledger.production SET why = 'x'",
         "DELETE FROM ledger.production",
@@ -167,3 +171,47 @@ def test_every_move_of_production_is_a_line_that_nobody_can_edit(registry, versi
     with pytest.raises(RegistryError):
         move(module_database_url, registry, "promote", "99", "there is none")
     assert len(entries(module_database_url)) == before + 1
+
+
+def test_a_move_whose_description_cannot_be_written_is_made_and_written_down(
+    registry, version, module_database_url, monkeypatch
+):
+    from streamflow.adapters.ledger import entries, move
+
+    def refuse(number, line):
+        raise RegistryError("MLflow: no")
+
+    registry.promote("1")
+    monkeypatch.setattr(registry, "describe", refuse)
+    made = move(module_database_url, registry, "promote", "1", "described later")
+    assert entries(module_database_url)[-1] == made
+    assert "described later" not in registry.version("1").description
+
+
+def test_a_version_of_which_no_decision_is_recorded_is_promoted_by_force_only(registry, version):
+    from streamflow.adapters.promotion import version_gates
+
+    registered, _, _ = version  # as it was when it was made
+    assert decision_of(registered) is None
+    shut = {gate.name: gate.detail for gate in version_gates(registry, registered)}
+    for name in ("leakage", "overlap"):
+        assert shut[name] == "nothing is recorded of version 1: other code registered it"
+
+
+def test_a_decision_that_is_recorded_is_not_written_again(registry, version):
+    record = DecisionRecord(True, FIRST.reason, Rule("auto", "roc_auc", 0.0, 0.95, 2000, 0.95, 42), None, None)
+    registry.record_comparison(registry.version("1"), record)
+    assert decision_of(registry.version("1")) == record
+    client = registry._client
+    registry._client = None  # nothing is asked of MLflow
+    try:
+        registry.record_comparison(version_with(client, record), record)
+    finally:
+        registry._client = client
+
+
+def version_with(client, record):
+    """Version 1 as MLflow has it, which holds the record."""
+    found = client.get_model_version("streamflow_churn", "1")
+    assert json.loads(found.tags["streamflow.comparison"]) == record.to_json()
+    return found

@@ -27,7 +27,7 @@ def options(group):
 
 def test_every_choice_of_model_features_and_promotion_composes(project):
     combinations = list(itertools.product(options("model"), options("features"), options("promotion")))
-    assert len(combinations) == 16
+    assert len(combinations) == 24
     for model, features, promotion in combinations:
         config = compose([f"model={model}", f"features={features}", f"promotion={promotion}"])
         assert choices(config) == {
@@ -65,6 +65,13 @@ def test_every_source_composes(project):
     assert options("source") == ["csv", "postgres", "synthetic"]
     assert compose(["source=csv", "source.dir=extracts"]).source.dir == "extracts"
     assert compose(["source=postgres"]).source.name == "postgres"
+
+
+def test_the_policies_differ_in_nothing_but_their_name(project):
+    composed = {name: compose([f"promotion={name}"]).promotion for name in options("promotion")}
+    assert {name: rule.policy for name, rule in composed.items()} == {name: name for name in options("promotion")}
+    others = [{key: value for key, value in rule.items() if key != "policy"} for rule in composed.values()]
+    assert others == [{"metric": "roc_auc", "delta": 0.0, "confidence": 0.95, "resamples": 2000, "leak_auc": 0.95}] * 3
 
 
 def test_the_committed_params_are_what_conf_composes_by_default(project):
@@ -107,6 +114,13 @@ def test_the_label_date_follows_the_horizon(project):
         ("drift.psi_major=inf", "a finite number"),
         ("drift.share=nan", "drift.share=nan must be"),
         ("promotion.metric=luck", "not one of roc_auc"),
+        ("promotion.metric=f1", "promotion.metric=f1 is not one of roc_auc, average_precision"),
+        ("promotion.delta=-0.01", "promotion.delta=-0.01 must be 0 or more"),
+        ("promotion.confidence=1", "promotion.confidence=1.0 must be 0.5 or more and below 1"),
+        ("promotion.confidence=0.999", "2000 are too few for promotion.confidence=0.999; use 5000 or more"),
+        ("promotion.resamples=10", "promotion.resamples=10 must be 100 to 100000"),
+        ("promotion.leak_auc=0.5", "promotion.leak_auc=0.5 must be above 0.5"),
+        ("promotion.tolerance=0", "promotion.tolerance is not a key of conf/"),
         ("compute.threads=0", "must be 1 or more"),
         ("as_of=", "as_of"),
         ("a=b=c", "a"),

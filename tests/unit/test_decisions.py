@@ -1,5 +1,6 @@
 """Metrics, promotion, provenance and differences: pure decisions on plain values."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -7,7 +8,20 @@ import pyarrow as pa
 import pytest
 
 from streamflow.adapters.environment import environment_differences, installed_packages, locked_packages
-from streamflow.decisions import Decision, Gate, decide, guarded
+from streamflow.challenge import PairedDifference
+from streamflow.decisions import (
+    FIRST,
+    Comparison,
+    Decision,
+    DecisionRecord,
+    Gate,
+    Rule,
+    concluded,
+    decide,
+    guarded,
+    in_short,
+    judge,
+)
 from streamflow.drift import describe_differences
 from streamflow.metrics import (
     calibration_points,
@@ -52,22 +66,129 @@ def test_curves_of_a_worked_example():
     assert all(point["observed"] == 0.5 for point in points)
 
 
+def rule(**values):
+    settled = {"policy": "auto", "metric": "roc_auc", "delta": 0.0, "confidence": 0.95, "resamples": 2000}
+    return Rule(**{**settled, "leak_auc": 0.95, "seed": 42, **values})
+
+
+def compared(auc, precision=(0.0, -0.01, 0.01)):
+    """A comparison whose differences are (delta, low, high)."""
+    metrics = {
+        name: PairedDifference(0.8, round(0.8 + delta, 6), delta, low, high, 0.5)
+        for name, (delta, low, high) in (("roc_auc", auc), ("average_precision", precision))
+    }
+    return Comparison("1", 1797, 505, metrics)
+
+
 @pytest.mark.parametrize(
-    ("policy", "challenger", "champion", "tolerance", "promotes"),
+    ("settings", "auc", "precision", "promotes", "words"),
     [
-        ("auto", 0.80, None, 0.0, True),
-        ("auto", 0.80, 0.80, 0.0, True),
-        ("auto", 0.81, 0.80, 0.0, True),
-        ("auto", 0.79, 0.80, 0.0, False),
-        ("auto", 0.79, 0.80, 0.02, True),
-        ("never", 0.99, None, 0.0, False),
-        ("never", 0.99, 0.5, 0.0, False),
+        (
+            {},
+            (0.02, 0.01, 0.03),
+            (0.0, -0.01, 0.01),
+            True,
+            ": better by 0.0200, with 95 % confidence by at least 0.0100",
+        ),
+        (
+            {},
+            (0.02, 0.0, 0.04),
+            (0.0, -0.01, 0.01),
+            False,
+            ": +0.0200, between +0.0000 and +0.0400, not better with 95 %",
+        ),
+        ({}, (0.01, -0.01, 0.03), (0.1, 0.05, 0.2), False, ": +0.0100, between -0.0100 and +0.0300, not better"),
+        (
+            {},
+            (-0.02, -0.03, -0.01),
+            (0.1, 0.05, 0.2),
+            False,
+            ": worse by 0.0200, with 95 % confidence by at least 0.0100",
+        ),
+        (
+            {},
+            (0.0, 0.0, 0.0),
+            (0.0, 0.0, 0.0),
+            False,
+            "equal: it ranks as the champion, version 1, on the same 1797 test",
+        ),
+        ({"delta": 0.01}, (0.02, 0.01, 0.03), (0.0, -0.01, 0.01), True, ": better by 0.0200"),
+        ({"delta": 0.015}, (0.02, 0.01, 0.03), (0.0, -0.01, 0.01), False, "0.0100, less than promotion.delta=0.015"),
+        (
+            {},
+            (0.02, 0.01, 0.03),
+            (-0.02, -0.03, -0.01),
+            False,
+            "; but average_precision is worse by 0.0200, by at least 0.01",
+        ),
+        (
+            {"metric": "average_precision"},
+            (0.0, -0.01, 0.01),
+            (0.02, 0.01, 0.03),
+            True,
+            "average_precision 0.8200 against",
+        ),
+        ({"metric": "average_precision"}, (-0.02, -0.03, -0.01), (0.02, 0.01, 0.03), False, "but roc_auc is worse"),
     ],
 )
-def test_promotion_policy(policy, challenger, champion, tolerance, promotes):
-    decided = decide(policy, "roc_auc", challenger, champion, tolerance)
+def test_a_challenger_takes_over_if_it_is_surely_better_and_in_nothing_surely_worse(
+    settings, auc, precision, promotes, words
+):
+    decided = judge(rule(**settings), compared(auc, precision))
     assert decided.promote is promotes
-    assert decided.reason
+    assert words in decided.reason
+
+
+def test_the_policy_follows_the_judgement_or_leaves_it_to_a_person_or_to_nobody():
+    better = judge(rule(), compared((0.02, 0.01, 0.03)))
+    assert decide(rule(), better) == better
+    assert decide(rule(), FIRST) == FIRST
+    manual = decide(rule(policy="manual"), better)
+    assert manual == Decision(False, f"promotion.policy is manual, `streamflow promote` decides; {better.reason}")
+    assert decide(rule(policy="never"), better) == Decision(False, "promotion.policy is never")
+
+
+def test_a_record_of_a_decision_survives_json_and_says_what_the_run_shows():
+    judged = judge(rule(), compared((0.02, 0.01, 0.03)))
+    opened = DecisionRecord(True, judged.reason, rule(), "1", compared((0.02, 0.01, 0.03)), (Gate("leakage"),))
+    record = concluded(opened, iter([Gate("code"), Gate("re-fit", "another model"), Gate("never asked")]))
+    assert (record.promote, record.reason) == (False, "gate re-fit: another model")
+    content = json.loads(json.dumps(record.to_json()))
+    assert DecisionRecord.from_json(content) == record
+    assert content["gates"] == [
+        {"name": "leakage", "state": "open", "detail": ""},
+        {"name": "code", "state": "open", "detail": ""},
+        {"name": "re-fit", "state": "shut", "detail": "another model"},
+    ]
+    assert record.gate("re-fit") == Gate("re-fit", "another model")
+    assert record.gate("source drift") is None
+    assert record.run_metrics() == {
+        "champion_roc_auc": 0.8, "delta_roc_auc": 0.02, "delta_roc_auc_low": 0.01, "delta_roc_auc_high": 0.03,
+        "share_better_roc_auc": 0.5,
+        "champion_average_precision": 0.8, "delta_average_precision": 0.0, "delta_average_precision_low": -0.01,
+        "delta_average_precision_high": 0.01, "share_better_average_precision": 0.5,
+    }  # fmt: skip
+    first = DecisionRecord(True, FIRST.reason, rule(), None, None)
+    assert first.run_metrics() == {}
+    assert DecisionRecord.from_json(first.to_json()) == first
+
+
+@pytest.mark.parametrize(
+    ("decision", "short"),
+    [
+        ("promoted: roc_auc 0.82 against the champion's 0.80", "promoted, roc_auc +0.0200"),
+        ("promoted: forced by me: a trial", "promoted by force, roc_auc +0.0200"),
+        ("gate leakage: skips_7d alone", "gate leakage, roc_auc +0.0200"),
+        ("promotion.policy is manual, `streamflow promote` decides; x", "manual, roc_auc +0.0200"),
+        ("roc_auc 0.79 against the champion's 0.80", "refused, roc_auc +0.0200"),
+    ],
+)
+def test_a_decision_in_short(decision, short):
+    record = DecisionRecord(False, decision, rule(), "1", compared((0.02, 0.01, 0.03)))
+    assert in_short(decision, record) == short
+    assert in_short(decision, None) == short.split(",")[0]
+    assert in_short("", None) == ""
+    assert in_short("promotion.policy is never", None) == "never"
 
 
 LOCK = {
@@ -132,12 +253,13 @@ def test_a_decision_to_promote_passes_every_gate_or_names_the_first_that_is_shut
             asked.append(number)
             yield Gate(f"g{number}", detail)
 
-    assert guarded(promote, gates("", "")) == promote
-    assert guarded(promote, gates("", "broken; mend it", "broken as well")) == Decision(
-        False, "gate g1: broken; mend it"
+    assert guarded(promote, gates("", "")) == (promote, (Gate("g0"), Gate("g1")))
+    assert guarded(promote, gates("", "broken; mend it", "broken as well")) == (
+        Decision(False, "gate g1: broken; mend it"),
+        (Gate("g0"), Gate("g1", "broken; mend it")),
     )
     assert asked == [0, 1, 0, 1]
-    assert guarded(Decision(False, "worse"), gates("broken")) == Decision(False, "worse")
+    assert guarded(Decision(False, "worse"), gates("broken")) == (Decision(False, "worse"), ())
     assert asked == [0, 1, 0, 1]
 
 

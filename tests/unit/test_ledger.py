@@ -1,12 +1,12 @@
-"""Where a rollback goes."""
+"""Where a rollback goes, and what a version says of its last move."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamflow.ledger import Entry, rollback_target
+from streamflow.ledger import Entry, described, first_line, rollback_target
 
 
 def moves(*steps):
@@ -59,3 +59,16 @@ def test_as_many_rollbacks_as_promotions_of_distinct_versions_lead_through_all_o
         production = target
         seen.append(target)
     assert seen == [str(each) for each in reversed(distinct)]
+
+
+def test_a_description_keeps_its_first_line_and_ends_with_the_last_move():
+    at = datetime(2024, 2, 1, 13, 5, 7, tzinfo=timezone(timedelta(hours=1)))
+    forced = Entry(at, "ada", "promote", None, "2", "by policy:\nbetter", {"environment": "numpy is another"})
+    line = "2024-02-01 12:05:07 UTC, ada: promote none to 2: by policy: better; gates passed by force: environment"
+    assert forced.in_one_line() == line
+    once = described("random_forest on churn_v1", line)
+    assert once == f"random_forest on churn_v1\n\n{line}"
+    assert described(once, "another line") == "random_forest on churn_v1\n\nanother line"
+    assert first_line(once) == "random_forest on churn_v1"
+    assert first_line(described(described("", "a"), "b")) == ""
+    assert len(Entry(at, "ada", "rollback", "2", "1", "x" * 9000).in_one_line()) == 1000

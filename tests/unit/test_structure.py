@@ -11,10 +11,10 @@ from project import ROOT
 
 STAGES = ("config", "ingest", "snapshot", "dataset", "train", "cross_validate", "evaluate", "register", "materialize")
 PURE = {
-    "arrow attestation batch calendar calibration comparison config cross_validation data_drift dataset decisions"
-    " digest drift drift_page errors estimators export health importance ledger metrics model model_card"
-    " pipeline_lock provenance reasons recipe rederivation report result schema scoring serving shifts skew splits"
-    " synthetic tag_message thresholds training two_sample validation"
+    "arrow attestation batch calendar calibration challenge comparison config cross_validation data_drift dataset"
+    " decisions digest drift drift_page errors estimators export health importance leakage ledger metrics model"
+    " model_card overlap pipeline_lock provenance reasons recipe rederivation report result schema scoring serving"
+    " shifts skew splits synthetic tag_message thresholds training two_sample validation"
 }
 
 
@@ -50,7 +50,7 @@ def test_a_stage_depends_on_all_code_that_it_imports(stage):
 def test_the_import_closure_follows_imports_inside_functions_and_data_files():
     closure = import_closure(ROOT, "stages.ingest")
     assert {"stages/__init__.py", "streamflow/adapters/environment.py", "streamflow/adapters/warehouse.sql"} <= closure
-    assert "streamflow/metrics.py" in import_closure(ROOT, "stages.register")  # imported inside a function
+    assert "streamflow/challenge.py" in import_closure(ROOT, "stages.register")  # imported inside a function
 
 
 def test_stages_serve_and_feature_repo_do_not_import_each_other():
