@@ -92,7 +92,8 @@ def test_the_page_lies_where_the_user_stood_and_is_the_same_twice(folder, tmp_pa
             (JANUARY, "2024-04-30"),
             HistoryError,
             "2024-04-30 is not frozen: dvc.lock has no snapshot@2024-04-30; `streamflow repro calibration=sigmoid"
-            " features=churn_v1 model=random_forest promotion=auto source=synthetic threshold=f1 'months=[2024-01-31,2024-02-29,2024-04-30]'",
+            " features=churn_v1 model=random_forest promotion=auto source=synthetic threshold=f1"
+            " 'months=[2024-01-31,2024-02-29,2024-04-30]'",
         ),
         ((JANUARY, FEBRUARY, "--model", "v3"), RegistryError, "--model v3: there is no registry here"),
         ((FEBRUARY, JANUARY, "--retrain"), ConfigError, "CURRENT=2024-01-31, which is not after"),
