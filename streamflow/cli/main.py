@@ -12,7 +12,7 @@ import yaml
 
 from streamflow.adapters.environment import silence_telemetry
 from streamflow.adapters.files import project_root
-from streamflow.cli import check_skew, db, doctor, lineage, models, promote, repro, rerun, rollback, servers, tag
+from streamflow.cli import check_skew, db, doctor, lineage, models, promote, repro, rerun, rollback, servers, tag, tune
 from streamflow.cli.reporting import USER_ERROR, one_line_errors
 
 _INTERRUPTED = 130
@@ -70,6 +70,7 @@ def cli() -> None:
 cli.add_command(repro.repro)
 cli.add_command(doctor.doctor)
 cli.add_command(doctor.fsck)
+cli.add_command(tune.tune)
 cli.add_command(tag.tag)
 cli.add_command(lineage.lineage)
 cli.add_command(lineage.diff)

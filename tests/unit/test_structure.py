@@ -13,7 +13,7 @@ STAGES = ("config", "ingest", "snapshot", "dataset", "train", "cross_validate", 
 PURE = {
     "arrow attestation calendar calibration comparison config cross_validation dataset decisions digest drift errors"
     " estimators export health importance ledger metrics model model_card pipeline_lock provenance recipe rederivation"
-    " report result schema scoring serving skew splits synthetic tag_message thresholds training validation"
+    " report result schema scoring search serving skew splits synthetic tag_message thresholds training validation"
 }
 
 
