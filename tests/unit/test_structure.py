@@ -12,8 +12,9 @@ from project import ROOT
 STAGES = ("config", "ingest", "snapshot", "dataset", "train", "cross_validate", "evaluate", "register", "materialize")
 PURE = {
     "arrow attestation calendar calibration comparison config cross_validation dataset decisions digest drift errors"
-    " estimators export health importance ledger metrics model model_card pipeline_lock provenance recipe rederivation"
-    " report result schema scoring search serving skew splits synthetic tag_message thresholds training validation"
+    " estimators experiment export health importance ledger metrics model model_card pipeline_lock provenance recipe"
+    " rederivation report result schema scoring search serving skew splits synthetic tag_message thresholds training"
+    " validation"
 }
 
 
