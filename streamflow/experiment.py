@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from textwrap import wrap
 from typing import Any
 
 import yaml
@@ -16,6 +17,7 @@ _GROUPS = ("features", "model", "calibration", "threshold")
 _STATED = ("features", "model")
 # Sections and keys of the configuration that make a model; dates, sources and machines are not the experiment's.
 _RECIPE = ("label_horizon_months", "sample_weight", "model", "calibration", "threshold")
+_WIDTH = 120
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
 
@@ -38,31 +40,32 @@ def experiment_text(
 
     `same_groups` is the configuration that conf/ composes for the groups alone.
     """
-    groups = [dict([pair.split("=", 1)]) for pair in group_overrides(config, default)]
-    content: dict[str, Any] = {"defaults": [{f"override /{g}": c} for each in groups for g, c in each.items()]}
+    content: dict[str, Any] = {}
     wanted = {key: _plain(config)[key] for key in _RECIPE}
     wanted["model"] = with_values(wanted["model"], values)
     usual = flat({key: _plain(same_groups)[key] for key in _RECIPE})
     for key, value in flat(wanted).items():
-        if key not in usual or usual[key] != value or f"{key}".removeprefix("model.") in values:
+        if key not in usual or usual[key] != value or key.removeprefix("model.") in values:
             _put(content, key, value)
-    opening = ["# @package _global_", f"# streamflow repro experiment={name}", *(f"# {line}" for line in comments)]
-    return "\n".join(opening) + "\n" + yaml.safe_dump(content, sort_keys=False, default_flow_style=False, width=120)
+    lines = ["# @package _global_", f"# streamflow repro experiment={name}"]
+    lines += [f"# {line}" for comment in comments for line in wrap(comment, _WIDTH - 2, break_on_hyphens=False)]
+    lines += ["defaults:", *(f"  - override /{pair.replace('=', ': ')}" for pair in group_overrides(config, default))]
+    return "\n".join(lines) + "\n" + yaml.safe_dump(content, sort_keys=False, default_flow_style=False, width=_WIDTH)
 
 
 def provenance_lines(
     command: str, config: Config, metric: str, spread: Spread, found: Found, seed: int, users: int, repeats: int
 ) -> list[str]:
-    """What a reader of the file wants to know: how it was found, how good it is, how sure that is."""
+    """What a reader of the file wants to know, a paragraph each: how it was found, how good it is and how sure that is."""
     folds = spread.folds // repeats
     gave_up = f", {found.given_up} of them given up between folds" if found.given_up else ""
     ended = f"; ended before the rest: {found.ended}" if found.ended else ""
     return [
         f"Found by `{command}`",
-        f"as of {config.as_of}, labels as of {config.label_as_of}: {found.trials} trials with seed {seed}{gave_up}{ended}.",
+        f"As of {config.as_of}, labels as of {config.label_as_of}: {found.trials} trials with seed {seed}{gave_up}{ended}.",
         f"{metric} {spread.score:.4f} ± {spread.sd:.4f}, untuned {spread.untuned:.4f} ± {spread.untuned_sd:.4f}:"
-        f" better by {spread.gain:.4f} ± {spread.gain_sd:.4f}",
-        f"over {repeats} x {folds} folds of {users} users, cut otherwise than for the search; no test user was looked at.",
+        f" better by {spread.gain:.4f} ± {spread.gain_sd:.4f}{', which is within the noise,' if spread.is_noise else ''}"
+        f" over {repeats} x {folds} folds of {users} users, cut otherwise than for the search; no test user was looked at.",
     ]
 
 

@@ -86,6 +86,11 @@ class Spread:
     gain_sd: float
     folds: int
 
+    @property
+    def is_noise(self) -> bool:
+        """Whether the mean gain is below twice its standard error, were the folds independent; they overlap, so at least."""
+        return abs(self.gain) < 2 * self.gain_sd / math.sqrt(self.folds)
+
 
 def space_of(content: Any, where: str) -> dict[str, Range | Choices]:
     """The search space that a file of conf/search states. Raises ConfigError naming file, parameter and what is wrong."""

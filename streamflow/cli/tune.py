@@ -71,6 +71,7 @@ def tune(
     say(
         f"tune: {metric} {spread.score:.4f} ± {spread.sd:.4f}, untuned {spread.untuned:.4f} ± {spread.untuned_sd:.4f}:"
         f" {spread.gain:+.4f} ± {spread.gain_sd:.4f} over {spread.folds} other folds"
+        + (", which is within the noise" if spread.is_noise else "")
     )
     if tuned.path is None:
         say("tune: on folds that were cut otherwise that is not better than the untuned model; nothing is written")
