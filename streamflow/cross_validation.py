@@ -3,7 +3,7 @@
 Folds are decided by the user's id alone, as the split is, so the rows' order and the months do not change them.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -38,7 +38,26 @@ def cross_validate(
     `validation` is the share of the other users on which threshold and calibration are chosen. Every user is scored once in
     each repeat. Raises ModelError if a fold lacks churners or others.
     """
-    rows = []
+    return list(
+        scored_folds(
+            train, user_ids, frame, churned, weights, salt=salt, repeats=repeats, folds=folds, validation=validation
+        )
+    )
+
+
+def scored_folds(
+    train: Train,
+    user_ids: Sequence[str],
+    frame: pd.DataFrame,
+    churned: Labels,
+    weights: Weights | None,
+    *,
+    salt: str,
+    repeats: int,
+    folds: int,
+    validation: float,
+) -> Iterator[Row]:
+    """`cross_validate`, a fold at a time, for who may stop before the last."""
     for repeat in range(repeats):
         fold_of = fold_numbers(user_ids, f"{salt}:repeat {repeat}", folds)
         chooses = fractions(user_ids, f"{salt}:repeat {repeat}:validation") < validation
@@ -55,8 +74,7 @@ def cross_validate(
             probabilities = model.churn_probability(frame[scored])
             metrics = classification_metrics(churned[scored], probabilities, probabilities >= model.threshold)
             scores = {name: metrics[name] for name in SCORES}
-            rows.append({"repeat": repeat, "fold": fold, "users": int(scored.sum()), **scores})
-    return rows
+            yield {"repeat": repeat, "fold": fold, "users": int(scored.sum()), **scores}
 
 
 def spread(rows: Sequence[Row]) -> dict[str, float]:

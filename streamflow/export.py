@@ -14,6 +14,7 @@ from sklearn.pipeline import Pipeline
 
 from streamflow.calibration import CLIP, UNCHANGED, Calibration
 from streamflow.errors import ModelError
+from streamflow.estimators import Standardised
 from streamflow.schema import MODEL_NAME, Column
 from streamflow.scoring import PREDICTION_OUTPUT, PROBABILITY_OUTPUT
 
@@ -59,9 +60,13 @@ def export_onnx(
 
 
 def _make_convertible(voting: VotingClassifier) -> None:
-    # Neither changes a probability: skl2onnx 1.20 wants an array of weights, and refuses an option of `transform`.
+    # None changes a probability: skl2onnx 1.20 wants an array of weights, refuses an option of `transform`, and knows
+    # Pipeline by its type alone.
     voting.weights = None if voting.weights is None else np.asarray(voting.weights)
     voting.flatten_transform = False
+    voting.estimators_ = [
+        Pipeline(member.steps) if isinstance(member, Standardised) else member for member in voting.estimators_
+    ]
 
 
 def _sort_opsets(model: onnx.ModelProto) -> None:

@@ -1,5 +1,6 @@
 """The gates that a new version passes before it becomes Production by policy."""
 
+import os
 from collections.abc import Iterator
 
 from streamflow.adapters.environment import environment_differences
@@ -31,7 +32,11 @@ def gates(config: Config, url: str, registry: Registry, version: str, model_sha2
 def quick_gates(config: Config) -> Iterator[Gate]:
     """The gates that take no time: git and environment."""
     dirt, _ = changes_of_run(list(config.months))
-    way_out = "`streamflow tag NAME` commits and tags a result" if not dirt.untracked else "commit or remove them"
+    # DVC names the experiment that a stage runs for, here and in a copy of the project below .dvc/tmp.
+    of_experiment = f" --experiment {name}" if (name := os.environ.get("DVC_EXP_NAME")) else ""
+    way_out = f"`streamflow tag NAME{of_experiment}` commits and tags a result"
+    if dirt.untracked:
+        way_out = "commit or remove them"
     yield Gate("clean git tree", f"{dirt.describe()}; {way_out}, then `streamflow promote`" if dirt else "")
     other = unlike_the_lock()
     yield Gate("code", f"the run read another {other[0]} than is here now; `streamflow repro --force`" if other else "")

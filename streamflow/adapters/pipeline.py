@@ -47,24 +47,31 @@ def compose(overrides: Sequence[str]) -> Config:
 
     Raises ConfigError naming the override, the value and what is allowed.
     """
+    config, text = composed(overrides)
+    with replacing(PARAMS) as partial:
+        partial.write_text(text, encoding="utf-8")
+    return config
+
+
+def composed(overrides: Sequence[str]) -> tuple[Config, str]:
+    """The checked configuration of conf/ and `overrides`, and the text of its params.yaml; nothing is written.
+
+    Raises ConfigError as `compose` does.
+    """
     from dvc.utils.hydra import compose_and_dump
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
     with TemporaryDirectory() as scratch:
-        composed = Path(scratch) / "params.yaml"
+        dumped = Path(scratch) / "params.yaml"
         try:
-            compose_and_dump(
-                str(composed), str(CONF.resolve()), None, "config", str(PLUGINS.resolve()), list(overrides)
-            )
+            compose_and_dump(str(dumped), str(CONF.resolve()), None, "config", str(PLUGINS.resolve()), list(overrides))
         except (HydraException, OmegaConfBaseException) as error:
             raise _refused(error, overrides) from error
-        text = composed.read_text(encoding="utf-8")
+        text = dumped.read_text(encoding="utf-8")
     config = typed(yaml.safe_load(text))
     check(config)
-    with replacing(PARAMS) as partial:
-        partial.write_text(text, encoding="utf-8")
-    return config
+    return config, text
 
 
 def redate(as_of: str) -> Config:

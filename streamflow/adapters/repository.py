@@ -157,8 +157,13 @@ def text_at(commit: str, path: Path | str) -> str:
     return content.decode(errors="replace")
 
 
-def md5_at(commit: str, files: Mapping[str, tuple[str, str]], path: str) -> str | None:
-    """The MD5 that dvc.lock would give a file or folder of a commit, whose `tree` is given; None if it is not there."""
+def md5_at(
+    commit: str, files: Mapping[str, tuple[str, str]], path: str, made: Mapping[str, str] | None = None
+) -> str | None:
+    """The MD5 that dvc.lock would give a file or folder of a commit, whose `tree` is given; None if it is not there.
+
+    `made` is path to MD5 of files that stages made: those of them in the folder count, though git does not hold them.
+    """
 
     def digest(name: str) -> str:
         return hashlib.md5(git_bytes("cat-file", "blob", files[name][1]), usedforsecurity=False).hexdigest()
@@ -166,6 +171,7 @@ def md5_at(commit: str, files: Mapping[str, tuple[str, str]], path: str) -> str 
     if path in files:
         return digest(path)
     inside = {name[len(path) + 1 :]: digest(name) for name in files if name.startswith(f"{path}/")}
+    inside |= {name[len(path) + 1 :]: md5 for name, md5 in (made or {}).items() if name.startswith(f"{path}/")}
     return folder_md5(inside) if inside else None
 
 

@@ -6,7 +6,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from streamflow.adapters.cache import fetch, local_cache
 from streamflow.adapters.checkout import checkout
-from streamflow.adapters.content import content_of
+from streamflow.adapters.content import content_of, folder_md5
 from streamflow.adapters.environments import Environment, clean_variables, describe, environment_of
 from streamflow.adapters.files import state_dir, write_json
 from streamflow.adapters.lifeline import VARIABLE, lifeline
@@ -231,13 +231,18 @@ def _followed(command: list[str], folder: Path, variables: dict[str, str], say: 
 
 
 def _code_differences(folder: Path, result: Result) -> list[str]:
-    made = result.outs
+    made = {path: md5 for path, (_, md5) in result.outs.items()}
     read = {path: md5 for stage in result.stages.values() if stage.outs for path, md5 in stage.deps.items()}
-    return sorted(
-        path
-        for path, md5 in read.items()
-        if path not in made and ((content := content_of(folder / path)) is None or content.md5 != md5)
-    )
+    return sorted(path for path, md5 in read.items() if path not in made and _md5(folder, path, made) != md5)
+
+
+def _md5(folder: Path, path: str, made: Mapping[str, str]) -> str | None:
+    """MD5 of a file or folder as it will be when the stages have made their files in it; None if it is not there."""
+    content = content_of(folder / path)
+    inside = {name[len(path) + 1 :]: md5 for name, md5 in made.items() if name.startswith(f"{path}/")}
+    if content is None or not inside:
+        return content.md5 if content else None
+    return folder_md5({**content.files_md5, **inside})
 
 
 def _golden_equal(folder: Path, result: Result) -> bool:

@@ -72,10 +72,10 @@ def result_of(commit: str, name: str = "") -> Result:
 
 def code_differences(commit: str, result: Result) -> list[str]:
     """Files that the stages read and that the commit holds otherwise: code that was never committed."""
-    files, made = tree(commit), result.outs
+    files, made = tree(commit), {path: md5 for path, (_, md5) in result.outs.items()}
     read = {path: md5 for stage in result.stages.values() if stage.outs for path, md5 in stage.deps.items()}
     return sorted(
-        path for path, md5 in read.items() if path not in made and md5_at(commit, files, path) != md5
+        path for path, md5 in read.items() if path not in made and md5_at(commit, files, path, made) != md5
     )  # fmt: skip
 
 

@@ -27,6 +27,7 @@ from streamflow.cli import (
     rollback,
     servers,
     tag,
+    tune,
 )
 from streamflow.cli.reporting import USER_ERROR, one_line_errors
 
@@ -86,6 +87,7 @@ def cli() -> None:
 cli.add_command(repro.repro)
 cli.add_command(doctor.doctor)
 cli.add_command(doctor.fsck)
+cli.add_command(tune.tune)
 cli.add_command(tag.tag)
 cli.add_command(lineage.lineage)
 cli.add_command(lineage.diff)

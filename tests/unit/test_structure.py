@@ -12,9 +12,9 @@ from project import ROOT
 STAGES = ("config", "ingest", "snapshot", "dataset", "train", "cross_validate", "evaluate", "register", "materialize")
 PURE = {
     "arrow attestation batch calendar calibration challenge comparison config cross_validation data_drift dataset"
-    " decisions digest drift drift_page errors estimators export health importance leakage ledger metrics model"
-    " model_card overlap pipeline_lock provenance reasons recipe rederivation report result schema scoring serving"
-    " shifts skew splits synthetic tag_message thresholds training two_sample validation"
+    " decisions digest drift drift_page errors estimators experiment export health importance leakage ledger metrics"
+    " model model_card overlap pipeline_lock provenance reasons recipe rederivation report result schema scoring"
+    " search serving shifts skew splits synthetic tag_message thresholds training two_sample validation"
 }
 
 

@@ -30,6 +30,12 @@ FOREST = {
     "random_state": 0,
 }
 LINEAR = {"_target_": "sklearn.linear_model.LogisticRegression", "max_iter": 500}
+BLEND = {
+    "_target_": "streamflow.estimators.blend",
+    "weights": {"boosting": 2, "linear": 1},
+    "boosting": {"_target_": "sklearn.ensemble.HistGradientBoostingClassifier", "max_iter": 10, "random_state": 0},
+    "linear": LINEAR,
+}
 SCORED_USERS = st.lists(st.tuples(st.booleans(), st.floats(0, 1)), min_size=2, max_size=60)
 
 
@@ -108,7 +114,7 @@ def test_a_score_that_ranks_users_the_wrong_way_round_is_no_score():
         calibration("sigmoid", np.array([True, True, False, False] * 9), np.array([0.1, 0.2, 0.8, 0.9] * 9))
 
 
-@pytest.mark.parametrize("settings_", [FOREST, LINEAR], ids=["forest", "linear"])
+@pytest.mark.parametrize("settings_", [FOREST, LINEAR, BLEND], ids=["forest", "linear", "blend"])
 def test_the_graph_holds_calibration_and_threshold(month, settings_):
     rows, frame, churned = month
     recipe = Recipe(settings_, FEATURES, "sigmoid", F1)
@@ -151,15 +157,36 @@ def test_threshold_and_calibration_come_from_a_model_that_never_saw_the_validati
     assert np.array_equal(uncalibrated_probability(trained.pipeline, frame), whole)
 
 
-def test_users_of_weight_zero_teach_nothing(month):
+@pytest.mark.parametrize(
+    "settings_", [LINEAR, {**BLEND, "weights": {"boosting": 0, "linear": 1}}], ids=["alone", "blend"]
+)
+def test_users_of_weight_zero_teach_nothing(month, settings_):
     _, frame, churned = month
     weights = np.where(np.arange(len(churned)) < 450, 2.0, 0.0)
-    recipe = Recipe(LINEAR, FEATURES, "none", F1)
+    recipe = Recipe(settings_, FEATURES, "none", F1)
     weighted = uncalibrated_probability(fitted(recipe, frame, churned, weights), frame)
     alike = uncalibrated_probability(fitted(recipe, frame, churned, None), frame)
     assert not np.allclose(weighted, alike, atol=1e-3)
     other = np.where(np.arange(len(churned)) < 450, churned, ~churned)
     assert np.allclose(uncalibrated_probability(fitted(recipe, frame, other, weights), frame), weighted, atol=1e-9)
+
+
+def test_a_blend_is_the_weighted_mean_of_its_members(month):
+    _, frame, churned = month
+
+    def scores(settings_):
+        return uncalibrated_probability(fitted(Recipe(settings_, FEATURES, "none", F1), frame, churned, None), frame)
+
+    alone = [scores({**BLEND, "weights": {"boosting": one, "linear": 1 - one}}) for one in (1, 0)]
+    assert np.allclose(scores(BLEND), (2 * alone[0] + alone[1]) / 3)
+    assert np.allclose(alone[0], scores(BLEND["boosting"]))
+
+
+def test_a_blend_whose_weights_name_others_than_its_members_is_refused(month):
+    _, frame, churned = month
+    settings_ = {**BLEND, "weights": {"boosting": 2, "forest": 1}}
+    with pytest.raises(ModelError, match="weights are for boosting, forest, members are boosting, linear"):
+        fitted(Recipe(settings_, FEATURES, "none", F1), frame, churned, None)
 
 
 def test_weights_have_a_mean_of_one_and_can_not_be_negative():

@@ -1,0 +1,112 @@
+"""`streamflow tune`: search for better parameters, and write them as an experiment."""
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from statistics import mean
+from typing import TYPE_CHECKING
+
+import click
+
+from streamflow.cli.reporting import say
+from streamflow.config import Config
+
+if TYPE_CHECKING:
+    from streamflow.adapters.tuning import Watch
+    from streamflow.search import Trial
+
+_NOTHING_FOUND = 1
+
+
+@click.command()
+@click.option(
+    "--model", metavar="NAME", help="A file of conf/model that has one in conf/search; default: params.yaml's."
+)
+@click.option("--features", metavar="SERVICE", help="Feature service; default: params.yaml's.")
+@click.option("--trials", type=click.IntRange(min=1), default=50, show_default=True, help="Sets of parameters to try.")
+@click.option(
+    "--timeout", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="Begin no trial after that."
+)
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="Of the search; default: params.yaml's.")
+@click.option(
+    "--metric",
+    type=click.Choice(["roc_auc", "average_precision", "brier", "log_loss"]),
+    default="roc_auc",
+    show_default=True,
+    help="What to make better.",
+)
+@click.option("--name", metavar="EXPERIMENT", help="File of conf/experiment to write; default: tuned_MODEL.")
+@click.option("--force", is_flag=True, help="Write over an experiment of that name.")
+@click.argument("overrides", nargs=-1, metavar="[OVERRIDE]...")
+def tune(
+    model: str | None,
+    features: str | None,
+    trials: int,
+    timeout: float | None,
+    seed: int | None,
+    metric: str,
+    name: str | None,
+    force: bool,
+    overrides: tuple[str, ...],
+) -> None:
+    """Search for better parameters (Optuna) and write the best as conf/experiment/NAME.yaml.
+
+    \b
+    streamflow tune --model hist_gradient_boosting --features churn_v2 --trials 100
+    streamflow tune --model blend --timeout 600 --name spring
+    streamflow tune --metric brier cross_validation.repeats=1
+
+    Repeated cross-validation on the train and validation users of data/dataset; a test user is never looked at. What may be
+    chosen is in conf/search/MODEL.yaml. Then the best and the untuned model are compared on folds that were cut otherwise;
+    if it is not better there, nothing is written and the exit code is 1. The same seed and trials write the same file.
+    Ctrl-C keeps the best so far.
+    """
+    from streamflow.adapters.tuning import Request, tune
+
+    chosen = [f"{group}={choice}" for group, choice in (("model", model), ("features", features)) if choice]
+    tuned = tune(Request([*chosen, *overrides], metric, trials, timeout, seed, name, force), _shown(metric))
+    found, spread = tuned.found, tuned.spread
+    if found.ended:
+        say(f"tune: {found.ended} after {found.trials} of {trials} trials; the best so far counts")
+    say(
+        f"tune: {metric} {spread.score:.4f} ± {spread.sd:.4f}, untuned {spread.untuned:.4f} ± {spread.untuned_sd:.4f}:"
+        f" {spread.gain:+.4f} ± {spread.gain_sd:.4f} over {spread.folds} other folds"
+        + (", which is within the noise" if spread.is_noise else "")
+    )
+    if tuned.path is None:
+        say("tune: on folds that were cut otherwise that is not better than the untuned model; nothing is written")
+        sys.exit(_NOTHING_FOUND)
+    say(f"tune: {tuned.path} is written: {found.trials} trials, {found.given_up} given up early")
+    say(
+        f"  next        git add {tuned.path} params.yaml && git commit, then streamflow repro experiment={tuned.path.stem}"
+    )
+
+
+def _shown(metric: str) -> "Watch":
+    from streamflow.search import LOSSES
+
+    sign = -1 if metric in LOSSES else 1
+
+    @contextmanager
+    def watch(config: Config, trials: int, untuned: Sequence[float]) -> Iterator[Callable[[int, "Trial | None"], None]]:
+        """Say where the search begins; on a terminal, show how far it is and the best so far."""
+        say(
+            f"tune: {config.model_name} on {config.features.service} as of {config.as_of},"
+            f" {metric} {sign * mean(untuned):.4f} untuned over {len(untuned)} folds"
+        )
+        if not sys.stderr.isatty():
+            yield lambda number, best: None
+            return
+        from rich.console import Console
+        from rich.progress import Progress
+
+        with Progress(console=Console(stderr=True), transient=True) as progress:
+            task = progress.add_task("searching", total=trials)
+
+            def after_trial(number: int, best: "Trial | None") -> None:
+                shown = f"{sign * mean(best.scores):.4f}" if best else "none yet"
+                progress.update(task, completed=number, description=f"best {metric} {shown}")
+
+            yield after_trial
+
+    return watch
