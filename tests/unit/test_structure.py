@@ -11,9 +11,10 @@ from project import ROOT
 
 STAGES = ("config", "ingest", "snapshot", "dataset", "train", "cross_validate", "evaluate", "register", "materialize")
 PURE = {
-    "arrow attestation calendar calibration comparison config cross_validation dataset decisions digest drift errors"
-    " estimators export health importance ledger metrics model model_card pipeline_lock provenance recipe rederivation"
-    " report result schema scoring serving skew splits synthetic tag_message thresholds training validation"
+    "arrow attestation calendar calibration charts comparison config cross_validation dataset decisions digest drift errors"
+    " estimators export health importance ledger metrics model model_card month_profile pipeline_lock provenance"
+    " publication recipe rederivation report result schema scoring segments serving skew splits synthetic tag_message"
+    " thresholds training validation"
 }
 
 
