@@ -42,10 +42,10 @@ class Segment:
     histogram: tuple[int, ...]
 
     def row(self) -> Row:
-        """Flat, for a CSV file: without the histogram, which has rows of its own."""
+        """Flat, for a CSV file, named by `group`; without the histogram, which has rows of its own."""
         row = asdict(self)
         del row["histogram"]
-        return {**row, **row.pop("quantiles")}
+        return {"group": f"{self.segment}: {self.value}", **row, **row.pop("quantiles")}
 
 
 def segment_values(subscriptions: pa.Table, user_ids: Sequence[str]) -> dict[str, list[str]]:

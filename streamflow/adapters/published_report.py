@@ -42,8 +42,8 @@ def publish_report(
 ) -> None:
     """Put the published report into the run of a version; `published_at` is UTC.
 
-    It is made of the evaluation that the run keeps, whose digest the version's record names. Raises RegistryError if there is
-    none, ModelError if it is another, HistoryError if a frozen month can't be read.
+    It is made of the evaluation that the run keeps, whose digest the record of the version names. Raises RegistryError if
+    there is none, ModelError if it is another, HistoryError if a frozen month can't be read.
     """
     from streamflow.report import publish  # imports what draws and computes
 
