@@ -87,11 +87,11 @@ def strip(counts: Sequence[int], threshold: float, *, label: str) -> str:
 
 
 def wilson_interval(rate: float, users: int, z: float = 1.96) -> tuple[float, float]:
-    """Bounds of a rate that was seen among `users`."""
+    """Bounds of a rate that was seen among `users`; the rate itself lies between them."""
     middle = rate + z**2 / (2 * users)
     half = z * (rate * (1 - rate) / users + z**2 / (4 * users**2)) ** 0.5
     whole = 1 + z**2 / users
-    return max(0.0, (middle - half) / whole), min(1.0, (middle + half) / whole)
+    return min(rate, max(0.0, (middle - half) / whole)), max(rate, min(1.0, (middle + half) / whole))
 
 
 def _framed(label: str, axes: tuple[str, str], marks: Sequence[str], y_ticks: Sequence[str]) -> str:

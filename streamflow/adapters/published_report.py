@@ -61,6 +61,8 @@ def publish_report(
 
 
 def _lineage(tags: Mapping[str, str]) -> dict[str, str]:
+    words = {"true": "yes", "false": "no"}
     found = {label: tags.get(f"{PREFIX}{name}", "") for label, name in _LINEAGE.items()}
+    found = {label: words.get(value, value) for label, value in found.items()}
     snapshots = json.loads(tags.get(f"{PREFIX}snapshots") or "{}")
     return found | {f"snapshot {month}, MD5": md5 for month, md5 in sorted(snapshots.items())}

@@ -316,7 +316,7 @@ def test_the_run_keeps_the_report_of_the_evaluation_and_publishes_it_with_the_de
     published = registry.attachment(version, "report.html").decode()
     assert evaluation_of(published) == evaluation != published
     assert "<strong>In Production</strong> since 20" in published
-    assert "version 1 of streamflow_churn. there was no Production version." in published
+    assert "Version 1 of streamflow_churn: there was no Production version." in published
     for digest in (version.tags["streamflow.model_sha256"], workspace.head(), md5("d"), md5("s")):
         assert digest in published
     assert all(content is not None for content in registry.run_files(version).values())
