@@ -36,6 +36,9 @@ def test_the_report_fits_and_is_quiet_in_a_browser(tmp_path):
                     assert page.console == [], seen
                     assert page.requests == [file.as_uri()], seen
                     inks[scheme] = page.script(INK)
+            page.on_paper()
+            assert page.script(WIDEST) <= 0, name
+            assert page.script(INK) == "rgb(0, 0, 0)"
             boxes = "getComputedStyle(document.querySelector('.unpublished')).display"
             assert page.script(boxes) == ("block" if name == "evaluation" else "none")
     assert inks == {"light": "rgb(28, 36, 48)", "dark": "rgb(230, 233, 238)"}

@@ -29,7 +29,12 @@ class Page:
     def look(self, width: int, scheme: str, height: int = 900) -> None:
         """Be a window of that size for a reader who prefers `light` or `dark`."""
         self._do("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
-        self._do("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+        self._do("Emulation.setEmulatedMedia", media="", features=[{"name": "prefers-color-scheme", "value": scheme}])
+
+    def on_paper(self, width: int = 700) -> None:
+        """Be a sheet of paper; 700 pixels are A4 between its margins."""
+        self.look(width, "dark")
+        self._do("Emulation.setEmulatedMedia", media="print")
 
     def open(self, address: str) -> None:
         """Load a page, and wait until it is loaded."""
