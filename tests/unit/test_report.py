@@ -188,6 +188,7 @@ def test_the_published_report_has_champion_gates_months_and_lineage():
         "-0.0011",
         "+0.0057",
     ]
+    assert "better in ROC AUC by at least 0.002, with 95 % confidence." in PUBLISHED
     gates = READ_PUBLISHED.table("Gates")
     assert [row[:2] for row in gates[1:]] == [["leakage", "open"], ["clean git tree", "shut"]]
     assert [row[:3] for row in READ_PUBLISHED.table("Every month")[1:]] == [
