@@ -143,6 +143,12 @@ def test_the_bytes_are_the_same_in_other_surroundings(tmp_path):
     assert done.stdout.split() == [hashlib.sha256(page.encode()).hexdigest() for page in (REPORT, PUBLISHED)]
 
 
+def test_a_single_repeat_has_no_spread_of_repeats_to_speak_of():
+    spread = {**small_evaluation().cross_validation, "roc_auc_repeat_sd": 0.0}
+    assert "The mean over the repeats varies by 0.0002 in ROC AUC" in REPORT
+    assert "The mean over the repeats" not in render_report(small_evaluation(cross_validation=spread))
+
+
 def test_all_that_comes_from_outside_is_escaped():
     evil = "<script>alert('&')</script>"
     services = [evil, "No"] * 20
