@@ -1,6 +1,7 @@
-"""Stage `evaluate`: reads data/dataset and artifacts/model, writes artifacts/evaluation/.
+"""Stage `evaluate`: reads data/dataset, the model, its cross-validation and the snapshots, writes artifacts/evaluation/.
 
-Scores the test part with the exported model: metrics.json, plots/ for `dvc plots`, predictions.parquet, report.html.
+Scores the test part with the exported model: metrics.json, plots/ for `dvc plots`, predictions.parquet, report.html. The
+snapshots tell the users' segments, which the training set need not have, and what the months hold.
 """
 
 import json
@@ -14,58 +15,84 @@ import pyarrow.parquet as pq
 
 from streamflow.adapters.audit import audited
 from streamflow.adapters.files import read_params, replacing, write_json
+from streamflow.adapters.month_profiles import month_profile
 from streamflow.adapters.parquet import write_parquet
 from streamflow.cli.reporting import one_line_errors, say
 from streamflow.config import Config
 from streamflow.dataset import SPLIT
+from streamflow.digest import file_sha256
 from streamflow.importance import permutation_importance
 from streamflow.metrics import (
     calibration_points,
     classification_metrics,
     confusion_counts,
+    offer_costs,
     precision_recall_points,
     roc_points,
 )
 from streamflow.model_card import check_golden, schema_features
-from streamflow.report import render_report
-from streamflow.schema import ENTITY_KEY, LABEL
+from streamflow.report import Evaluation, render_report
+from streamflow.schema import ENTITY_KEY, LABEL, SUBSCRIPTIONS, TABLES
 from streamflow.scoring import ChurnModel, model_inputs
+from streamflow.segments import SEGMENT_COLUMNS, score_rows, segment_score_rows, segment_values, segments
 from streamflow.splits import TEST
 
+SNAPSHOTS = Path("data/snapshots")
 DATASET = Path("data/dataset")
 MODEL = Path("artifacts/model")
+CROSS_VALIDATION = Path("artifacts/cross_validation")
 EVALUATION = Path("artifacts/evaluation")
+REQUIREMENTS = Path("requirements.lock")
 
 
 def run(config: Config) -> None:
     """Evaluate the trained model on the test users."""
     dataset = pq.read_table(DATASET / "dataset.parquet")
     test = dataset.filter(pc.equal(dataset[SPLIT], TEST))
+    training = _json(MODEL / "training.json")
     features = schema_features(_json(MODEL / "feature_schema.json"))
     model = ChurnModel((MODEL / "model.onnx").read_bytes(), features)
     check_golden(model, _json(MODEL / "golden.json"))
+    subscriptions = pq.read_table(
+        SNAPSHOTS / config.as_of / f"{SUBSCRIPTIONS.name}.parquet", columns=[ENTITY_KEY, *SEGMENT_COLUMNS]
+    )
 
     churned = test[LABEL].to_pylist()
     inputs = model_inputs({column.name: test[column.name].to_pylist() for column in features}, features)
     probabilities, predictions = model.score_inputs(inputs)
-    metrics = classification_metrics(churned, probabilities, predictions)
+    confusion = confusion_counts(churned, predictions)
+    metrics = {**classification_metrics(churned, probabilities, predictions), **_costs(training, confusion)}
     curves = {
         "roc": roc_points(churned, probabilities),
         "precision_recall": precision_recall_points(churned, probabilities),
         "calibration": calibration_points(churned, probabilities),
         "importance": permutation_importance(model, inputs, churned, config.seed),
+        "scores": score_rows(churned, probabilities),
     }
+    found = segments(segment_values(subscriptions, test[ENTITY_KEY].to_pylist()), churned, probabilities)
+    folds = config.cross_validation
     report = render_report(
-        metrics=metrics,
-        confusion=confusion_counts(churned, predictions),
-        training=_json(MODEL / "training.json"),
-        dataset=_json(DATASET / "dataset.json"),
-        curves=curves,
+        Evaluation(
+            metrics=metrics,
+            cross_validation=_json(CROSS_VALIDATION / "metrics.json"),
+            folds=f"{folds.repeats} × {folds.folds} folds",
+            confusion=confusion,
+            training=training,
+            dataset=_json(DATASET / "dataset.json"),
+            curves=curves,
+            segments=found,
+            months=[month_profile(month) for month in _months(config)],
+            source=config.source.name,
+            settings=_settings(config),
+            inputs={str(path): file_sha256(path) for path in _files_read(config)},
+        )
     )
 
     write_json(EVALUATION / "metrics.json", metrics)
     for name, rows in curves.items():
         _write_csv(EVALUATION / "plots" / f"{name}.csv", rows)
+    _write_csv(EVALUATION / "plots" / "segments.csv", [each.row() for each in found])
+    _write_csv(EVALUATION / "plots" / "segment_scores.csv", segment_score_rows(found))
     _write_csv(EVALUATION / "plots" / "confusion.csv", _truth_and_prediction(churned, predictions))
     scored = pa.table(
         {
@@ -82,6 +109,33 @@ def run(config: Config) -> None:
         f"evaluate: AUC {metrics['roc_auc']:.4f}, F1 {metrics['f1']:.4f}, accuracy {metrics['accuracy']:.4f}"
         f" (majority class {metrics['baseline_accuracy']:.4f})"
     )
+
+
+def _costs(training: dict[str, Any], confusion: dict[str, int]) -> dict[str, float]:
+    """What the test users cost, if the threshold's policy has prices."""
+    policy = training["threshold_policy"]
+    if policy["policy"] != "cost":
+        return {}
+    return offer_costs(confusion, policy["missed_churner"], policy["wasted_offer"])
+
+
+def _months(config: Config) -> list[str]:
+    return sorted({config.as_of, config.label_as_of})
+
+
+def _settings(config: Config) -> dict[str, str]:
+    return {
+        "as_of": config.as_of,
+        "label_as_of": config.label_as_of,
+        "known_at": config.known_at or "no bound",
+        "source": config.source.name,
+        "seed": str(config.seed),
+    }
+
+
+def _files_read(config: Config) -> list[Path]:
+    snapshots = [SNAPSHOTS / month / f"{table.name}.parquet" for month in _months(config) for table in TABLES]
+    return [DATASET / "dataset.parquet", MODEL / "model.onnx", *snapshots, REQUIREMENTS]
 
 
 def _truth_and_prediction(churned: list[bool], predictions: list[int]) -> list[dict[str, str]]:

@@ -6,6 +6,7 @@ version becomes Production if the promotion policy says so.
 
 import json
 import shutil
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from streamflow.adapters.gates import gates, quick_gates
 from streamflow.adapters.ledger import move
 from streamflow.adapters.pipeline_files import lock_text, locked_stages
 from streamflow.adapters.postgres import database
+from streamflow.adapters.published_report import publish_report
 from streamflow.adapters.registry import DECISION_TAG, LoggedDataset, Registry, open_registry
 from streamflow.adapters.registry_rows import settled_version
 from streamflow.adapters.repository import commit, tags_of
@@ -39,6 +41,7 @@ from streamflow.digest import file_sha256
 from streamflow.errors import RegistryError, StreamFlowError
 from streamflow.pipeline_lock import derivation_sha256
 from streamflow.provenance import PREFIX, Provenance, input_fingerprint
+from streamflow.publication import PublishedDecision
 from streamflow.schema import MODEL_NAME
 from streamflow.splits import TEST, TRAIN, VALIDATION
 
@@ -101,6 +104,8 @@ def decide_now(
     registry.record_comparison(registry.version(version), record)
     if record.promote:
         move(url, registry, "promote", version, f"by policy: {record.reason}")
+    # Before the decision is recorded: a version that is decided on is not looked at again.
+    keep_report(config, registry, version, PublishedDecision.from_json(record.to_json()))
     registry.record_decision(version, f"promoted: {record.reason}" if record.promote else record.reason)
     return Decision(record.promote, record.reason)
 
@@ -250,6 +255,15 @@ def training_seconds(model_sha256: str) -> dict[str, float]:
     path = state_dir() / "timings" / "train.json"
     timing = _json(path) if path.exists() else {}
     return {"training_seconds": timing["seconds"]} if timing.get("model_sha256") == model_sha256 else {}
+
+
+def keep_report(config: Config, registry: Registry, version: str, decided: PublishedDecision) -> None:
+    """Publish the report of a version; one that can't be made is said, because the decision stands without it."""
+    published_at = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    try:
+        publish_report(registry, version, decided, list(config.months), published_at)
+    except StreamFlowError as error:
+        say(f"register: the report of version {version} is not published: {error}")
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Metrics of a binary classifier, rounded so that no CPU's last bit reaches a file."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -39,8 +40,40 @@ def classification_metrics(churned: Any, probabilities: Any, predictions: Any) -
         "accuracy": accuracy_score(truth, predictions),
         "brier": brier_score_loss(truth, scores),
         "log_loss": log_loss(truth, scores, labels=[False, True]),
+        "expected_calibration_error": expected_calibration_error(calibration_points(truth, scores)),
         "churn_rate": rate,
         "baseline_accuracy": max(rate, 1 - rate),
+    }
+    return {name: round(float(value), DIGITS) for name, value in values.items()}
+
+
+def baseline_metrics(churn_rate: float) -> dict[str, float | None]:
+    """Scores without a model: everybody is called the majority class and has the churn rate as probability.
+
+    None where that is not defined: the precision of calling nobody.
+    """
+    rate, calls = churn_rate, churn_rate > 0.5
+    values = {
+        "roc_auc": 0.5,
+        "average_precision": rate,
+        "f1": 2 * rate / (1 + rate) if calls else 0.0,
+        "precision": rate if calls else None,
+        "recall": float(calls),
+        "accuracy": max(rate, 1 - rate),
+        "brier": rate * (1 - rate),
+        "log_loss": -sum(share * float(np.log(share)) for share in (rate, 1 - rate) if share),
+    }
+    return {name: value if value is None else round(value, DIGITS) for name, value in values.items()}
+
+
+def offer_costs(counts: Mapping[str, int], missed_churner: float, wasted_offer: float) -> dict[str, float]:
+    """What the users of `counts` cost at the threshold, if nobody is called, if everybody is; in the prices' currency."""
+    churners = counts["false_negative"] + counts["true_positive"]
+    others = counts["true_negative"] + counts["false_positive"]
+    values = {
+        "cost": missed_churner * counts["false_negative"] + wasted_offer * counts["false_positive"],
+        "cost_of_calling_nobody": missed_churner * churners,
+        "cost_of_calling_everybody": wasted_offer * others,
     }
     return {name: round(float(value), DIGITS) for name, value in values.items()}
 
@@ -67,6 +100,16 @@ def calibration_points(churned: Any, probabilities: Any) -> list[Row]:
         observed=[truth[part].mean() for part in bins],
         users=[len(part) for part in bins],
     )
+
+
+def expected_calibration_error(points: Sequence[Row]) -> float:
+    """Mean distance of prediction and churn rate over the bins of `calibration_points`, weighted by their users.
+
+    Source: Naeini, Cooper and Hauskrecht, "Obtaining Well Calibrated Probabilities Using Bayesian Binning" (2015), with bins
+    of equally many users.
+    """
+    users = sum(point["users"] for point in points)
+    return float(sum(abs(point["predicted"] - point["observed"]) * point["users"] for point in points) / users)
 
 
 def confusion_counts(churned: Any, predictions: Any) -> dict[str, int]:

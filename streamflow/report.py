@@ -1,87 +1,201 @@
-"""The evaluation report: one HTML file that needs nothing else and has the same bytes for the same evaluation."""
+"""The report of an evaluation, in two layers, each one HTML file that needs nothing else.
 
-import io
+`render_report` makes the first: only what its arguments determine, the same bytes for the same evaluation. `publish` fills
+marked places of it with what the outside world determines; without these fillings it is the first layer again, byte for
+byte (`evaluation_of`).
+"""
+
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import jinja2
-import matplotlib as mpl
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from markupsafe import Markup, escape
 
-_TEMPLATE = Path(__file__).with_name("report.html.j2")
-_STYLE: dict[Any, Any] = {
-    "svg.hashsalt": "streamflow",
-    "svg.fonttype": "none",
-    "font.size": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
+from streamflow import charts
+from streamflow.errors import ModelError
+from streamflow.metrics import baseline_metrics
+from streamflow.month_profile import MonthProfile
+from streamflow.publication import Publication
+from streamflow.schema import FEATURE_SERVICES, LABELS, TABLES, USERS, service_features
+from streamflow.segments import Segment
+
+MARKS = ("status", "contents", "decision", "months", "lineage")
+"""The places that `publish` fills, in the order of the page."""
+
+_TEMPLATES = {
+    "style": Path(__file__).with_name("report.css.j2"),
+    "page": Path(__file__).with_name("report.html.j2"),
+    "scores": Path(__file__).with_name("report_scores.html.j2"),
+    "data": Path(__file__).with_name("report_data.html.j2"),
+    "card": Path(__file__).with_name("report_card.html.j2"),
+    "published": Path(__file__).with_name("report_published.html.j2"),
 }
-_LINE, _FAINT, _INK = "#2f7ed8", "#999999", "#808080"
+_SCORES = {
+    "roc_auc": ("ROC AUC", "higher"),
+    "average_precision": ("average precision", "higher"),
+    "f1": ("F1", "higher"),
+    "precision": ("precision", "higher"),
+    "recall": ("recall", "higher"),
+    "accuracy": ("accuracy", "higher"),
+    "brier": ("Brier score", "lower"),
+    "log_loss": ("log loss", "lower"),
+}
+_PERSONAL = tuple(column.name for column in USERS.columns if column.kind != "date")
 
 Rows = Sequence[Mapping[str, Any]]
 
 
-def render_report(
-    *,
-    metrics: Mapping[str, float],
-    confusion: Mapping[str, int],
-    training: Mapping[str, Any],
-    dataset: Mapping[str, Any],
-    curves: Mapping[str, Rows],
-) -> str:
-    """HTML of an evaluation on the test part; `curves` holds roc, precision_recall, calibration and importance."""
-    plots = {
-        "ROC curve": _svg(lambda axes: _curve(axes, curves["roc"], "false_positive_rate", "true_positive_rate", True)),
-        "Precision and recall": _svg(
-            lambda axes: _curve(axes, curves["precision_recall"], "recall", "precision", False)
+@dataclass(frozen=True)
+class Evaluation:
+    """What the first layer shows. `metrics` are those of the test users, `cross_validation` the spread over all users.
+
+    `training` and `dataset` are training.json and dataset.json; `curves` holds roc, precision_recall, calibration,
+    importance and scores; `months` those of features and labels; `source` is the name of where the extracts came from;
+    `settings` and `inputs` are name to text and path to SHA-256 of what went in.
+    """
+
+    metrics: Mapping[str, float]
+    cross_validation: Mapping[str, float]
+    folds: str
+    confusion: Mapping[str, int]
+    training: Mapping[str, Any]
+    dataset: Mapping[str, Any]
+    curves: Mapping[str, Rows]
+    segments: Sequence[Segment]
+    months: Sequence[MonthProfile]
+    source: str
+    settings: Mapping[str, str]
+    inputs: Mapping[str, str]
+
+
+def render_report(evaluation: Evaluation) -> str:
+    """The first layer, with the marked places empty."""
+    service = evaluation.dataset["feature_service"]
+    return (
+        _environment()
+        .get_template("page")
+        .render(
+            **vars(evaluation),
+            scores=_SCORES,
+            baseline=baseline_metrics(evaluation.metrics["churn_rate"]),
+            plots=_plots(evaluation),
+            bars=_bars(evaluation.curves["importance"]),
+            strips=[_strip(each, evaluation.training["threshold"]) for each in evaluation.segments],
+            features=service_features(service),
+            other_services=[name for name in FEATURE_SERVICES if name != service],
+            personal=[column.name for column in service_features(service) if column.name in _PERSONAL],
+            tables=TABLES,
+            label=LABELS.columns[0],
+            estimator=evaluation.training["estimator"].rsplit(".", 1)[-1],
+        )
+    )
+
+
+def publish(report_html: str, publication: Publication) -> str:
+    """The second layer: the first one with the marked places filled. Raises ModelError if it lacks one of them."""
+    fragments = _environment().get_template("published").module
+    published = report_html
+    for name in MARKS:
+        place = _mark(name)
+        if published.count(place) != 1:
+            raise ModelError(
+                f"the report of the evaluation has {published.count(place)} places for the {name};"
+                " `dvc repro --force --single-item evaluate` makes it again"
+            )
+        filling = str(getattr(fragments, name)(publication, _SCORES)).strip("\n")
+        published = published.replace(place, _mark(name, f"\n{filling}\n"))
+    return published
+
+
+def evaluation_of(published_html: str) -> str:
+    """The first layer that a published report was made from."""
+    unfilled = published_html
+    for name in MARKS:
+        pattern = re.escape(_mark(name, "\0")).replace("\0", ".*?")
+        unfilled = re.sub(pattern, _mark(name), unfilled, flags=re.DOTALL)
+    return unfilled
+
+
+def _mark(name: str, filling: str = "") -> str:
+    # Text from outside can't hold a mark: `<` of it is escaped.
+    return f"<!-- published: {name} -->{filling}<!-- end: {name} -->"
+
+
+def _plots(evaluation: Evaluation) -> dict[str, Markup]:
+    metrics, curves = evaluation.metrics, evaluation.curves
+    area, precision = metrics["roc_auc"], metrics["average_precision"]
+    drawn = {
+        "roc": charts.curve(
+            curves["roc"],
+            "false_positive_rate",
+            "true_positive_rate",
+            label=f"ROC curve, area {area:.4f}; the dashed diagonal is chance",
+            axes=("share of those who stayed, called", "share of churners, called"),
         ),
-        "Calibration": _svg(lambda axes: _curve(axes, curves["calibration"], "predicted", "observed", True)),
-        "Permutation importance": _svg(lambda axes: _bars(axes, curves["importance"])),
+        "precision_recall": charts.curve(
+            curves["precision_recall"],
+            "recall",
+            "precision",
+            label=f"Precision over recall, average precision {precision:.4f}; dashed: the churn rate",
+            axes=("recall", "precision"),
+            level=metrics["churn_rate"],
+        ),
+        "calibration": charts.reliability(
+            curves["calibration"],
+            label=f"Reliability in ten bins, expected calibration error {metrics['expected_calibration_error']:.4f}",
+            axes=("mean churn probability", "churn rate"),
+        ),
+        "scores": charts.score_bars(
+            curves["scores"],
+            evaluation.training["threshold"],
+            label="Users by churn probability, those who stayed below those who churned; dashed: the threshold",
+            axes=("churn probability", "users"),
+        ),
     }
+    return {name: Markup(svg) for name, svg in drawn.items()}
+
+
+def _bars(importance: Rows) -> list[Markup]:
+    largest = max((row["auc_loss"] + row["spread"] for row in importance), default=0.0)
+    return [
+        Markup(
+            charts.loss_bar(
+                row["auc_loss"], row["spread"], largest, label=f"{row['auc_loss']:.4f} ± {row['spread']:.4f}"
+            )
+        )
+        for row in importance
+    ]
+
+
+def _strip(segment: Segment, threshold: float) -> Markup:
+    middle = segment.quantiles["score_50"]
+    return Markup(
+        charts.strip(
+            segment.histogram, threshold, label=f"Churn probability of {segment.value}: half are below {middle:.2f}"
+        )
+    )
+
+
+@cache
+def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        loader=jinja2.DictLoader({name: path.read_text(encoding="utf-8") for name, path in _TEMPLATES.items()}),
     )
-    return environment.from_string(_TEMPLATE.read_text(encoding="utf-8")).render(
-        metrics=metrics, confusion=confusion, training=training, dataset=dataset, plots=plots
-    )
-
-
-def _curve(axes: Axes, rows: Rows, x: str, y: str, diagonal: bool) -> None:
-    if diagonal:
-        axes.plot([0, 1], [0, 1], color=_FAINT, linewidth=1, linestyle="--")
-    axes.plot([row[x] for row in rows], [row[y] for row in rows], color=_LINE, marker="o" if len(rows) <= 10 else "")
-    axes.set(xlabel=x.replace("_", " "), ylabel=y.replace("_", " "), xlim=(0, 1), ylim=(0, 1.02))
-
-
-def _bars(axes: Axes, rows: Rows) -> None:
-    lowest_first = list(reversed(rows))
-    axes.barh(
-        [row["feature"] for row in lowest_first],
-        [row["auc_loss"] for row in lowest_first],
-        xerr=[row["spread"] for row in lowest_first],
-        color=_LINE,
-        ecolor=_FAINT,
-    )
-    axes.set(xlabel="loss of ROC AUC when shuffled")
-
-
-def _svg(draw: Any) -> str:
-    # Start from matplotlib's own defaults: a user's matplotlibrc must not change a byte.
-    with mpl.rc_context({**mpl.rcParamsDefault, **_STYLE}):
-        figure = Figure(figsize=(5.2, 3.6), layout="constrained")
-        axes = figure.subplots()
-        axes.tick_params(colors=_INK)
-        draw(axes)
-        for spine in axes.spines.values():
-            spine.set_color(_FAINT)
-        for label in (axes.xaxis.label, axes.yaxis.label, *axes.get_xticklabels(), *axes.get_yticklabels()):
-            label.set_color(_INK)
-        sink = io.StringIO()
-        figure.savefig(sink, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    svg = sink.getvalue()
-    svg = svg[svg.index("<svg") :]
-    # A fixed size would not fit a phone.
-    return re.sub(r'width="[^"]*pt" height="[^"]*pt"|height="[^"]*pt"|(?<=<svg )width="[^"]*pt"', "", svg, count=2)
+    environment.filters |= {
+        "count": lambda number: f"{number:,}",
+        "score": lambda number: "–" if number is None else f"{number:.4f}",
+        "signed": lambda number: "–" if number is None else f"{number:+.4f}",
+        "percent": lambda share: f"{100 * share:.1f}\N{NO-BREAK SPACE}%",
+        "prose": lambda text: Markup(re.sub("`([^`]+)`", r"<code>\1</code>", str(escape(text)))),
+        "money": lambda amount: f"{amount:,.2f}".removesuffix(".00"),
+    }
+    environment.globals["mark"] = lambda name: Markup(_mark(name))
+    return environment

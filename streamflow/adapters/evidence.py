@@ -85,7 +85,9 @@ def gather(config: Config, fingerprint: str, model_sha256: str) -> tuple[Provena
         str(REQUIREMENTS): "",
         str(MODEL / "feature_schema.json"): "",
         str(DATASET / "dataset.json"): "",
-        str(EVALUATION / "report.html"): "",
+        # `report.html` of the run itself is the published one, made when the decision is known; its digest is no fact of
+        # the derivation, and without its fillings it is this file.
+        str(EVALUATION / "report.html"): EVALUATION.name,
         **({str(kept / PATCH): ""} if patch else {}),
         **{str(path): "plots" for path in sorted((EVALUATION / "plots").iterdir())},
     }

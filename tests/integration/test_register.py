@@ -15,6 +15,7 @@ import yaml
 from click.testing import CliRunner
 from project import ROOT
 from sklearn.linear_model import LogisticRegression
+from small_evaluation import small_evaluation
 from small_month import joined_month
 
 from stages import register
@@ -35,6 +36,7 @@ from streamflow.export import export_onnx
 from streamflow.metrics import classification_metrics
 from streamflow.model import churn_pipeline, fit, pipeline_frame
 from streamflow.model_card import feature_schema, golden_rows
+from streamflow.report import evaluation_of, render_report
 from streamflow.schema import TABLES, service_features
 from streamflow.scoring import ChurnModel
 from streamflow.splits import split_by_user
@@ -82,7 +84,7 @@ class Workspace:
         (folder / "conf").mkdir()
         (folder / "dvc.yaml").write_text("stages: {}\n")
         (folder / ".gitignore").write_text("/data/\n")
-        (folder / "artifacts/evaluation/report.html").write_text("<html></html>")
+        (folder / "artifacts/evaluation/report.html").write_text(render_report(small_evaluation()), encoding="utf-8")
         (folder / "artifacts/evaluation/plots/roc.csv").write_text("x\n")
         self.write_dataset()
         self.git("init", "-q")
@@ -571,10 +573,56 @@ def test_the_run_keeps_its_files_and_the_record_names_the_digest_of_each(workspa
     assert file_sha256(record) == version.tags["streamflow.provenance_sha256"]
     facts = json.loads(record.read_text())
     assert facts["outs"]["data/dataset"] == f"{md5('d')}.dir"
+    (run,) = (workspace.folder / "var/mlartifacts").glob("*/artifacts")
     stored = {path.name: path for path in (workspace.folder / "var/mlartifacts").rglob("*") if path.is_file()}
+    stored["report.html"] = run / "evaluation/report.html"
     named = {"changes.patch", "dvc.lock", "params.yaml", "requirements.lock", "feature_schema.json", "dataset.json"}
-    named |= {"report.html", "plots/roc.csv", "model/model.onnx", "model/feature_schema.json", "model/golden.json"}
+    named |= {
+        "evaluation/report.html",
+        "plots/roc.csv",
+        "model/model.onnx",
+        "model/feature_schema.json",
+        "model/golden.json",
+    }
     assert set(facts["artifacts"]) == named
     for name, digest in facts["artifacts"].items():
         assert file_sha256(stored[name.split("/")[-1]]) == digest
     assert facts["dvc_lock_sha256"] == facts["artifacts"]["dvc.lock"]
+
+
+def test_the_run_keeps_the_report_of_the_evaluation_and_publishes_it_with_the_decision(workspace):
+    evaluation = (workspace.folder / "artifacts/evaluation/report.html").read_text(encoding="utf-8")
+    workspace.train(1.0, "a")
+    workspace.register()
+    registry = open_registry(workspace.url)
+    version = registry.production()
+    assert registry.run_file(version, "evaluation/report.html").decode() == evaluation
+    published = registry.attachment(version, "report.html").decode()
+    assert evaluation_of(published) == evaluation != published
+    assert "<strong>In Production</strong> since 20" in published
+    assert "Version 1 of streamflow_churn: there was no Production version." in published
+    for digest in (version.tags["streamflow.model_sha256"], workspace.head(), md5("d"), md5("s")):
+        assert digest in published
+    assert all(content is not None for content in registry.run_files(version).values())
+
+    for table in TABLES:
+        rows = workspace.rows.select([name for name in table.header if name in workspace.rows.column_names])
+        path = workspace.folder / "data/snapshots/2024-01-31" / f"{table.name}.parquet"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(rows, path)
+    workspace.train(0.00001, "b")
+    workspace.register()
+    refused = registry.attachment(registry.version("2"), "report.html").decode()
+    assert "<strong>Not in Production</strong> as of 20" in refused
+    assert "against the champion, version 1" in refused
+    churners = sum(workspace.rows["churn_label"].to_pylist())
+    assert f'<th scope="row">2024-01-31</th><td class="number">600</td><td class="number">{churners}</td>' in refused
+
+
+def test_a_report_that_can_not_be_published_is_said_and_stops_nothing(workspace, capsys):
+    (workspace.folder / "artifacts/evaluation/report.html").write_text("<html></html>")
+    workspace.commit()
+    workspace.train(1.0, "a")
+    assert workspace.register()["production"] == "1"
+    said = capsys.readouterr().out
+    assert "the report of version 1 is not published: the report of the evaluation has 0 places for the status" in said

@@ -11,10 +11,11 @@ from project import ROOT
 
 STAGES = ("config", "ingest", "snapshot", "dataset", "train", "cross_validate", "evaluate", "register", "materialize")
 PURE = {
-    "arrow attestation batch calendar calibration challenge comparison config cross_validation data_drift dataset"
-    " decisions digest drift drift_page errors estimators experiment export health importance leakage ledger metrics"
-    " model model_card overlap pipeline_lock provenance reasons recipe rederivation report result schema scoring"
-    " search serving shifts skew splits synthetic tag_message thresholds training two_sample validation"
+    "arrow attestation batch calendar calibration challenge charts comparison config cross_validation data_drift"
+    " dataset decisions digest drift drift_page errors estimators experiment export health importance leakage ledger"
+    " metrics model model_card month_profile overlap pipeline_lock provenance publication reasons recipe"
+    " rederivation report result schema scoring search segments serving shifts skew splits synthetic tag_message"
+    " thresholds training two_sample validation"
 }
 
 

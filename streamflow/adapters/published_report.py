@@ -1,0 +1,68 @@
+"""The published report of a version: its own evaluation, filled with the decision on it, kept as report.html of its run."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from streamflow.adapters.month_profiles import SNAPSHOTS, month_profile
+from streamflow.provenance import PREFIX
+from streamflow.publication import Publication, PublishedDecision
+from streamflow.schema import MODEL_NAME
+
+if TYPE_CHECKING:
+    from streamflow.adapters.registry import Registry
+
+EVALUATION_REPORT = "evaluation/report.html"
+PUBLISHED_REPORT = "report.html"
+_LINEAGE = {
+    "git commit": "git_commit",
+    "git tag": "git_tag",
+    "trained at commit": "trained_at_commit",
+    "uncommitted changes": "git_dirty",
+    "dvc.lock, SHA-256 of the derivation": "dvc_lock_sha256",
+    "requirements.lock, SHA-256": "requirements_lock_sha256",
+    "packages as locked": "environment_matches_lock",
+    "packages that differ": "environment_differences",
+    "params.yaml, SHA-256": "params_sha256",
+    "training set, MD5": "dataset_md5",
+    "model.onnx, SHA-256": "model_sha256",
+    "fingerprint of all inputs": "input_fingerprint",
+    "extracts known at": "known_at",
+    "seed": "seed",
+    "Python": "python",
+    "platform": "platform",
+    "CPU": "cpu",
+    "BLAS kernel": "blas_kernel",
+    "threads": "threads",
+}
+
+
+def publish_report(
+    registry: "Registry", version: str, decided: PublishedDecision, months: Sequence[str], published_at: str
+) -> None:
+    """Put the published report into the run of a version; `published_at` is UTC.
+
+    It is made of the evaluation that the run keeps, whose digest the record of the version names. Raises RegistryError if
+    there is none, ModelError if it is another, HistoryError if a frozen month can't be read.
+    """
+    from streamflow.report import publish  # imports what draws and computes
+
+    known = registry.version(version)
+    evaluation = registry.run_file(known, EVALUATION_REPORT).decode("utf-8")
+    publication = Publication(
+        model_name=MODEL_NAME,
+        version=version,
+        published_at=published_at,
+        decision=decided,
+        lineage={**_lineage(known.tags), "MLflow run": str(known.run_id)},
+        months=[month_profile(month) for month in sorted(months) if (SNAPSHOTS / month).is_dir()],
+    )
+    registry.attach(known, PUBLISHED_REPORT, publish(evaluation, publication))
+
+
+def _lineage(tags: Mapping[str, str]) -> dict[str, str]:
+    words = {"true": "yes", "false": "no"}
+    found = {label: tags.get(f"{PREFIX}{name}", "") for label, name in _LINEAGE.items()}
+    found = {label: words.get(value, value) for label, value in found.items()}
+    snapshots = json.loads(tags.get(f"{PREFIX}snapshots") or "{}")
+    return found | {f"snapshot {month}, MD5": md5 for month, md5 in sorted(snapshots.items())}
