@@ -105,7 +105,7 @@ def tune(request: Request, watch: Watch) -> Tuned:
         found,
         seed,
         users,
-        objective.repeats,
+        elsewhere.repeats,
     )
     default = composed([])[0]
     same_groups = composed(group_overrides(config, default))[0]
