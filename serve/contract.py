@@ -141,7 +141,9 @@ class ModelAnswer(ModelReference):
     not_served: NotServed | None = Field(description="why the version behind the alias does not answer, if so")
     threshold: float = Field(description="probability from which a user is predicted to churn", ge=0, le=1)
     features: list[str] = Field(description="in the model's order")
-    provenance: dict[str, str] = Field(description="all tags of the version, the verdict of its last rerun among them")
+    provenance: dict[str, str] = Field(
+        description="the tags of the version, the verdict of its last rerun and the decision on it among them"
+    )
 
 
 class Health(BaseModel):

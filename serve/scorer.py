@@ -9,7 +9,7 @@ from serve.arguments import Arguments
 from serve.metrics import Metrics
 from serve.process import DEPLOYED, database_url, shared_metrics
 from serve.reloading import CurrentModel
-from streamflow.adapters.registry import LoadedModel
+from streamflow.adapters.registry import COMPARISON_TAG, LoadedModel
 from streamflow.schema import MODEL_NAME
 from streamflow.serving import Score, Scored, UserFeatures, is_complete
 
@@ -45,7 +45,7 @@ class Scorer:
             "not_served": refused and {"version": refused.version, "reason": refused.reason, "since": refused.since},
             "threshold": loaded.threshold,
             "features": [column.name for column in loaded.model.features],
-            "provenance": dict(loaded.tags),
+            "provenance": {name: value for name, value in loaded.tags.items() if name != COMPARISON_TAG},
         }
 
 

@@ -2,9 +2,11 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from streamflow.adapters.month_profiles import SNAPSHOTS, month_profile
+from streamflow.adapters.registry import decision_of
 from streamflow.provenance import PREFIX
 from streamflow.publication import Publication, PublishedDecision
 from streamflow.schema import MODEL_NAME
@@ -58,6 +60,16 @@ def publish_report(
         months=[month_profile(month) for month in sorted(months) if (SNAPSHOTS / month).is_dir()],
     )
     registry.attach(known, PUBLISHED_REPORT, publish(evaluation, publication))
+
+
+def publish_promotion(registry: "Registry", version: str, why: str, months: Sequence[str], published_at: str) -> None:
+    """Publish the report of a version that a person made Production, with the comparison of its registration.
+
+    Raises as `publish_report`.
+    """
+    record = decision_of(registry.version(version))
+    decided = PublishedDecision.from_json(record.to_json()) if record else PublishedDecision(True, why)
+    publish_report(registry, version, replace(decided, promoted=True, reason=why), months, published_at)
 
 
 def _lineage(tags: Mapping[str, str]) -> dict[str, str]:

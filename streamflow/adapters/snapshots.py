@@ -10,8 +10,10 @@ import pyarrow.parquet as pq
 
 from streamflow.adapters.checks import output_problems
 from streamflow.adapters.files import read_all_params
-from streamflow.adapters.pipeline_files import locked_stages, read_receipt
+from streamflow.adapters.pipeline_files import lock_text, read_receipt
+from streamflow.config import main_overrides
 from streamflow.errors import ConfigError, HistoryError
+from streamflow.pipeline_lock import read_lock
 from streamflow.schema import (
     ENTITY_KEY,
     EVENT_TIMESTAMP,
@@ -37,13 +39,30 @@ def proven_snapshot(as_of: str) -> Path:
         raise ConfigError(
             f"as of {as_of}: the months are {', '.join(months)}; `streamflow repro 'months=[…]'` adds one"
         )
+    return proven_files(as_of)[0]
+
+
+def proven_files(as_of: str) -> tuple[Path, str]:
+    """The folder of a frozen month and its MD5, every file in it read and found to be what dvc.lock says.
+
+    A month that params.yaml does not name any more stays frozen. Raises HistoryError if the files are missing or others.
+    """
     folder, stage = SNAPSHOTS / as_of, f"snapshot@{as_of}"
-    locked = locked_stages().get(stage)
+    locked = read_lock(lock_text(), [as_of]).get(stage)
     if locked is None or str(folder) not in locked.outs:
-        raise HistoryError(f"{as_of} is not frozen: dvc.lock has no {stage}; `dvc repro {stage}`")
+        raise HistoryError(f"{as_of} is not frozen: dvc.lock has no {stage}; `{_freezing(as_of)}`")
     for problem in output_problems(str(folder), locked.outs[str(folder)], read_receipt(stage), stage):
         raise HistoryError(str(problem))
-    return folder
+    return folder, locked.outs[str(folder)]
+
+
+def _freezing(as_of: str) -> str:
+    """The command that freezes a month: its stage, or the configuration with one month more."""
+    config = read_all_params()
+    if as_of in config.months:
+        return f"dvc repro snapshot@{as_of}"
+    config.months = sorted([*config.months, as_of])
+    return f"streamflow repro {' '.join(main_overrides(config))}"
 
 
 def snapshot_rows(service: str, folder: Path, rows: int = SLICE_ROWS) -> Iterator[pa.RecordBatch]:

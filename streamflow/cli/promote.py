@@ -1,11 +1,18 @@
 """`streamflow promote`: a version becomes Production, if every gate is open or a person gives a reason."""
 
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
 import click
 
+from streamflow.adapters.files import read_all_params
 from streamflow.adapters.postgres import database
 from streamflow.cli.reporting import say
 from streamflow.decisions import Gate
-from streamflow.errors import ConfigError, RegistryError
+from streamflow.errors import ConfigError, RegistryError, StreamFlowError
+
+if TYPE_CHECKING:
+    from streamflow.adapters.registry import Registry
 
 
 @click.command()
@@ -39,7 +46,19 @@ def promote(version: str, force: bool, reason: str | None) -> None:
         move(url, registry, "promote", str(found.version), why, shut)
         registry.record_decision(str(found.version), f"promoted: {why}")
         registry.set_tags(str(found.version), {"promotion_gates_passed_by_force": gate_record(shut)} if shut else {})
+        _publish(registry, str(found.version), why)
     say(f"version {found.version} is Production: {why}")
+
+
+def _publish(registry: "Registry", version: str, why: str) -> None:
+    """Renew the report of the version's run; one that can't be made is said, because the promotion stands without it."""
+    from streamflow.adapters.published_report import publish_promotion
+
+    published_at = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    try:
+        publish_promotion(registry, version, why, list(read_all_params().months), published_at)
+    except StreamFlowError as error:
+        say(f"the report of version {version} is not published again: {error}")
 
 
 def _refusal(version: str, shut: list[Gate]) -> str:

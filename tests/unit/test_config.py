@@ -114,6 +114,7 @@ def test_the_label_date_follows_the_horizon(project):
         ("drift.psi_major=inf", "a finite number"),
         ("drift.share=nan", "drift.share=nan must be"),
         ("promotion.metric=luck", "not one of roc_auc"),
+        ("experiment=nonesuch", "experiment=nonesuch: no such option; one of baseline, best, next_month"),
         ("promotion.metric=f1", "promotion.metric=f1 is not one of roc_auc, average_precision"),
         ("promotion.delta=-0.01", "promotion.delta=-0.01 must be 0 or more"),
         ("promotion.confidence=1", "promotion.confidence=1.0 must be 0.5 or more and below 1"),
