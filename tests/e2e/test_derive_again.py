@@ -137,7 +137,7 @@ def test_after_nine_attacks_at_once_the_tagged_result_is_still_derived_byte_for_
     ]  # fmt: skip
     assert (found["ref"], found["verdict"], found["first_divergence"]) == (TAG, "identical", None)
     locked = project.outputs("config", "ingest@2024-01-31", "ingest@2024-02-29", "snapshot@2024-01-31",
-                             "snapshot@2024-02-29", "dataset", "train", "evaluate")  # fmt: skip
+                             "snapshot@2024-02-29", "dataset", "train", "cross_validate", "evaluate")  # fmt: skip
     assert {out["path"]: out["actual"] for out in found["outs"]} == locked
     assert all(out["actual"] == out["expected"] for out in found["outs"])
     assert found["model_sha256"]["actual"] == found["model_sha256"]["expected"] == model_sha256(project)

@@ -223,7 +223,7 @@ class TestServing:
         page = subprocess.run(
             [*command, f"{client.base_url}/?user=7590-VHVEG"], capture_output=True, text=True, timeout=60, check=True
         )
-        for text in ("69.3%", "churns", "watch_hours_30d", "24.48", "streamflow_churn", "45.5%", "Stale"):
+        for text in ("55.1%", "churns", "watch_hours_30d", "24.48", "streamflow_churn", "26.5%", "Stale"):
             assert text in page.stdout.replace("<wbr>", ""), text
 
     def test_a_moved_alias_is_followed_a_damaged_version_is_not(self, clone, client):
