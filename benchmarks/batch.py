@@ -65,7 +65,7 @@ def ours(folder: Path, out: Path, reasons: int) -> None:
 
 def peer(folder: Path, out: Path, forest: Path) -> None:
     """All tables in pandas, merged, scored by scikit-learn with two workers, written by pandas."""
-    pipeline, features = joblib.load(forest)
+    model, features = joblib.load(forest)
     frame = None
     for table in TABLES:
         rows = pd.read_parquet(folder / f"{table.name}.parquet").drop(columns="as_of")
@@ -73,8 +73,7 @@ def peer(folder: Path, out: Path, forest: Path) -> None:
     assert frame is not None
     numbers = [column.name for column in features if column.kind != "text"]
     frame[numbers] = frame[numbers].astype("float32")
-    pipeline[-1].set_params(n_jobs=2)
-    frame["churn_probability"] = pipeline.predict_proba(frame[[column.name for column in features]])[:, 1]
+    frame["churn_probability"] = model.predict_proba(frame[[column.name for column in features]])[:, 1]
     frame[["user_id", "churn_probability"]].to_parquet(out, index=False)
 
 
@@ -129,7 +128,7 @@ def main() -> None:
 
         folder = Path(scratch)
         features = service_features(read_params("train").features.service)
-        joblib.dump((fitted_forest(), features), folder / _FOREST)
+        joblib.dump((fitted_forest(jobs=2), features), folder / _FOREST)
         print(f"{len(os.sched_getaffinity(0))} cores, load {os.getloadavg()[0]:.2f}, {options.users:,} users")
         _interleaved(folder, options.users, options.rounds)
         if options.reasons:

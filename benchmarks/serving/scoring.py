@@ -21,7 +21,6 @@ from stages.train import MODEL
 from streamflow.cli.reporting import one_line_errors
 from streamflow.errors import ModelError
 from streamflow.export import PARITY_TOLERANCE
-from streamflow.model import churn_probability
 from streamflow.model_card import schema_features
 from streamflow.scoring import ChurnModel
 
@@ -50,7 +49,7 @@ def main() -> None:
         table, frame = held_out_users()
         rows = [{c.name: [row[c.name]] for c in model.features} for row in table.to_pylist()]
         frames = [frame.iloc[[at]] for at in range(len(frame))]
-        worst = np.max(np.abs(churn_probability(forest, frame) - [model.score(row)[0][0] for row in rows]))
+        worst = np.max(np.abs(forest.predict_proba(frame)[:, 1] - [model.score(row)[0][0] for row in rows]))
         if not worst <= PARITY_TOLERANCE:
             raise ModelError(f"the forest differs from artifacts/model by {worst:.1e}; `streamflow repro`, then again")
 
