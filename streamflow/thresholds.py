@@ -56,4 +56,6 @@ def _between_scores(probabilities: Probabilities, fraction: float) -> float:
     highest_first = np.sort(probabilities)[::-1]
     last = max(1, round(fraction * len(probabilities))) - 1
     below = highest_first[last + 1] if last + 1 < len(highest_first) else 0.0
-    return float((highest_first[last] + below) / 2)
+    between = (highest_first[last] + below) / 2
+    # Between two neighbouring floats there is none.
+    return float(between if between > below else highest_first[last])
