@@ -230,7 +230,7 @@ def test_every_user_is_scored_once_in_each_repeat(month):
     assert spread(rows[:3])["roc_auc_repeat_sd"] == 0.0
 
 
-def test_the_order_of_users_does_not_change_their_folds(month):
+def test_the_order_of_users_does_not_change_their_folds():
     ids = [f"user {number}" for number in range(500)]
     shuffled = np.random.default_rng(0).permutation(500)
     assert fold_numbers([ids[i] for i in shuffled], "s", 5).tolist() == fold_numbers(ids, "s", 5)[shuffled].tolist()
