@@ -32,16 +32,18 @@ def run(config: Config) -> None:
     recipe, how = recipe_of(config), config.cross_validation
 
     with threadpool_limits(limits=config.compute.threads):
-        rows = cross_validate(
-            partial(train, recipe),
-            dataset[ENTITY_KEY].to_pylist(),
-            pipeline_frame(dataset, recipe.features),
-            np.array(dataset[LABEL].to_pylist()),
-            sample_weights(dataset, config.sample_weight),
-            salt=config.split.salt,
-            repeats=how.repeats,
-            folds=how.folds,
-            validation=config.split.validation / (1 - config.split.test),
+        rows = list(
+            cross_validate(
+                partial(train, recipe),
+                dataset[ENTITY_KEY].to_pylist(),
+                pipeline_frame(dataset, recipe.features),
+                np.array(dataset[LABEL].to_pylist()),
+                sample_weights(dataset, config.sample_weight),
+                salt=config.split.salt,
+                repeats=how.repeats,
+                folds=how.folds,
+                validation=config.split.validation / (1 - config.split.test),
+            )
         )
     found = spread(rows)
 

@@ -3,7 +3,7 @@
 Folds are decided by the user's id alone, as the split is, so the rows' order and the months do not change them.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -32,32 +32,12 @@ def cross_validate(
     repeats: int,
     folds: int,
     validation: float,
-) -> list[Row]:
-    """Scores of each repeat and fold, the fold's users scored by a model that saw none of them.
+) -> Iterator[Row]:
+    """Scores of each repeat and fold, one at a time, the fold's users scored by a model that saw none of them.
 
     `validation` is the share of the other users on which threshold and calibration are chosen. Every user is scored once in
     each repeat. Raises ModelError if a fold lacks churners or others.
     """
-    return list(
-        scored_folds(
-            train, user_ids, frame, churned, weights, salt=salt, repeats=repeats, folds=folds, validation=validation
-        )
-    )
-
-
-def scored_folds(
-    train: Train,
-    user_ids: Sequence[str],
-    frame: pd.DataFrame,
-    churned: Labels,
-    weights: Weights | None,
-    *,
-    salt: str,
-    repeats: int,
-    folds: int,
-    validation: float,
-) -> Iterator[Row]:
-    """`cross_validate`, a fold at a time, for who may stop before the last."""
     for repeat in range(repeats):
         fold_of = fold_numbers(user_ids, f"{salt}:repeat {repeat}", folds)
         chooses = fractions(user_ids, f"{salt}:repeat {repeat}:validation") < validation
@@ -77,7 +57,7 @@ def scored_folds(
             yield {"repeat": repeat, "fold": fold, "users": int(scored.sum()), **scores}
 
 
-def spread(rows: Sequence[Row]) -> dict[str, float]:
+def spread(rows: Iterable[Row]) -> dict[str, float]:
     """Mean of each score, its standard deviation over folds, and over the repeats' means (0 for a single repeat).
 
     The first says how much a score varies with the users that are scored, the second how much with the cut into folds.

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from streamflow.calibration import UNCHANGED
-from streamflow.cross_validation import Train, scored_folds
+from streamflow.cross_validation import Train, cross_validate
 from streamflow.dataset import SPLIT
 from streamflow.errors import ConfigError
 from streamflow.model import Labels, pipeline_frame
@@ -192,7 +192,7 @@ class Objective:
     def scores(self, values: Mapping[str, Any]) -> Iterator[float]:
         """The score of each fold for a model with these parameters in place of the recipe's own; for a loss, minus it."""
         recipe = replace(self.recipe, settings=with_values(self.recipe.settings, values))
-        rows = scored_folds(
+        rows = cross_validate(
             _trained_for(self.metric, recipe),
             self.users.user_ids,
             self.users.frame,

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from streamflow.adapters.month_profiles import SNAPSHOTS, month_profile
 from streamflow.adapters.registry import decision_of
+from streamflow.adapters.snapshots import proven_files
+from streamflow.month_profile import MonthProfile
 from streamflow.provenance import PREFIX
 from streamflow.publication import Publication, PublishedDecision
 from streamflow.schema import MODEL_NAME
@@ -45,7 +47,7 @@ def publish_report(
     """Put the published report into the run of a version; `published_at` is UTC.
 
     It is made of the evaluation that the run keeps, whose digest the record of the version names. Raises RegistryError if
-    there is none, ModelError if it is another, HistoryError if a frozen month can't be read.
+    there is none, ModelError if it is another, HistoryError if a frozen month is not what dvc.lock says.
     """
     from streamflow.report import publish  # imports what draws and computes
 
@@ -57,7 +59,7 @@ def publish_report(
         published_at=published_at,
         decision=decided,
         lineage={**_lineage(known.tags), "MLflow run": str(known.run_id)},
-        months=[month_profile(month) for month in sorted(months) if (SNAPSHOTS / month).is_dir()],
+        months=[_proven_profile(month) for month in sorted(months) if (SNAPSHOTS / month).is_dir()],
     )
     registry.attach(known, PUBLISHED_REPORT, publish(evaluation, publication))
 
@@ -70,6 +72,12 @@ def publish_promotion(registry: "Registry", version: str, why: str, months: Sequ
     record = decision_of(registry.version(version))
     decided = PublishedDecision.from_json(record.to_json()) if record else PublishedDecision(True, why)
     publish_report(registry, version, replace(decided, promoted=True, reason=why), months, published_at)
+
+
+def _proven_profile(month: str) -> MonthProfile:
+    # DVC hashed only the months of the features and of the labels as deps of the stage.
+    proven_files(month)
+    return month_profile(month)
 
 
 def _lineage(tags: Mapping[str, str]) -> dict[str, str]:

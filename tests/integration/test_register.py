@@ -153,7 +153,12 @@ class Workspace:
                 self.rows.select(table.header).schema,
                 self.rows.select(table.header).sort_by([("user_id", "descending")]).to_batches(),
             )
-        self.snapshot_md5 = content_of(Path("data/snapshots/2024-01-31")).md5
+        content = content_of(Path("data/snapshots/2024-01-31"))
+        self.snapshot_md5 = content.md5
+        files = {f"data/snapshots/2024-01-31/{name}": digest for name, digest in content.files_sha256.items()}
+        receipt = self.folder / "artifacts/sha256/snapshot@2024-01-31.json"
+        receipt.parent.mkdir(parents=True, exist_ok=True)
+        receipt.write_text(json.dumps({"stage": "snapshot@2024-01-31", "files": files}))
 
     def register(self, policy="auto", service="churn_v1", **promotion):
         """Run the stage; what it left for the summary."""
@@ -605,11 +610,7 @@ def test_the_run_keeps_the_report_of_the_evaluation_and_publishes_it_with_the_de
         assert digest in published
     assert all(content is not None for content in registry.run_files(version).values())
 
-    for table in TABLES:
-        rows = workspace.rows.select([name for name in table.header if name in workspace.rows.column_names])
-        path = workspace.folder / "data/snapshots/2024-01-31" / f"{table.name}.parquet"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        pq.write_table(rows, path)
+    workspace.freeze()
     workspace.train(0.00001, "b")
     workspace.register()
     refused = registry.attachment(registry.version("2"), "report.html").decode()
@@ -617,6 +618,18 @@ def test_the_run_keeps_the_report_of_the_evaluation_and_publishes_it_with_the_de
     assert "against the champion, version 1" in refused
     churners = sum(workspace.rows["churn_label"].to_pylist())
     assert f'<th scope="row">2024-01-31</th><td class="number">600</td><td class="number">{churners}</td>' in refused
+
+
+def test_a_month_that_is_not_what_was_frozen_is_not_published(workspace, capsys):
+    workspace.freeze()
+    labels = workspace.folder / "data/snapshots/2024-01-31/labels.parquet"
+    pq.write_table(pq.read_table(labels).slice(1), labels)
+    workspace.train(1.0, "a")
+    workspace.register()
+    assert "the report of version 1 is not published: data/snapshots/2024-01-31" in capsys.readouterr().out
+    registry = open_registry(workspace.url)
+    with pytest.raises(RegistryError, match="can't be fetched"):
+        registry.attachment(registry.version("1"), "report.html")
 
 
 def test_a_report_that_can_not_be_published_is_said_and_stops_nothing(workspace, capsys):

@@ -215,7 +215,7 @@ def folds_of(month, users=None, **changes):
     recipe = Recipe(LINEAR, FEATURES, "sigmoid", F1)
     how = {"salt": "s", "repeats": 2, "folds": 3, "validation": 0.25, **changes}
     ids = np.array(rows["user_id"].to_pylist())[order].tolist()
-    return cross_validate(partial(train, recipe), ids, frame.iloc[order], churned[order], None, **how)
+    return list(cross_validate(partial(train, recipe), ids, frame.iloc[order], churned[order], None, **how))
 
 
 def test_every_user_is_scored_once_in_each_repeat(month):
