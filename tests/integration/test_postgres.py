@@ -1,7 +1,9 @@
 """The embedded server: shared by processes, gone with the last, never broken by a kill."""
 
 import os
+import pwd
 import signal
+import stat
 import subprocess
 import sys
 import tempfile
@@ -110,16 +112,70 @@ def test_a_kept_server_stays_until_it_is_stopped(state):
     assert not is_up(state)
 
 
-@pytest.mark.parametrize("name", ["long" * 30, "a b", "näher"])
-def test_a_path_that_is_long_or_that_a_shell_would_split_still_has_a_socket(name, monkeypatch, request):
+ODD_NAMES = ["long" * 30, "a b", "näher", "a$HOME'\"b", "100%,x"]
+
+
+@pytest.fixture(params=["plain", *ODD_NAMES])
+def odd_state(monkeypatch, request):
     monkeypatch.delenv("STREAMFLOW_DATABASE_URL", raising=False)
-    # Short, so that the socket would lie in the folder itself if it could.
-    short = tempfile.TemporaryDirectory(prefix="s", dir="/tmp")
-    request.addfinalizer(short.cleanup)
-    state = Path(short.name) / name
-    state.mkdir()
-    with database(state) as url:
+    # Short, so that the socket would lie in the folder itself if it could; open to all, as a shared machine's folders are.
+    with tempfile.TemporaryDirectory(prefix="s", dir="/tmp") as short:
+        Path(short).chmod(0o755)
+        links = Path(short) / "links"
+        links.mkdir()
+        links.chmod(0o1777)
+        monkeypatch.setattr(tempfile, "tempdir", str(links))
+        state = Path(short) / request.param
+        state.mkdir()
+        yield state
+        EmbeddedPostgres(state).stop()
+
+
+def answer_to(user, url):
+    """What the server answers to another user of the machine."""
+    entry, (reads, writes) = pwd.getpwnam(user), os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.setgroups([])
+        os.setgid(entry.pw_gid)
+        os.setuid(entry.pw_uid)
+        try:
+            psycopg2.connect(url)
+            os.write(writes, b"connected")
+        except psycopg2.Error as error:
+            os.write(writes, str(error).encode())
+        os._exit(0)
+    os.close(writes)
+    with os.fdopen(reads) as answer:
+        words = answer.read()
+    os.waitpid(child, 0)
+    return words
+
+
+def test_the_server_has_a_socket_on_any_path_and_no_other_user_reaches_it(odd_state):
+    with database(odd_state) as url:
         connect(url).close()
+        host = Path(psycopg2.extensions.parse_dsn(url)["host"])
+        server_user = pwd.getpwnam("pgserver").pw_uid if os.geteuid() == 0 else os.geteuid()
+        sockets = host / ".s.PGSQL.5432", odd_state / "postgres" / ".s.PGSQL.5432"
+        assert sockets[0].samefile(sockets[1])
+        assert stat.S_IMODE(sockets[0].stat().st_mode) == 0o700
+        folder = sockets[1].parent.stat()
+        assert (folder.st_uid, stat.S_IMODE(folder.st_mode)) == (server_user, 0o700)
+        if os.geteuid() == 0:
+            assert "Permission denied" in answer_to("nobody", url)
+
+
+@pytest.mark.parametrize("odd_state", ["a b"], indirect=True)
+def test_something_else_in_the_place_of_the_link_is_refused(odd_state):
+    with database(odd_state):
+        pass
+    (link,) = Path(tempfile.tempdir).glob("streamflow-*")
+    link.unlink()
+    link.mkdir()
+    with pytest.raises(EnvironmentFault, match="is not the link that leads to"), database(odd_state):
+        pass
+    link.rmdir()
 
 
 def test_a_url_of_the_user_is_taken_as_it_is_and_checked(monkeypatch):
