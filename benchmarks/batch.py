@@ -25,13 +25,13 @@ import pandas as pd
 import psutil
 import pyarrow.parquet as pq
 
-from streamflow.adapters.parquet import frozen_schema, with_event_timestamp, write_parquet
 from streamflow.arrow import arrow_schema, sorted_by_user
 from streamflow.calendar import instant
-from streamflow.cli.reporting import one_line_errors
-from streamflow.digest import file_sha256
+from streamflow.extracts.synthetic import generate_month
+from streamflow.pipeline.file_digest import file_sha256
+from streamflow.pipeline.parquet import frozen_schema, with_event_timestamp, write_parquet
+from streamflow.pipeline.reporting import one_line_errors
 from streamflow.schema import TABLES, service_features
-from streamflow.synthetic import generate_month
 
 MONTH = "2024-01-31"
 MODEL = Path("artifacts/model")
@@ -51,10 +51,10 @@ def freeze(folder: Path, users: int) -> None:
 
 def ours(folder: Path, out: Path, reasons: int) -> None:
     """What `streamflow batch` does with a snapshot and a model that are proven."""
-    from streamflow.adapters.batch import score_snapshot
-    from streamflow.adapters.registry import LoadedModel
-    from streamflow.model_card import schema_features
-    from streamflow.scoring import ChurnModel
+    from streamflow.model.card import schema_features
+    from streamflow.model.scoring import ChurnModel
+    from streamflow.operations.batch.scores import score_snapshot
+    from streamflow.registry.loading import LoadedModel
 
     schema = json.loads((MODEL / "feature_schema.json").read_text(encoding="utf-8"))
     model = ChurnModel((MODEL / "model.onnx").read_bytes(), schema_features(schema))
@@ -124,7 +124,7 @@ def main() -> None:
     options = parser.parse_args()
     with one_line_errors("benchmark"), tempfile.TemporaryDirectory() as scratch:
         from benchmarks.serving.forest import fitted_forest
-        from streamflow.adapters.files import read_params
+        from streamflow.pipeline.params import read_params
 
         folder = Path(scratch)
         features = service_features(read_params("train").features.service)

@@ -19,17 +19,18 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from streamflow.adapters.files import read_all_params
-from streamflow.adapters.pipeline import CONF, composed
-from streamflow.adapters.training_set import frozen_dataset
-from streamflow.cli.reporting import one_line_errors, progress
+from streamflow.pipeline.params import read_all_params
+from streamflow.operations.repro.compose import composed
+from streamflow.pipeline.layout import CONF
+from streamflow.operations.tuning.training_set import frozen_dataset
+from streamflow.pipeline.reporting import one_line_errors, progress
 from streamflow.config import Config
-from streamflow.cross_validation import cross_validate, spread
+from streamflow.evaluation.cross_validation import cross_validate, spread
 from streamflow.errors import ModelError
-from streamflow.model import Labels, pipeline_frame
-from streamflow.recipe import recipe_of
+from streamflow.model.sklearn_pipeline import Labels, pipeline_frame
+from streamflow.model.recipe import recipe_of
 from streamflow.schema import ENTITY_KEY, FEATURE_SERVICES, LABEL
-from streamflow.training import Mask, Recipe, Trained, Weights, sample_weights, train
+from streamflow.model.training import Mask, Recipe, Trained, Weights, sample_weights, train
 
 SHOWN = {"AUC": "roc_auc", "AP": "average_precision", "F1": "f1", "Brier": "brier"}
 

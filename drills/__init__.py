@@ -10,6 +10,6 @@ from pathlib import Path
 # The copy of the project and its helpers are those of the test suite.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "support"))
 
-from streamflow.adapters.environment import silence_telemetry
+from streamflow.pipeline.environment import silence_telemetry
 
 silence_telemetry()

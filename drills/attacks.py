@@ -80,7 +80,7 @@ def install(*arguments: str) -> Callable[[Project], object]:
 
 
 def shadow(project: Project) -> None:
-    """A package that takes precedence over the module streamflow/splits.py."""
+    """A package that takes precedence over the module streamflow/features/splits.py."""
     folder = project.path / "streamflow" / "splits"
     folder.mkdir()
     source = (project.path / "streamflow" / "splits.py").read_text()
@@ -119,8 +119,8 @@ ATTACKS = (
         f"live.usage_agg_30d of {JANUARY}: holds 0 of",
     ),
     Attack(
-        "edit an imported helper", edit("streamflow/splits.py", lambda text: text.replace("2**53", "2**54")),
-        checkout("streamflow/splits.py"), "streamflow/splits.py is not as committed",
+        "edit an imported helper", edit("streamflow/features/splits.py", lambda text: text.replace("2**53", "2**54")),
+        checkout("streamflow/features/splits.py"), "streamflow/features/splits.py is not as committed",
     ),
     Attack(
         "edit conf/ without composing", edit("conf/split/user_hash.yaml", lambda text: text.replace("0.25", "0.3")),

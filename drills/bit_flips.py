@@ -19,7 +19,7 @@ from pathlib import Path
 from project import Project, small
 
 from drills.attacks import prepared
-from streamflow.adapters.integrity import integrity
+from streamflow.operations.health.fsck import integrity
 
 # Packages are left out: hashing 36,000 files for each bit would take hours.
 LOOKED_AT = ("tracked", "outputs", "cache", "registry")

@@ -14,8 +14,9 @@ from http_server import free_port, gone
 from online_offline import offline
 from project import Project, small
 
-from streamflow.adapters.postgres import database
-from streamflow.adapters.registry import Registry, open_registry, prove
+from streamflow.postgres.server import database
+from streamflow.registry.loading import prove
+from streamflow.registry.registry import Registry, open_registry
 
 MONTH, SERVICE = "2024-01-31", "churn_v1"
 SECOND = "seed=7"

@@ -25,8 +25,8 @@ from project import Project
 from drills.load import Load
 from drills.served import Server, load_average, move, offline_scores, registry_of, report, two_versions, wait_for
 from drills.serving_reload import is_mixed
-from streamflow.adapters.registry import Registry
-from streamflow.provenance import PREFIX
+from streamflow.provenance.record import PREFIX
+from streamflow.registry.registry import Registry
 from streamflow.schema import MODEL_NAME
 
 LIMIT = 10.0

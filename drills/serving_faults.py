@@ -30,8 +30,8 @@ from drills.served import (
     report,
     wait_for,
 )
-from streamflow.adapters.online_tables import online_table
-from streamflow.adapters.postgres import database
+from streamflow.online.tables import online_table
+from streamflow.postgres.server import database
 from streamflow.schema import views_of
 
 BACK = 5.0

@@ -3,7 +3,7 @@
 from feast import FileSource
 from feast.data_format import ParquetFormat
 
-from streamflow.adapters.files import snapshot_pattern
+from streamflow.pipeline.project import snapshot_pattern
 from streamflow.schema import EVENT_TIMESTAMP, FEATURE_VIEWS
 
 sources = {

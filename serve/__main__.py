@@ -14,7 +14,7 @@ from pathlib import Path
 
 import click
 
-from streamflow.adapters import lifeline
+from streamflow.pipeline import lifeline
 
 LOOPBACK = "127.0.0.1"
 # Below the ports that Linux gives to outgoing connections.

@@ -12,12 +12,12 @@ from ray.serve.exceptions import RayServeException
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from serve.refusal import UNAVAILABLE, UNUSABLE, Refusal
+from serve.no_prediction import UNAVAILABLE, UNUSABLE, NoPrediction
 from streamflow.errors import StreamFlowError
 
 JSON = "application/json"
 EXPLAINED = (
-    Refusal,
+    NoPrediction,
     StreamFlowError,
     RayError,
     RayServeException,
@@ -38,18 +38,18 @@ class Json(Response):
         return orjson.dumps(content, option=orjson.OPT_UTC_Z)
 
 
-async def answered(response: Awaitable[Response]) -> Response:
+async def response_or_error(response: Awaitable[Response]) -> Response:
     """The response, or the one that says why there is none."""
     try:
         return await response
     except Exception as error:
-        return said(error)
+        return error_response(error)
 
 
-def said(error: Exception) -> Response:
+def error_response(error: Exception) -> Response:
     """The answer for a failure: never a number, never a traceback. Raises again what is a bug."""
     match error:
-        case Refusal():
+        case NoPrediction():
             return Json(error.body, error.status)
         case StreamFlowError():
             # A Ray handle raises a class of its own around the cause; its text is a whole remote traceback.

@@ -9,9 +9,9 @@ from ray.serve import Application
 from serve.arguments import Arguments
 from serve.feature_lookup import FeatureLookupDeployment
 from serve.fused import FusedDeployment
-from serve.gateway import GatewayDeployment
 from serve.process import database_url
 from serve.scorer import ScorerDeployment
+from serve.split import GatewayDeployment
 from streamflow.errors import ConfigError, StreamFlowError
 
 
@@ -39,7 +39,7 @@ def graph(arguments: Arguments, *rules: Application) -> Application:
 @cache
 def _service_of(root: str, model: str) -> str:
     """The feature service of the wanted version; churn_v1 as long as there is none."""
-    from streamflow.adapters.registry import open_registry
+    from streamflow.registry.registry import open_registry
 
     try:
         # `serve run` builds the graph in the process that the user ends; the embedded Postgres ends with it, after Ray.

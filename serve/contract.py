@@ -91,7 +91,7 @@ class StaleFeatures(BaseModel):
     stale_features: list[str]
 
 
-class Problem(BaseModel):
+class ErrorAnswer(BaseModel):
     """Why there is no answer."""
 
     error: str = Field(examples=["the online store does not answer: connection refused"])

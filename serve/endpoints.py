@@ -10,23 +10,23 @@ from pydantic import BaseModel
 from starlette.convertors import Convertor, register_url_convertor
 from starlette.exceptions import HTTPException
 
-from serve.answers import EXPLAINED, JSON, Json, said
+from serve.answers import EXPLAINED, JSON, Json, error_response
 from serve.contract import (
     BatchAnswer,
     BatchRequest,
+    ErrorAnswer,
     Features,
     Health,
     MissingFeatures,
     ModelAnswer,
     Prediction,
     PredictRequest,
-    Problem,
     Readiness,
     StaleFeatures,
     UserId,
 )
 from serve.metrics import CONTENT_TYPE
-from serve.refusal import FORBIDDEN, NOT_FOUND, UNAVAILABLE, UNUSABLE
+from serve.no_prediction import FORBIDDEN, NOT_FOUND, UNAVAILABLE, UNUSABLE
 
 if TYPE_CHECKING:
     from serve.gateway import Gateway
@@ -51,7 +51,7 @@ register_url_convertor("id", _Id())
 
 
 async def predict(gateway: "Gateway", request: Request) -> Response:
-    """Answer POST /predict. Raises what `answered` translates."""
+    """Answer POST /predict. Raises what `response_or_error` translates."""
     asked = PredictRequest.model_validate_json(await _read(request))
     return Json(await gateway.predict(asked.user_id))
 
@@ -65,17 +65,20 @@ def documented_api(gateway: "Gateway", *, guarded: bool) -> FastAPI:
         # A path with a slash too many is nobody's, rather than a redirect that no page tells of.
         redirect_slashes=False,
     )
-    missing = {NOT_FOUND: _said(MissingFeatures, "unknown user: all features are missing")}
-    unavailable = {UNAVAILABLE: _said(Problem, "no model, the feature store does not answer, or overload")}
+    missing = {NOT_FOUND: _documented(MissingFeatures, "unknown user: all features are missing")}
+    unavailable = {UNAVAILABLE: _documented(ErrorAnswer, "no model, the feature store does not answer, or overload")}
     malformed = {
-        413: _said(Problem, "the body is over 256 KiB"),
-        415: _said(Problem, "Content-Type names something else than JSON; without one the body is taken for JSON"),
-        UNUSABLE: _said(Problem, "bad input"),
+        413: _documented(ErrorAnswer, "the body is over 256 KiB"),
+        415: _documented(
+            ErrorAnswer, "Content-Type names something else than JSON; without one the body is taken for JSON"
+        ),
+        UNUSABLE: _documented(ErrorAnswer, "bad input"),
     }
     unusable = {
         **malformed,
-        UNUSABLE: _said(
-            MissingFeatures | StaleFeatures | Problem, "a feature is null that must not be, or too old; or bad input"
+        UNUSABLE: _documented(
+            MissingFeatures | StaleFeatures | ErrorAnswer,
+            "a feature is null that must not be, or too old; or bad input",
         ),
     }
 
@@ -83,7 +86,7 @@ def documented_api(gateway: "Gateway", *, guarded: bool) -> FastAPI:
     token: dict[str, Any] = {
         "dependencies": [Depends(HTTPBearer(auto_error=False, description="the token that this deployment was given"))],
     }
-    refused = {FORBIDDEN: _said(Problem, "no or wrong token")}
+    refused = {FORBIDDEN: _documented(ErrorAnswer, "no or wrong token")}
     if not guarded:
         token, refused = {}, {}
 
@@ -113,7 +116,7 @@ def documented_api(gateway: "Gateway", *, guarded: bool) -> FastAPI:
     @api.get(
         "/features/{user_id:id}",
         response_model=Features,
-        responses={**missing, UNUSABLE: _said(Problem, "bad input"), **unavailable, **refused},
+        responses={**missing, UNUSABLE: _documented(ErrorAnswer, "bad input"), **unavailable, **refused},
         **token,
     )
     async def features(user_id: Annotated[UserId, Path()]) -> Response:
@@ -146,7 +149,7 @@ def documented_api(gateway: "Gateway", *, guarded: bool) -> FastAPI:
         return HTMLResponse(PAGE.read_text(encoding="utf-8"), headers={"X-Frame-Options": "DENY"})
 
     async def explain(_: Request, error: Exception) -> Response:
-        return said(error)
+        return error_response(error)
 
     for kind in EXPLAINED:
         api.add_exception_handler(kind, explain)
@@ -175,7 +178,7 @@ def _is_json(kind: str) -> bool:
     return name in ("", JSON) or (name.startswith("application/") and name.endswith("+json"))
 
 
-def _said(model: Any, description: str) -> dict[str, Any]:
+def _documented(model: Any, description: str) -> dict[str, Any]:
     return {"model": model, "description": description}
 
 

@@ -7,7 +7,7 @@ from ray import serve
 from serve.arguments import Arguments
 from serve.metrics import Metrics
 from serve.process import DEPLOYED, database_url, shared_metrics
-from streamflow.serving import UserFeatures
+from streamflow.online.values import UserFeatures
 
 
 class Rows(Protocol):
@@ -40,6 +40,6 @@ class FeatureLookupDeployment(FeatureLookup):
 
 def online_rows(arguments: Arguments) -> Rows:
     """The reader of the project's online store; it connects with the first read."""
-    from streamflow.adapters.online_rows import OnlineRows
+    from streamflow.online.rows import OnlineRows
 
     return OnlineRows(database_url(arguments.root), arguments.service)

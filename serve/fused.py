@@ -9,7 +9,7 @@ from serve.http_api import HttpApi
 from serve.metrics import Metrics
 from serve.process import DEPLOYED, shared_metrics
 from serve.scorer import Scorer, current_model
-from streamflow.serving import Scored
+from streamflow.online.values import Scored
 
 
 def fused(arguments: Arguments, features: FeatureLookup, scorer: Scorer, metrics: Metrics) -> Gateway:

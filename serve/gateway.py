@@ -5,18 +5,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from ray import serve
-from ray.serve.handle import DeploymentHandle
-
 from serve.arguments import Arguments
 from serve.batching import MicroBatch
 from serve.contract import StalePolicy
-from serve.http_api import HttpApi
 from serve.metrics import Metrics
-from serve.process import DEPLOYED, shared_metrics
-from serve.refusal import NOT_FOUND, UNUSABLE, Refusal
-from streamflow.schema import service_features
-from streamflow.serving import (
+from serve.no_prediction import NOT_FOUND, UNUSABLE, NoPrediction
+from streamflow.online.values import (
     Scored,
     UserFeatures,
     absent_features,
@@ -24,6 +18,7 @@ from streamflow.serving import (
     nulls_by_design,
     stale_features,
 )
+from streamflow.schema import service_features
 
 Lookup = Callable[[list[str]], Awaitable[list[UserFeatures]]]
 Assess = Callable[[list[str]], Awaitable[list[Scored]]]
@@ -34,7 +29,7 @@ PROBE = "readiness probe"
 class Gateway:
     """Turns user ids into answers by way of a graph that looks features up and scores them, whatever runs it.
 
-    `assess` is the whole graph from user ids to scores, `lookup` its first part alone. A Refusal that is raised carries
+    `assess` is the whole graph from user ids to scores, `lookup` its first part alone. A NoPrediction that is raised carries
     status and body.
     """
 
@@ -58,9 +53,9 @@ class Gateway:
         self._one = MicroBatch(self._timed, on_batch=metrics.batch_size.observe)
 
     async def predict(self, user_id: str) -> dict[str, Any]:
-        """The Prediction for one user. Raises Refusal with 404 or 422 if features are missing or too old."""
+        """The Prediction for one user. Raises NoPrediction with 404 or 422 if features are missing or too old."""
         answer = self._answer(await self._one(user_id))
-        if isinstance(answer, Refusal):
+        if isinstance(answer, NoPrediction):
             raise answer
         return answer
 
@@ -70,10 +65,10 @@ class Gateway:
         async with self._large:
             self.metrics.batch_size.observe(len(user_ids))
             answers = [self._answer(scored) for scored in await self._timed(list(user_ids))]
-        return {"results": [each.item() if isinstance(each, Refusal) else each for each in answers]}
+        return {"results": [each.item() if isinstance(each, NoPrediction) else each for each in answers]}
 
     async def features(self, user_id: str) -> dict[str, Any]:
-        """The Features of one user. Raises Refusal with 404 for an unknown user."""
+        """The Features of one user. Raises NoPrediction with 404 for an unknown user."""
         (features,) = await self._lookup([user_id])
         if not features.values:
             raise self._missing(NOT_FOUND, user_id, self._names)
@@ -98,7 +93,7 @@ class Gateway:
         with self.metrics.part("graph"):
             return await self._assess(user_ids)
 
-    def _answer(self, scored: Scored) -> dict[str, Any] | Refusal:
+    def _answer(self, scored: Scored) -> dict[str, Any] | NoPrediction:
         features, score = scored.features, scored.score
         if score is None:
             return self._incomplete(features)
@@ -109,7 +104,7 @@ class Gateway:
         if is_stale and self._refuses_stale:
             limit = f"{self._max_age.total_seconds() / 86400:g} days"
             error = f"Stale features for user_id={features.user_id}: newest of {newest:%Y-%m-%d}, limit {limit}"
-            return Refusal(UNUSABLE, features.user_id, {"error": error, "stale_features": stale})
+            return NoPrediction(UNUSABLE, features.user_id, {"error": error, "stale_features": stale})
         self.metrics.count_prediction(score.model["version"])
         values = features.values
         return {
@@ -124,7 +119,7 @@ class Gateway:
             "model": score.model,
         }
 
-    def _incomplete(self, features: UserFeatures) -> Refusal:
+    def _incomplete(self, features: UserFeatures) -> NoPrediction:
         absent, null = absent_features(features, self._wanted), forbidden_nulls(features, self._wanted)
         self.metrics.count_missing(absent, null)
         missing = {*absent, *null}
@@ -135,21 +130,10 @@ class Gateway:
         return datetime.now(UTC) - self._max_age
 
     @staticmethod
-    def _missing(status: int, user_id: str, names: list[str]) -> Refusal:
-        return Refusal(status, user_id, {"error": f"Missing features for user_id={user_id}", "missing_features": names})
-
-
-def through_handles(features: DeploymentHandle, scorer: DeploymentHandle, rules: Sequence[DeploymentHandle]) -> Assess:
-    """The graph over deployments. A response is handed on before it is there: the gateway waits once for all."""
-
-    async def assess(user_ids: list[str]) -> list[Scored]:
-        response: Any = scorer.score.remote(features.lookup.remote(user_ids))
-        for rule in rules:
-            response = rule.apply.remote(response)
-        scored: list[Scored] = await response
-        return scored
-
-    return assess
+    def _missing(status: int, user_id: str, names: list[str]) -> NoPrediction:
+        return NoPrediction(
+            status, user_id, {"error": f"Missing features for user_id={user_id}", "missing_features": names}
+        )
 
 
 def gateway_of(arguments: Arguments, assess: Assess, lookup: Lookup, about: About, metrics: Metrics) -> Gateway:
@@ -163,20 +147,3 @@ def gateway_of(arguments: Arguments, assess: Assess, lookup: Lookup, about: Abou
         max_age=timedelta(days=arguments.max_age_days),
         stale_policy=arguments.stale_policy,
     )
-
-
-@serve.deployment(name="Gateway", **DEPLOYED)
-@serve.ingress()
-class GatewayDeployment:
-    """Gateway over the deployments of feature lookup, scorer and rules (graph `split`)."""
-
-    def __init__(
-        self, arguments: Arguments, features: DeploymentHandle, scorer: DeploymentHandle, *rules: DeploymentHandle
-    ) -> None:
-        assess = through_handles(features, scorer, rules)
-        metrics = shared_metrics(arguments.root)
-        gateway = gateway_of(arguments, assess, features.lookup.remote, scorer.about.remote, metrics)
-        self._api = HttpApi(gateway, arguments.token)
-
-    def __serve_build_asgi_app__(self) -> HttpApi:
-        return self._api

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi import Request
 
-from serve.answers import Json, answered
+from serve.answers import Json, response_or_error
 from serve.endpoints import documented_api, predict
-from serve.refusal import FORBIDDEN, NOT_FOUND
+from serve.no_prediction import FORBIDDEN, NOT_FOUND
 
 if TYPE_CHECKING:
     from serve.gateway import Gateway
@@ -57,7 +57,7 @@ class HttpApi:
         if self._token is not None and path not in _OPEN and not self._knows_token(scope):
             await _UNKNOWN(scope, receive, send_counted)
         elif path == "/predict" and scope["method"] == "POST":
-            response = await answered(predict(self._gateway, Request(scope, receive)))
+            response = await response_or_error(predict(self._gateway, Request(scope, receive)))
             await response(scope, receive, send_counted)
         elif path.endswith("\n") and not path.startswith(_FEATURES):
             # Starlette's patterns end with `$`, which matches before a line feed: /health%0A would be /health.

@@ -12,9 +12,9 @@ from ray._common import tls_utils
 from ray.serve._private import http_util, replica
 
 from serve.metrics import Metrics
-from streamflow.adapters.environment import silence_telemetry
-from streamflow.adapters.files import state_dir
-from streamflow.adapters.postgres import hold_database
+from streamflow.pipeline.environment import silence_telemetry
+from streamflow.pipeline.project import state_dir
+from streamflow.postgres.server import hold_database
 
 LOOPBACK = "127.0.0.1"
 # An MLflow server that is away is asked again at the next look; MLflow's own 7 retries would hold up the start for minutes.

@@ -10,10 +10,10 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from serve.metrics import Metrics
-from streamflow.adapters.registry import LoadedModel
-from streamflow.adapters.served_model import ANSWERED_TAGS, Named
 from streamflow.errors import RegistryError, StreamFlowError
-from streamflow.provenance import PREFIX
+from streamflow.provenance.record import PREFIX
+from streamflow.registry.loading import LoadedModel
+from streamflow.registry.served import ANSWERED_TAGS, Named
 
 LOG = logging.getLogger("ray.serve")
 POLL_SECONDS = 2.0
@@ -36,7 +36,7 @@ class Source(Protocol):
 
 
 @dataclass(frozen=True)
-class Refusal:
+class RefusedVersion:
     """A version that should answer and does not."""
 
     version: str | None
@@ -51,7 +51,7 @@ class CurrentModel:
         self._source, self._metrics, self._clock = source, metrics, clock
         self._model: LoadedModel | None = None
         self._kept_copy = False
-        self._refused: Refusal | None = None
+        self._refused: RefusedVersion | None = None
         self._error: StreamFlowError = RegistryError("no model is loaded yet; try again")
         self._next_look = 0.0
         self.loaded_at: datetime | None = None
@@ -68,7 +68,7 @@ class CurrentModel:
         return self._kept_copy
 
     @property
-    def refused(self) -> Refusal | None:
+    def refused(self) -> RefusedVersion | None:
         """What should answer and does not; None if the served version is the wanted one."""
         return self._refused
 
@@ -123,7 +123,7 @@ class CurrentModel:
         self._next_look = self._clock() + SECOND_LOOK_SECONDS
         known = self._refused
         if known is None or (known.version, known.reason) != (version, str(error)):
-            self._refused = Refusal(version, str(error), datetime.now(UTC))
+            self._refused = RefusedVersion(version, str(error), datetime.now(UTC))
             self._metrics.reloads.labels("unreachable" if version is None else "refused").inc()
             kept = f"version {self._model.version} goes on answering" if self._model else "no model answers"
             LOG.error("streamflow: %s, %s: %s", f"version {version}" if version else "registry", kept, error)

@@ -9,9 +9,10 @@ from serve.arguments import Arguments
 from serve.metrics import Metrics
 from serve.process import DEPLOYED, database_url, shared_metrics
 from serve.reloading import CurrentModel
-from streamflow.adapters.registry import COMPARISON_TAG, LoadedModel
+from streamflow.online.values import Score, Scored, UserFeatures, is_complete
+from streamflow.registry.decision import COMPARISON_TAG
+from streamflow.registry.loading import LoadedModel
 from streamflow.schema import MODEL_NAME
-from streamflow.serving import Score, Scored, UserFeatures, is_complete
 
 
 class Scorer:
@@ -61,8 +62,8 @@ def _reference(loaded: LoadedModel) -> dict[str, str]:
 
 def current_model(arguments: Arguments, metrics: Metrics) -> CurrentModel:
     """The version that the arguments name: loaded if it can be, and followed from now on."""
-    from streamflow.adapters.registry import open_registry
-    from streamflow.adapters.served_model import RegistrySource
+    from streamflow.registry.registry import open_registry
+    from streamflow.registry.served import RegistrySource
 
     source = RegistrySource(lambda: open_registry(database_url(arguments.root)), arguments.model, arguments.service)
     current = CurrentModel(source, metrics)

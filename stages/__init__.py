@@ -3,7 +3,7 @@
 Importing the package pins threads, BLAS kernel, time zone and locale, before a stage imports numpy.
 """
 
-from streamflow.adapters.environment import pin_kernels, silence_telemetry
+from streamflow.pipeline.environment import pin_kernels, silence_telemetry
 
 pin_kernels()
 silence_telemetry()

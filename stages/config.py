@@ -3,17 +3,13 @@
 Refuses a params.yaml that was composed from another conf/, misses a value or makes no sense, before any work is done.
 """
 
-from pathlib import Path
-
-from streamflow.adapters.audit import audited
-from streamflow.adapters.files import read_all_params, write_json
-from streamflow.cli.reporting import one_line_errors, say
 from streamflow.config import Config, check, choices, main_overrides
-from streamflow.digest import tree_sha256
 from streamflow.errors import ConfigError
-
-CONF = Path("conf")
-RECORD = Path("artifacts/config.json")
+from streamflow.pipeline.file_digest import tree_sha256
+from streamflow.pipeline.layout import CHOICES, CONF
+from streamflow.pipeline.project import write_json
+from streamflow.pipeline.reporting import say
+from streamflow.pipeline.stage import stage
 
 
 def run(config: Config) -> None:
@@ -27,13 +23,13 @@ def run(config: Config) -> None:
             f" compose it again, with what else you had overridden: `streamflow repro {' '.join(main_overrides(config))}`"
         )
 
-    write_json(RECORD, {"conf_sha256": conf_sha256, "choices": choices(config)})
+    write_json(CHOICES, {"conf_sha256": conf_sha256, "choices": choices(config)})
     say(f"config: as of {config.as_of}, {config.features.service}, {config.model_name}, source {config.source.name}")
 
 
 def main() -> None:
-    with one_line_errors("config"), audited("config"):
-        run(read_all_params())
+    with stage("config") as config:
+        run(config)
 
 
 if __name__ == "__main__":

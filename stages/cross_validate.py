@@ -5,30 +5,27 @@ each fold. No model of it is kept; it says how far to trust the scores of the on
 """
 
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 from threadpoolctl import threadpool_limits
 
-from streamflow.adapters.audit import audited
-from streamflow.adapters.files import read_params, replacing, write_json
-from streamflow.cli.reporting import one_line_errors, say
 from streamflow.config import Config
-from streamflow.cross_validation import cross_validate, spread
-from streamflow.model import pipeline_frame
-from streamflow.recipe import recipe_of
+from streamflow.evaluation.cross_validation import cross_validate, spread
+from streamflow.model.recipe import recipe_of
+from streamflow.model.sklearn_pipeline import pipeline_frame
+from streamflow.model.training import sample_weights, train
+from streamflow.pipeline.layout import CROSS_VALIDATION, CROSS_VALIDATION_METRICS, DATASET_ROWS
+from streamflow.pipeline.project import replacing, write_json
+from streamflow.pipeline.reporting import say
+from streamflow.pipeline.stage import stage
 from streamflow.schema import ENTITY_KEY, LABEL
-from streamflow.training import sample_weights, train
-
-DATASET = Path("data/dataset/dataset.parquet")
-CROSS_VALIDATION = Path("artifacts/cross_validation")
 
 
 def run(config: Config) -> None:
     """Cross-validate the recipe that the pipeline trains."""
-    dataset = pq.read_table(DATASET)
+    dataset = pq.read_table(DATASET_ROWS)
     recipe, how = recipe_of(config), config.cross_validation
 
     with threadpool_limits(limits=config.compute.threads):
@@ -47,7 +44,7 @@ def run(config: Config) -> None:
         )
     found = spread(rows)
 
-    write_json(CROSS_VALIDATION / "metrics.json", found)
+    write_json(CROSS_VALIDATION_METRICS, found)
     with replacing(CROSS_VALIDATION / "folds.csv") as scratch:
         pd.DataFrame(rows).to_csv(scratch, index=False, lineterminator="\n")
     say(
@@ -57,8 +54,8 @@ def run(config: Config) -> None:
 
 
 def main() -> None:
-    with one_line_errors("cross_validate"), audited("cross_validate"):
-        run(read_params("cross_validate"))
+    with stage("cross_validate") as config:
+        run(config)
 
 
 if __name__ == "__main__":

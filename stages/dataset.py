@@ -4,21 +4,17 @@ Feast joins the features point in time as of `as_of`; the label comes from its o
 for each user, sorted, with the part of the split; dataset.json counts rows and churners.
 """
 
-from pathlib import Path
-
 import pyarrow.parquet as pq
 
-from streamflow.adapters.audit import audited
-from streamflow.adapters.feature_store import point_in_time_rows
-from streamflow.adapters.files import read_params, write_json
-from streamflow.adapters.parquet import write_parquet
-from streamflow.cli.reporting import one_line_errors, say
 from streamflow.config import Config
-from streamflow.dataset import assemble, entity_rows, summary
+from streamflow.features.dataset import assemble, entity_rows, summary
+from streamflow.features.point_in_time import point_in_time_rows
+from streamflow.pipeline.layout import DATASET_COUNTS, DATASET_ROWS, SNAPSHOTS
+from streamflow.pipeline.parquet import write_parquet
+from streamflow.pipeline.project import write_json
+from streamflow.pipeline.reporting import say
+from streamflow.pipeline.stage import stage
 from streamflow.schema import LABEL_TABLE, USERS
-
-SNAPSHOTS = Path("data/snapshots")
-DATASET = Path("data/dataset")
 
 
 def run(config: Config) -> None:
@@ -31,14 +27,14 @@ def run(config: Config) -> None:
     dataset = assemble(service, users, features, labels, config.split.salt, config.split.validation, config.split.test)
     counts = summary(dataset, config.as_of, config.label_as_of, service)
 
-    write_parquet(DATASET / "dataset.parquet", dataset.schema, dataset.to_batches())
-    write_json(DATASET / "dataset.json", counts)
+    write_parquet(DATASET_ROWS, dataset.schema, dataset.to_batches())
+    write_json(DATASET_COUNTS, counts)
     say(f"dataset as of {config.as_of}: {counts['rows']} users, {counts['churners']} churners")
 
 
 def main() -> None:
-    with one_line_errors("dataset"), audited("dataset"):
-        run(read_params("dataset"))
+    with stage("dataset") as config:
+        run(config)
 
 
 if __name__ == "__main__":

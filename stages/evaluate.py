@@ -13,16 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from streamflow.adapters.audit import audited
-from streamflow.adapters.files import read_params, replacing, write_json
-from streamflow.adapters.month_profiles import month_profile
-from streamflow.adapters.parquet import write_parquet
-from streamflow.cli.reporting import one_line_errors, say
 from streamflow.config import Config
-from streamflow.dataset import SPLIT
-from streamflow.digest import file_sha256
-from streamflow.importance import permutation_importance
-from streamflow.metrics import (
+from streamflow.evaluation.importance import permutation_importance
+from streamflow.evaluation.metrics import (
     calibration_points,
     classification_metrics,
     confusion_counts,
@@ -30,29 +23,44 @@ from streamflow.metrics import (
     precision_recall_points,
     roc_points,
 )
-from streamflow.model_card import check_golden, schema_features
-from streamflow.report import Evaluation, render_report
+from streamflow.evaluation.segments import SEGMENT_COLUMNS, score_rows, segment_score_rows, segment_values, segments
+from streamflow.features.dataset import SPLIT
+from streamflow.features.splits import TEST
+from streamflow.model.card import check_golden, schema_features
+from streamflow.model.scoring import ChurnModel, model_inputs
+from streamflow.pipeline.file_digest import file_sha256
+from streamflow.pipeline.layout import (
+    CROSS_VALIDATION_METRICS,
+    DATASET_COUNTS,
+    DATASET_ROWS,
+    EVALUATION,
+    FEATURE_SCHEMA,
+    GOLDEN,
+    METRICS,
+    ONNX,
+    PLOTS,
+    REPORT,
+    REQUIREMENTS,
+    SNAPSHOTS,
+    TRAINING,
+)
+from streamflow.pipeline.parquet import write_parquet
+from streamflow.pipeline.project import replacing, write_json
+from streamflow.pipeline.reporting import say
+from streamflow.pipeline.stage import stage
+from streamflow.report.report import Evaluation, render_report
 from streamflow.schema import ENTITY_KEY, LABEL, SUBSCRIPTIONS, TABLES
-from streamflow.scoring import ChurnModel, model_inputs
-from streamflow.segments import SEGMENT_COLUMNS, score_rows, segment_score_rows, segment_values, segments
-from streamflow.splits import TEST
-
-SNAPSHOTS = Path("data/snapshots")
-DATASET = Path("data/dataset")
-MODEL = Path("artifacts/model")
-CROSS_VALIDATION = Path("artifacts/cross_validation")
-EVALUATION = Path("artifacts/evaluation")
-REQUIREMENTS = Path("requirements.lock")
+from streamflow.snapshots.profile import month_profile
 
 
 def run(config: Config) -> None:
     """Evaluate the trained model on the test users."""
-    dataset = pq.read_table(DATASET / "dataset.parquet")
+    dataset = pq.read_table(DATASET_ROWS)
     test = dataset.filter(pc.equal(dataset[SPLIT], TEST))
-    training = _json(MODEL / "training.json")
-    features = schema_features(_json(MODEL / "feature_schema.json"))
-    model = ChurnModel((MODEL / "model.onnx").read_bytes(), features)
-    check_golden(model, _json(MODEL / "golden.json"))
+    training = _json(TRAINING)
+    features = schema_features(_json(FEATURE_SCHEMA))
+    model = ChurnModel(ONNX.read_bytes(), features)
+    check_golden(model, _json(GOLDEN))
     subscriptions = pq.read_table(
         SNAPSHOTS / config.as_of / f"{SUBSCRIPTIONS.name}.parquet", columns=[ENTITY_KEY, *SEGMENT_COLUMNS]
     )
@@ -74,11 +82,11 @@ def run(config: Config) -> None:
     report = render_report(
         Evaluation(
             metrics=metrics,
-            cross_validation=_json(CROSS_VALIDATION / "metrics.json"),
+            cross_validation=_json(CROSS_VALIDATION_METRICS),
             folds=f"{folds.repeats} × {folds.folds} folds",
             confusion=confusion,
             training=training,
-            dataset=_json(DATASET / "dataset.json"),
+            dataset=_json(DATASET_COUNTS),
             curves=curves,
             segments=found,
             months=[month_profile(month) for month in _months(config)],
@@ -88,12 +96,12 @@ def run(config: Config) -> None:
         )
     )
 
-    write_json(EVALUATION / "metrics.json", metrics)
+    write_json(METRICS, metrics)
     for name, rows in curves.items():
-        _write_csv(EVALUATION / "plots" / f"{name}.csv", rows)
-    _write_csv(EVALUATION / "plots" / "segments.csv", [each.row() for each in found])
-    _write_csv(EVALUATION / "plots" / "segment_scores.csv", segment_score_rows(found))
-    _write_csv(EVALUATION / "plots" / "confusion.csv", _truth_and_prediction(churned, predictions))
+        _write_csv(PLOTS / f"{name}.csv", rows)
+    _write_csv(PLOTS / "segments.csv", [each.row() for each in found])
+    _write_csv(PLOTS / "segment_scores.csv", segment_score_rows(found))
+    _write_csv(PLOTS / "confusion.csv", _truth_and_prediction(churned, predictions))
     scored = pa.table(
         {
             ENTITY_KEY: test[ENTITY_KEY],
@@ -103,7 +111,7 @@ def run(config: Config) -> None:
         }
     )
     write_parquet(EVALUATION / "predictions.parquet", scored.schema, scored.to_batches())
-    with replacing(EVALUATION / "report.html") as partial:
+    with replacing(REPORT) as partial:
         partial.write_text(report, encoding="utf-8")
     say(
         f"evaluate: AUC {metrics['roc_auc']:.4f}, F1 {metrics['f1']:.4f}, accuracy {metrics['accuracy']:.4f}"
@@ -135,7 +143,7 @@ def _settings(config: Config) -> dict[str, str]:
 
 def _files_read(config: Config) -> list[Path]:
     snapshots = [SNAPSHOTS / month / f"{table.name}.parquet" for month in _months(config) for table in TABLES]
-    return [DATASET / "dataset.parquet", MODEL / "model.onnx", *snapshots, REQUIREMENTS]
+    return [DATASET_ROWS, ONNX, *snapshots, REQUIREMENTS]
 
 
 def _truth_and_prediction(churned: list[bool], predictions: list[int]) -> list[dict[str, str]]:
@@ -157,8 +165,8 @@ def _write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
 
 
 def main() -> None:
-    with one_line_errors("evaluate"), audited("evaluate"):
-        run(read_params("evaluate"))
+    with stage("evaluate") as config:
+        run(config)
 
 
 if __name__ == "__main__":

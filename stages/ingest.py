@@ -9,23 +9,23 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from streamflow.adapters.audit import audited
-from streamflow.adapters.extracts import month_folder, read_month
-from streamflow.adapters.files import read_params, write_json
-from streamflow.adapters.postgres import database
-from streamflow.adapters.warehouse import Warehouse, warehouse
 from streamflow.arrow import sorted_by_user
 from streamflow.calendar import parse_date
-from streamflow.cli.reporting import one_line_errors, progress, say
 from streamflow.config import Config, SourceConfig, source_identity
 from streamflow.digest import rows_sha256
-from streamflow.drift import describe_differences
 from streamflow.errors import ExtractError, HistoryError
+from streamflow.extracts.csv_files import month_folder, read_month
+from streamflow.extracts.synthetic import generate_month
+from streamflow.extracts.validation import check_month, check_row_count
+from streamflow.pipeline.layout import INGEST_RECEIPTS
+from streamflow.pipeline.project import write_json
+from streamflow.pipeline.reporting import progress, say
+from streamflow.pipeline.stage import stage
+from streamflow.postgres.server import database
 from streamflow.schema import TABLES
-from streamflow.synthetic import generate_month
-from streamflow.validation import check_month, check_row_count
+from streamflow.warehouse.differences import describe_differences
+from streamflow.warehouse.history import Warehouse, warehouse
 
-RECEIPTS = Path("artifacts/ingest")
 WAY_OUT = "put the rows back, or restore the database from its backup"
 
 Extracts = dict[str, pa.Table]
@@ -51,7 +51,7 @@ def run(config: Config, month: str, store: Warehouse) -> None:
     tables = progress(TABLES, f"recording {month}")
     appended = store.record(month, rows, tables) if is_new or live_differs else []
 
-    write_json(RECEIPTS / f"{month}.json", receipt(store, month, rows, digests))
+    write_json(INGEST_RECEIPTS / f"{month}.json", receipt(store, month, rows, digests))
     counts = ", ".join(f"{each.table} +{each.total}" for each in appended if each.total)
     say(f"ingest {month}: {rows['users'].num_rows} users; {counts or 'nothing new'}")
 
@@ -116,10 +116,12 @@ def receipt(store: Warehouse, month: str, rows: Extracts, digests: dict[str, str
 
 def main() -> None:
     month = sys.argv[1]
-    with one_line_errors(f"ingest {month}"), audited("ingest", month):
-        config = read_params("ingest")
-        with database() as url, warehouse(url, source_identity(config.source)) as store:
-            run(config, month, store)
+    with (
+        stage("ingest", month) as config,
+        database() as url,
+        warehouse(url, source_identity(config.source)) as store,
+    ):
+        run(config, month, store)
 
 
 if __name__ == "__main__":

@@ -4,28 +4,23 @@ Converges: an online store that holds just what was published from the same froz
 month is published whole or not at all.
 """
 
-from pathlib import Path
-
 import pyarrow.parquet as pq
 
-from streamflow.adapters.audit import audited
-from streamflow.adapters.files import read_params
-from streamflow.adapters.online_store import online_feature_store, publish, published
-from streamflow.adapters.postgres import database
-from streamflow.cli.reporting import one_line_errors, say
 from streamflow.config import Config
-from streamflow.digest import file_sha256, mapping_sha256, tree_sha256
+from streamflow.digest import mapping_sha256
+from streamflow.online.publication import online_feature_store, publish, published
+from streamflow.pipeline.file_digest import file_sha256, tree_sha256
+from streamflow.pipeline.layout import FEATURE_REPO, SCHEMA_MODULE, SNAPSHOTS
+from streamflow.pipeline.reporting import say
+from streamflow.pipeline.stage import stage
+from streamflow.postgres.server import database
 from streamflow.schema import ENTITY_KEY, FEATURE_VIEWS, USERS
-
-SNAPSHOTS = Path("data/snapshots")
-DEFINITIONS = Path("feature_repo")
-SCHEMA = Path("streamflow/schema.py")  # from which feature_repo/ takes columns and services
 
 
 def run(config: Config, url: str) -> None:
     """Bring the online store to the state of `config.as_of`."""
     month = SNAPSHOTS / config.as_of
-    definitions = tree_sha256(DEFINITIONS) + file_sha256(SCHEMA)
+    definitions = tree_sha256(FEATURE_REPO) + file_sha256(SCHEMA_MODULE)
     sources = {
         view: mapping_sha256({"rows": file_sha256(month / f"{table.name}.parquet"), "definitions": definitions})
         for view, table in FEATURE_VIEWS.items()
@@ -40,8 +35,8 @@ def run(config: Config, url: str) -> None:
 
 
 def main() -> None:
-    with one_line_errors("materialize"), audited("materialize"), database() as url:
-        run(read_params("materialize"), url)
+    with stage("materialize") as config, database() as url:
+        run(config, url)
 
 
 if __name__ == "__main__":

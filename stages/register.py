@@ -7,147 +7,163 @@ version becomes Production if the promotion policy says so.
 import json
 import shutil
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
 
-from streamflow.adapters.audit import audited
-from streamflow.adapters.environment import environment_differences
-from streamflow.adapters.evidence import (
-    CROSS_VALIDATION,
-    DATASET,
-    EVALUATION,
-    MODEL,
-    RECORD,
-    REQUIREMENTS,
-    changes_of_run,
-    gather,
-)
-from streamflow.adapters.files import PARAMS, read_params, state_dir, write_json
-from streamflow.adapters.gates import gates, quick_gates
-from streamflow.adapters.ledger import move
-from streamflow.adapters.pipeline_files import lock_text, locked_stages
-from streamflow.adapters.postgres import database
-from streamflow.adapters.published_report import publish_report
-from streamflow.adapters.registry import DECISION_TAG, LoggedDataset, Registry, open_registry
-from streamflow.adapters.registry_rows import settled_version
-from streamflow.adapters.repository import commit, tags_of
-from streamflow.cli.reporting import one_line_errors, say
-from streamflow.comparison import flat
 from streamflow.config import Config
-from streamflow.decisions import GATE, POLICY, Decision, concluded
-from streamflow.digest import file_sha256
 from streamflow.errors import RegistryError, StreamFlowError
-from streamflow.pipeline_lock import derivation_sha256
-from streamflow.provenance import PREFIX, Provenance, input_fingerprint
-from streamflow.publication import PublishedDecision
+from streamflow.pipeline.dvc_files import lock_text, locked_stages
+from streamflow.pipeline.environment import environment_differences
+from streamflow.pipeline.file_digest import file_sha256
+from streamflow.pipeline.layout import (
+    CROSS_VALIDATION_METRICS,
+    DATASET_COUNTS,
+    METRICS,
+    MODEL,
+    ONNX,
+    PARAMS,
+    REQUIREMENTS,
+)
+from streamflow.pipeline.lock import derivation_sha256
+from streamflow.pipeline.project import state_dir, write_json
+from streamflow.pipeline.reporting import say
+from streamflow.pipeline.stage import stage
+from streamflow.postgres.server import database
+from streamflow.promotion.decisions import Decision, after_gates
+from streamflow.promotion.gates import gates, quick_gates
+from streamflow.promotion.ledger import move
+from streamflow.promotion.published_report import publish_report
+from streamflow.promotion.record import record_comparison
+from streamflow.promotion.standing import Registered, Standing, decision_stands, standing
+from streamflow.provenance.comparison import flat
+from streamflow.provenance.gather import RECORD, changes_of_run, gather
+from streamflow.provenance.git import commit, tags_of
+from streamflow.provenance.record import PREFIX, input_fingerprint
+from streamflow.registry.decision import DECISION_TAG, DecisionRecord
+from streamflow.registry.registration import Registration, training_set_parts
+from streamflow.registry.registry import Registry, open_registry
+from streamflow.registry.settled import settled_version
 from streamflow.schema import MODEL_NAME
-from streamflow.splits import TEST, TRAIN, VALIDATION
-
-_MLFLOW_TYPES = {
-    "string": "string",
-    "bool": "boolean",
-    "int64": "long",
-    "double": "double",
-    "date32[day]": "datetime",
-    "timestamp[us, tz=UTC]": "datetime",
-}
 
 
 def run(config: Config, url: str) -> None:
     """Register the trained model unless it is, and let policy and gates decide about Production."""
     fingerprint = input_fingerprint(locked_stages(), file_sha256(REQUIREMENTS))
-    model_sha256 = file_sha256(MODEL / "model.onnx")
-    settled = settled_version(url, fingerprint, model_sha256)
-    if settled and not reopened(config, settled.decision) and not anchorable(config, settled.changes_sha256):
-        say_registered(settled.version, model_sha256)
-        conclude(settled.version, settled.production, decided_before(settled.version, settled.production))
-        return
+    made = MadeModel(config)
+    settled = settled_version(url, fingerprint, made.model_sha256)
+    if settled:
+        made.production = settled.production
+        if decision_stands(settled.decision, made) and not (settled.changes_sha256 and made.is_committed):
+            say_registered(settled.version, made)
+            conclude(settled.version, settled.production, decided_before(settled.version, settled.production))
+            return
 
     registry = open_registry(url)
     known, champion = registry.version_with_fingerprint(fingerprint), registry.production()
-    if known is not None and is_superseded(config, known, model_sha256):
-        known = None
-    if known is not None and known.tags[f"{PREFIX}model_sha256"] != model_sha256:
-        raise RegistryError(contradiction(known, model_sha256))
-    if known is not None and is_whole(registry, known):
-        version, former = str(known.version), known.tags.get(DECISION_TAG)
-        say_registered(version, model_sha256)
-        if anchorable(config, known.tags.get(f"{PREFIX}changes_sha256", "")):
+    made.production, made.registered = str(champion.version) if champion else None, (registry, known)
+    found = standing(facts_of(known), made)
+    if found is Standing.CONTRADICTED:
+        raise RegistryError(contradiction(known, made.model_sha256))
+    if found in (Standing.KNOWN, Standing.REOPENED):
+        version = str(known.version)
+        say_registered(version, made)
+        if known.tags.get(f"{PREFIX}changes_sha256") and made.is_committed:
             anchor(registry, version)
     else:
-        version, former = register(config, registry, fingerprint, model_sha256), None
-    production = str(champion.version) if champion else "none"
-    settles = former is not None and (champion is not None or former.startswith((GATE, POLICY)))
-    if former is not None and settles and not reopened(config, former):
-        decided = decided_before(version, production)
-    elif version == production:
+        if found is Standing.SUPERSEDED:
+            say(
+                f"register: version {known.version} of the same inputs was made with other packages or uncommitted files"
+            )
+        version = register(config, registry, fingerprint, made.model_sha256)
+    if found is Standing.KNOWN:
+        decided = decided_before(version, made.production)
+    elif version == made.production:
         # Promoted and killed before it was written down, or promoted by other means.
-        decided = decided_before(version, production)
+        decided = decided_before(version, made.production)
         registry.record_decision(version, "promoted: it is Production")
     else:
-        decided = decide_now(config, url, registry, version, champion, model_sha256)
-    conclude(version, version if decided.promote else production, decided)
+        decided = decide_now(config, url, registry, version, champion, made.model_sha256)
+    conclude(version, version if decided.promote else made.production, decided)
+
+
+class MadeModel:
+    """The model that the pipeline has just made, as promotion.standing asks about it."""
+
+    registered: tuple[Registry, Any]
+    """The registry and the version of the same inputs, once they are looked at."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self.policy = config.promotion.policy
+        self.model_sha256 = file_sha256(ONNX)
+        self.derivation = derivation_sha256(lock_text(), config.months)
+        self.production: str | None = None
+
+    @cached_property
+    def is_committed(self) -> bool:
+        """Whether HEAD holds every file that the run used and made."""
+        return not changes_of_run(list(self._config.months))[1]
+
+    @cached_property
+    def as_locked(self) -> bool:
+        """Whether the packages are those of requirements.lock."""
+        return not environment_differences(REQUIREMENTS.read_text(encoding="utf-8"))
+
+    @cached_property
+    def gates_are_open(self) -> bool:
+        """Whether nothing in git, packages or data speaks against a promotion."""
+        if not all(gate.passed for gate in quick_gates(self._config)):
+            return False
+        # An import that takes time and that most runs of this stage don't need; so below.
+        from streamflow.promotion.data_gates import data_gates
+
+        return all(gate.passed for gate in data_gates(self._config))
+
+    @cached_property
+    def registered_files_are_whole(self) -> bool:
+        """Whether the files of the registered version are there and the registered ones."""
+        registry, version = self.registered
+        try:
+            registry.load(version)
+        except StreamFlowError as error:
+            say(f"register: version {version.version} is not usable ({error}); registering the model again")
+            return False
+        return True
+
+
+def facts_of(version: Any) -> Registered | None:
+    """What the tags of a version say of it."""
+    if version is None:
+        return None
+    tags = version.tags
+    return Registered(
+        model_sha256=tags[f"{PREFIX}model_sha256"],
+        decision=tags.get(DECISION_TAG),
+        is_committed=not tags.get(f"{PREFIX}changes_sha256"),
+        as_locked=tags.get(f"{PREFIX}environment_matches_lock") != "false",
+        derivation=tags.get(f"{PREFIX}dvc_lock_sha256", ""),
+    )
 
 
 def decide_now(
     config: Config, url: str, registry: Registry, version: str, champion: Any, model_sha256: str
 ) -> Decision:
     """Compare with the champion, ask the gates, keep all of it with the version; move Production if that is the outcome."""
-    # Imports that take time and that most runs of this stage don't need; so below.
-    from streamflow.adapters.champion import decision
+    from streamflow.promotion.champion import decision
 
-    record = concluded(decision(config, registry, champion), gates(config, url, registry, version, model_sha256))
+    record = after_gates(decision(config, registry, champion), gates(config, url, registry, version, model_sha256))
     if record.comparison:
         say(f"register: version {version} less version {record.champion_version}: {record.comparison.in_short}")
-    registry.record_comparison(registry.version(version), record)
+    record_comparison(registry, registry.version(version), record)
     if record.promote:
         move(url, registry, "promote", version, f"by policy: {record.reason}")
     # Before the decision is recorded: a version that is decided on is not looked at again.
-    keep_report(config, registry, version, PublishedDecision.from_json(record.to_json()))
+    keep_report(config, registry, version, record)
     registry.record_decision(version, f"promoted: {record.reason}" if record.promote else record.reason)
     return Decision(record.promote, record.reason)
-
-
-def reopened(config: Config, former: str) -> bool:
-    """Whether a decision is to be made again: it was the policy's, which is another now, or a gate's that is open now."""
-    if former.startswith(POLICY):
-        return not former.startswith(f"{POLICY}{config.promotion.policy}")
-    if not former.startswith(GATE) or not all(gate.passed for gate in quick_gates(config)):
-        return False
-    from streamflow.adapters.data_gates import data_gates
-
-    return all(gate.passed for gate in data_gates(config))
-
-
-def is_superseded(config: Config, known: Any, model_sha256: str) -> bool:
-    """Whether a version of these inputs gives way to a new one.
-
-    It was trained with other packages than the lock's, and now the environment is the lock's; or it explored, and the commit
-    that is clean now has another evaluation or other snapshots than it had.
-    """
-    tags, name = known.tags, f"version {known.version}"
-    if tags[f"{PREFIX}model_sha256"] != model_sha256:
-        explored = tags.get(f"{PREFIX}environment_matches_lock") == "false"
-        if explored and not environment_differences(REQUIREMENTS.read_text(encoding="utf-8")):
-            say(f"register: {name} of the same inputs was made with {tags.get(f'{PREFIX}environment_differences')}")
-            return True
-        return False
-    is_clean = not changes_of_run(list(config.months))[1]
-    return (
-        bool(tags.get(f"{PREFIX}changes_sha256")) and is_clean and tags[f"{PREFIX}dvc_lock_sha256"] != derived(config)
-    )
-
-
-def derived(config: Config) -> str:
-    """Digest of the derivation in hand."""
-    return derivation_sha256(lock_text(), config.months)
-
-
-def anchorable(config: Config, changes_sha256: str) -> bool:
-    """Whether a version that was made of uncommitted files can now name a commit that holds them all."""
-    return bool(changes_sha256) and not changes_of_run(list(config.months))[1]
 
 
 def anchor(registry: Registry, version: str) -> None:
@@ -159,45 +175,31 @@ def anchor(registry: Registry, version: str) -> None:
 
 def register(config: Config, registry: Registry, fingerprint: str, model_sha256: str) -> str:
     """Make the run and the model version; returns the version."""
+    from streamflow.features.dataset import dataset_schema
+
     facts, files = gather(config, fingerprint, model_sha256)
     record_sha256 = file_sha256(next(Path(path) for path in files if path.endswith(RECORD)))
     version = registry.register(
-        model_folder=MODEL,
-        artifacts=files,
-        params=flat(OmegaConf.to_container(OmegaConf.load(PARAMS))),
-        metrics={**_json(EVALUATION / "metrics.json"), **cross_validated(), **training_seconds(model_sha256)},
-        tags={**facts.tags(), f"{PREFIX}provenance_sha256": record_sha256},
-        run_tags={"mlflow.source.git.commit": facts.git_commit, "mlflow.source.type": "PROJECT"},
-        description=f"{config.model_name} on {config.features.service} as of {config.as_of}",
-        datasets=datasets(config, facts),
+        Registration(
+            model_folder=MODEL,
+            artifacts=files,
+            params=flat(OmegaConf.to_container(OmegaConf.load(PARAMS))),
+            metrics={**_json(METRICS), **cross_validated(), **training_seconds(model_sha256)},
+            tags={**facts.tags(), f"{PREFIX}provenance_sha256": record_sha256},
+            run_tags={"mlflow.source.git.commit": facts.git_commit, "mlflow.source.type": "PROJECT"},
+            description=f"{config.model_name} on {config.features.service} as of {config.as_of}",
+            datasets=training_set_parts(
+                f"{config.features.service} as of {config.as_of}",
+                facts.dataset_md5,
+                facts.git_commit,
+                dataset_schema(config.features.service),
+                _json(DATASET_COUNTS)["parts"],
+            ),
+        )
     )
     shutil.rmtree(next(Path(path).parent for path in files if path.endswith(RECORD)))
     say(f"register: {MODEL_NAME} version {version.version} made, model {model_sha256[:12]}")
     return str(version.version)
-
-
-def datasets(config: Config, facts: Provenance) -> list[LoggedDataset]:
-    """The parts of the training set that the model was fitted on and is judged by, as inputs of the run."""
-    from streamflow.dataset import dataset_schema
-
-    parts = _json(DATASET / "dataset.json")["parts"]
-    columns = tuple((field.name, _MLFLOW_TYPES[str(field.type)]) for field in dataset_schema(config.features.service))
-    source = {
-        "mlflow.source.name": str(DATASET),
-        "mlflow.source.git.commit": facts.git_commit,
-        "dvc.md5": facts.dataset_md5,
-    }
-    return [
-        LoggedDataset(
-            name=f"{config.features.service} as of {config.as_of}, {part}",
-            digest=facts.dataset_md5,
-            source={**source, "split": part},
-            columns=columns,
-            profile=parts[part],
-            context=context,
-        )
-        for part, context in ((TRAIN, "training"), (VALIDATION, "training"), (TEST, "evaluation"))
-    ]
 
 
 def contradiction(known: Any, model_sha256: str) -> str:
@@ -214,29 +216,19 @@ def contradiction(known: Any, model_sha256: str) -> str:
     )
 
 
-def is_whole(registry: Registry, version: Any) -> bool:
-    """Whether a version's files are there and the registered ones."""
-    try:
-        registry.load(version)
-    except StreamFlowError as error:
-        say(f"register: version {version.version} is not usable ({error}); registering the model again")
-        return False
-    return True
-
-
-def decided_before(version: str, production: str) -> Decision:
+def decided_before(version: str, production: str | None) -> Decision:
     """A version that was registered before has been decided on; a rerun does not change Production."""
     return Decision(False, "it is Production" if version == production else "registered before; Production stays")
 
 
-def say_registered(version: str, model_sha256: str) -> None:
+def say_registered(version: str, made: MadeModel) -> None:
     """Say that there is nothing to register."""
-    say(f"register: {MODEL_NAME} version {version} holds model {model_sha256[:12]} already")
+    say(f"register: {MODEL_NAME} version {version} holds model {made.model_sha256[:12]} already")
 
 
-def conclude(version: str, production: str, decided: Decision) -> None:
+def conclude(version: str, production: str | None, decided: Decision) -> None:
     """Say a decision, and leave it for the summary of `streamflow repro`."""
-    record = {"version": version, "production": production, "reason": decided.reason}
+    record = {"version": version, "production": production or "none", "reason": decided.reason}
     write_json(state_dir() / "registered.json", record)
     outcome = "becomes Production" if decided.promote else "is not promoted"
     if version == production and not decided.promote:
@@ -247,7 +239,7 @@ def conclude(version: str, production: str, decided: Decision) -> None:
 
 def cross_validated() -> dict[str, float]:
     """The scores of cross-validation, named apart from those of the test users: cv_roc_auc, cv_roc_auc_fold_sd, …"""
-    return {f"cv_{name}": value for name, value in _json(CROSS_VALIDATION / "metrics.json").items()}
+    return {f"cv_{name}": value for name, value in _json(CROSS_VALIDATION_METRICS).items()}
 
 
 def training_seconds(model_sha256: str) -> dict[str, float]:
@@ -257,7 +249,7 @@ def training_seconds(model_sha256: str) -> dict[str, float]:
     return {"training_seconds": timing["seconds"]} if timing.get("model_sha256") == model_sha256 else {}
 
 
-def keep_report(config: Config, registry: Registry, version: str, decided: PublishedDecision) -> None:
+def keep_report(config: Config, registry: Registry, version: str, decided: DecisionRecord) -> None:
     """Publish the report of a version; one that can't be made is said, because the decision stands without it."""
     published_at = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     try:
@@ -272,8 +264,8 @@ def _json(path: Path) -> dict[str, Any]:
 
 
 def main() -> None:
-    with one_line_errors("register"), audited("register"), database() as url:
-        run(read_params("register"), url)
+    with stage("register") as config, database() as url:
+        run(config, url)
 
 
 if __name__ == "__main__":

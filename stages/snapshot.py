@@ -7,28 +7,24 @@ the receipt of the ingest names; anything else is a change of the history that n
 import json
 import shutil
 import sys
-from pathlib import Path
 
-from streamflow.adapters.audit import audited
-from streamflow.adapters.files import read_params
-from streamflow.adapters.parquet import frozen_schema, with_event_timestamp, write_parquet
-from streamflow.adapters.postgres import database
-from streamflow.adapters.warehouse import Warehouse, warehouse
 from streamflow.arrow import arrow_schema
 from streamflow.calendar import instant
-from streamflow.cli.reporting import one_line_errors, progress, say
 from streamflow.config import Config, source_identity
 from streamflow.digest import RowsDigest
 from streamflow.errors import HistoryError
+from streamflow.pipeline.layout import INGEST_RECEIPTS, SNAPSHOTS
+from streamflow.pipeline.parquet import frozen_schema, with_event_timestamp, write_parquet
+from streamflow.pipeline.reporting import progress, say
+from streamflow.pipeline.stage import stage
+from streamflow.postgres.server import database
 from streamflow.schema import TABLES
-
-RECEIPTS = Path("artifacts/ingest")
-SNAPSHOTS = Path("data/snapshots")
+from streamflow.warehouse.history import Warehouse, warehouse
 
 
 def run(config: Config, month: str, store: Warehouse) -> None:
     """Freeze `month` as it was known at `config.known_at`. Raises HistoryError if it is not what was ingested."""
-    receipt = json.loads((RECEIPTS / f"{month}.json").read_text(encoding="utf-8"))
+    receipt = json.loads((INGEST_RECEIPTS / f"{month}.json").read_text(encoding="utf-8"))
     history = store.freeze(month, config.known_at)
 
     partial = SNAPSHOTS / f".{month}.partial"
@@ -52,10 +48,12 @@ def run(config: Config, month: str, store: Warehouse) -> None:
 
 def main() -> None:
     month = sys.argv[1]
-    with one_line_errors(f"snapshot {month}"), audited("snapshot", month):
-        config = read_params("snapshot")
-        with database() as url, warehouse(url, source_identity(config.source)) as store:
-            run(config, month, store)
+    with (
+        stage("snapshot", month) as config,
+        database() as url,
+        warehouse(url, source_identity(config.source)) as store,
+    ):
+        run(config, month, store)
 
 
 if __name__ == "__main__":

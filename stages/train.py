@@ -8,7 +8,6 @@ than scikit-learn did.
 
 import time
 from dataclasses import asdict
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -16,29 +15,27 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from threadpoolctl import threadpool_limits
 
-from streamflow.adapters.audit import audited
-from streamflow.adapters.files import read_params, replacing, state_dir, write_json
-from streamflow.cli.reporting import one_line_errors, say
 from streamflow.config import Config
-from streamflow.dataset import SPLIT
 from streamflow.digest import bytes_sha256
 from streamflow.errors import ModelError
-from streamflow.export import PARITY_TOLERANCE, export_onnx
-from streamflow.model import estimator_parameters, pipeline_frame
-from streamflow.model_card import feature_schema, golden_rows
-from streamflow.recipe import recipe_of
+from streamflow.features.dataset import SPLIT
+from streamflow.features.splits import PARTS, TEST, VALIDATION
+from streamflow.model.card import feature_schema, golden_rows
+from streamflow.model.export import PARITY_TOLERANCE, export_onnx
+from streamflow.model.recipe import recipe_of
+from streamflow.model.scoring import ChurnModel
+from streamflow.model.sklearn_pipeline import estimator_parameters, pipeline_frame
+from streamflow.model.training import sample_weights, train
+from streamflow.pipeline.layout import DATASET_ROWS, FEATURE_SCHEMA, GOLDEN, ONNX, TRAINING
+from streamflow.pipeline.project import replacing, state_dir, write_json
+from streamflow.pipeline.reporting import say
+from streamflow.pipeline.stage import stage
 from streamflow.schema import LABEL
-from streamflow.scoring import ChurnModel
-from streamflow.splits import PARTS, TEST, VALIDATION
-from streamflow.training import sample_weights, train
-
-DATASET = Path("data/dataset/dataset.parquet")
-MODEL = Path("artifacts/model")
 
 
 def run(config: Config) -> str:
     """Train, export and prove one model; returns the SHA-256 of its bytes."""
-    dataset = pq.read_table(DATASET)
+    dataset = pq.read_table(DATASET_ROWS)
     parts = {part: dataset.filter(pc.equal(dataset[SPLIT], part)) for part in PARTS}
     learned_from = dataset.filter(pc.not_equal(dataset[SPLIT], TEST))
     recipe = recipe_of(config)
@@ -54,12 +51,12 @@ def run(config: Config) -> str:
             expected = trained.churn_probability(pipeline_frame(parts[part], recipe.features))
             check_parity(expected, scores_of(model, parts[part]), part)
 
-    with replacing(MODEL / "model.onnx") as partial:
+    with replacing(ONNX) as partial:
         partial.write_bytes(onnx_bytes)
-    write_json(MODEL / "feature_schema.json", feature_schema(config.features.service, trained.threshold))
-    write_json(MODEL / "golden.json", golden_rows(model, parts[TEST]))
+    write_json(FEATURE_SCHEMA, feature_schema(config.features.service, trained.threshold))
+    write_json(GOLDEN, golden_rows(model, parts[TEST]))
     write_json(
-        MODEL / "training.json",
+        TRAINING,
         {
             "estimator": recipe.settings["_target_"],
             "parameters": estimator_parameters(recipe.settings),
@@ -91,9 +88,9 @@ def check_parity(expected: np.ndarray, actual: np.ndarray, part: str) -> None:
 
 
 def main() -> None:
-    with one_line_errors("train"), audited("train"):
+    with stage("train") as config:
         started = time.perf_counter()
-        model_sha256 = run(read_params("train"))
+        model_sha256 = run(config)
         seconds = time.perf_counter() - started
         # A duration is no output of the pipeline; `register` logs it as a metric of the run.
         write_json(state_dir() / "timings" / "train.json", {"model_sha256": model_sha256, "seconds": seconds})

@@ -45,7 +45,7 @@ def sorted_by_user(rows: pa.Table) -> pa.Table:
     return rows.sort_by(ENTITY_KEY).combine_chunks()
 
 
-def refusal(
+def field_error(
     origin: str, column: str, row: int, user: str | None, value: object, rule: str, more: int = 0
 ) -> ExtractError:
     """The one line that every refused field gets."""
@@ -96,4 +96,4 @@ def _refuse_first(
     if row < 0:
         return
     more = pc.sum(bad).as_py() - 1
-    raise refusal(origin, column.name, row + FIRST_DATA_ROW, users[row].as_py(), values[row].as_py(), rule, more)
+    raise field_error(origin, column.name, row + FIRST_DATA_ROW, users[row].as_py(), values[row].as_py(), rule, more)

@@ -13,7 +13,7 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from streamflow.calendar import FIRST_SYNTHETIC_MONTH, month_later, parse_date
-from streamflow.errors import ConfigError
+from streamflow.errors import ConfigError, first_line
 from streamflow.schema import FEATURE_SERVICES, service_features
 
 SOURCES = ("csv", "postgres", "synthetic")
@@ -80,7 +80,7 @@ class CrossValidationConfig:
 
 @dataclass
 class PromotionConfig:
-    """When a new version becomes Production: streamflow/decisions.py says what each value means."""
+    """When a new version becomes Production: streamflow/promotion/decisions.py says what each value means."""
 
     policy: str = MISSING
     metric: str = MISSING
@@ -145,7 +145,7 @@ def typed(values: Mapping[str, Any] | DictConfig, sections: Iterable[str] | None
         chosen = {key: given[key] for key in given if sections is None or key in wanted}
         merged = OmegaConf.merge(OmegaConf.structured(Config), chosen)
     except OmegaConfBaseException as error:
-        raise ConfigError(f"{_first_line(error)}; see conf/config.yaml for what it may be") from error
+        raise ConfigError(f"{_named_line(error)}; see conf/config.yaml for what it may be") from error
     missing = sorted(key for key in OmegaConf.missing_keys(merged) if key.split(".")[0] in wanted)
     if missing:
         raise ConfigError(f"{missing[0]} has no value; give it one: `streamflow repro … {missing[0]}=VALUE`")
@@ -309,6 +309,6 @@ def _one_of(name: str, value: str, allowed: Iterable[str], way_out: str) -> None
         raise ConfigError(f"{name}={value} is not one of {', '.join(allowed)}; {way_out}")
 
 
-def _first_line(error: OmegaConfBaseException) -> str:
+def _named_line(error: OmegaConfBaseException) -> str:
     key = f"{error.full_key}: " if getattr(error, "full_key", None) else ""
-    return key + str(error.msg or error).splitlines()[0]
+    return key + first_line(error.msg or error)

@@ -1,37 +1,18 @@
-"""Content digests: SHA-256, lower-case hex."""
+"""Digests of values in memory: SHA-256, lower-case hex."""
 
 import hashlib
 import io
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.csv
 
-IGNORED = ("__pycache__",)
-
-
-def file_sha256(path: Path) -> str:
-    """Digest of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
 
 def bytes_sha256(content: bytes) -> str:
     """Digest of bytes."""
     return hashlib.sha256(content).hexdigest()
-
-
-def tree_sha256(root: Path) -> str:
-    """Digest of the names and bytes of all files under `root`, compiled files aside."""
-    listing = {
-        path.relative_to(root).as_posix(): file_sha256(path)
-        for path in sorted(root.rglob("*"))
-        if path.is_file() and not any(part in IGNORED for part in path.parts)
-    }
-    return mapping_sha256(listing)
 
 
 def mapping_sha256(mapping: Mapping[str, Any]) -> str:

@@ -46,3 +46,8 @@ class RegistryError(StreamFlowError):
 
 class EnvironmentFault(StreamFlowError):
     """Something outside the project is not as it must be."""
+
+
+def first_line(error: BaseException | str, otherwise: str = "") -> str:
+    """The first line of an error's text; `otherwise`, or else the name of its class, if it has none."""
+    return (str(error).strip() or otherwise or type(error).__name__).splitlines()[0]

@@ -18,7 +18,7 @@ def estimator_of(settings: Mapping[str, Any]) -> BaseEstimator:
     try:
         estimator: BaseEstimator = instantiate(dict(settings))
     except Exception as error:  # Hydra's and the estimator's own, whatever it checks
-        raise ModelError(refusal(settings, error)) from error
+        raise ModelError(unusable_settings(settings, error)) from error
     return estimator
 
 
@@ -51,7 +51,7 @@ def _standardised(member: BaseEstimator) -> BaseEstimator:
     return Standardised([("scale", StandardScaler()), (_LINEAR, member)]) if linear else member
 
 
-def refusal(settings: Mapping[str, Any], error: Exception) -> str:
+def unusable_settings(settings: Mapping[str, Any], error: Exception) -> str:
     """One line that says which estimator refuses what."""
     reason = str(error.__cause__ or error).strip().splitlines() or [type(error).__name__]
     return f"{settings['_target_']} refuses its settings: {reason[0]}; see conf/model"

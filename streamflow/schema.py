@@ -13,6 +13,7 @@ ENTITY_KEY = "user_id"
 EVENT_TIMESTAMP = "as_of"
 LABEL = "churn_label"
 LABEL_TABLE = "labels"
+FEAST_PROJECT = "streamflow"
 MODEL_NAME = "streamflow_churn"
 
 NO_INTERNET = "No"

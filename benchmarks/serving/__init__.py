@@ -3,6 +3,6 @@
 Run each from the project's root after `make repro`: `python -m benchmarks.serving.NAME`; README.md says what they measure.
 """
 
-from streamflow.adapters.environment import silence_telemetry
+from streamflow.pipeline.environment import silence_telemetry
 
 silence_telemetry()

@@ -9,14 +9,14 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from sklearn.base import BaseEstimator, ClassifierMixin
 
-from stages.train import DATASET
-from streamflow.adapters.files import read_params
-from streamflow.dataset import SPLIT
-from streamflow.model import pipeline_frame
-from streamflow.recipe import recipe_of
+from streamflow.features.dataset import SPLIT
+from streamflow.features.splits import TEST, VALIDATION
+from streamflow.model.recipe import recipe_of
+from streamflow.model.sklearn_pipeline import pipeline_frame
+from streamflow.model.training import Trained, sample_weights, train
+from streamflow.pipeline.layout import DATASET
+from streamflow.pipeline.params import read_params
 from streamflow.schema import LABEL, service_features
-from streamflow.splits import TEST, VALIDATION
-from streamflow.training import Trained, sample_weights, train
 
 
 class CalibratedForest(ClassifierMixin, BaseEstimator):  # type: ignore[misc]

@@ -5,7 +5,7 @@ import platform
 from importlib.metadata import version
 from pathlib import Path
 
-from streamflow.adapters.postgres import transaction
+from streamflow.postgres.connection import transaction
 
 PACKAGES = (
     "fastapi",

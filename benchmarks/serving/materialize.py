@@ -19,21 +19,22 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from streamflow.adapters.feature_store import PROJECT, REPO, definitions, import_feast
-from streamflow.adapters.files import project_root
-from streamflow.adapters.online_store import materialize
-from streamflow.adapters.postgres import connection_fields, database, ensure_schema, transaction
 from streamflow.calendar import instant
-from streamflow.schema import ENTITY_KEY, EVENT_TIMESTAMP, FEATURE_VIEWS
-from streamflow.synthetic import generate_month
+from streamflow.extracts.synthetic import generate_month
+from streamflow.features.point_in_time import REPO, definitions, import_feast
+from streamflow.online.publication import materialize
+from streamflow.pipeline.project import project_root
+from streamflow.postgres.connection import connection_fields, ensure_schema, transaction
+from streamflow.postgres.server import database
+from streamflow.schema import ENTITY_KEY, EVENT_TIMESTAMP, FEAST_PROJECT, FEATURE_VIEWS
 
 MONTH = "2024-01-31"
 ROUNDS = 3
 OURS, STOCK = "ours", "stock"
 SETTINGS: dict[str, dict[str, Any]] = {
     OURS: {
-        "online_store": {"type": "streamflow.adapters.wide_online_store.WideOnlineStore"},
-        "batch_engine": "streamflow.adapters.arrow_engine.ArrowComputeEngine",
+        "online_store": {"type": "streamflow.online.wide_store.WideOnlineStore"},
+        "batch_engine": "streamflow.online.arrow_engine.ArrowComputeEngine",
     },
     STOCK: {"online_store": {"type": "postgres", "conn_type": "pool"}, "batch_engine": "local"},
 }
@@ -66,7 +67,7 @@ def open_store(url: str, schema: str, folder: Path) -> Any:
     fields: dict[str, Any] = {**connection_fields(url), "db_schema": schema}
     store = FeatureStore(
         config=RepoConfig(
-            project=PROJECT,
+            project=FEAST_PROJECT,
             provider="local",
             registry=str(folder / f"{schema}.db"),
             offline_store={"type": "duckdb"},

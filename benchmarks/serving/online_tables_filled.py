@@ -5,11 +5,11 @@ import io
 import pyarrow as pa
 import pyarrow.csv
 
-from streamflow.adapters.online_tables import online_table
-from streamflow.adapters.postgres import ensure_schema, transaction
 from streamflow.calendar import instant
+from streamflow.extracts.synthetic import generate_month
+from streamflow.online.tables import online_table
+from streamflow.postgres.connection import ensure_schema, transaction
 from streamflow.schema import FEATURE_VIEWS
-from streamflow.synthetic import generate_month
 
 MONTH = "2024-01-31"
 

@@ -27,11 +27,11 @@ from benchmarks.serving.report import line, record, report
 from benchmarks.serving.servers import SERVERS, Server, changed, running
 from benchmarks.serving.targets import Loads
 from benchmarks.serving.wrk import loaded, require_wrk
-from streamflow.adapters.files import snapshot_pattern
-from streamflow.adapters.postgres import database
-from streamflow.adapters.registry import PRODUCTION, open_registry
-from streamflow.cli.reporting import one_line_errors
 from streamflow.errors import EnvironmentFault
+from streamflow.pipeline.project import snapshot_pattern
+from streamflow.pipeline.reporting import one_line_errors
+from streamflow.postgres.server import database
+from streamflow.registry.registry import PRODUCTION, open_registry
 from streamflow.schema import ENTITY_KEY
 
 CONNECTIONS = (1, 8, 32, 128)

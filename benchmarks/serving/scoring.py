@@ -17,12 +17,12 @@ from typing import TypeVar
 import numpy as np
 
 from benchmarks.serving.forest import fitted_forest, held_out_users
-from stages.train import MODEL
-from streamflow.cli.reporting import one_line_errors
 from streamflow.errors import ModelError
-from streamflow.export import PARITY_TOLERANCE
-from streamflow.model_card import schema_features
-from streamflow.scoring import ChurnModel
+from streamflow.model.card import schema_features
+from streamflow.model.export import PARITY_TOLERANCE
+from streamflow.model.scoring import ChurnModel
+from streamflow.pipeline.layout import MODEL
+from streamflow.pipeline.reporting import one_line_errors
 
 AT_LEAST = 100
 CALLS = {"ONNX Runtime": 5000, "scikit-learn": 200}

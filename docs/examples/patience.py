@@ -7,7 +7,7 @@ from ray.serve import Application
 
 from serve.app import graph
 from serve.arguments import Arguments
-from streamflow.serving import Scored
+from streamflow.online.values import Scored
 
 
 @serve.deployment

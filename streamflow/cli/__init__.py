@@ -1,1 +1,4 @@
-"""The `streamflow` command."""
+"""The command line: one file for each command; arguments in, a room called, lines out.
+
+Pure: none.
+"""

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import click
 
-from streamflow.adapters.postgres import database
-from streamflow.cli.reporting import progress, say
-from streamflow.provenance import PREFIX
+from streamflow.pipeline.reporting import progress, say
+from streamflow.postgres.server import database
+from streamflow.provenance.record import PREFIX
 
 
 @click.command()
@@ -26,9 +26,9 @@ def batch(started_in: Path, as_of: str, out: Path, model: str, reasons: int) -> 
     same bytes for the same snapshot, model and reasons. A reason's contribution is what the feature adds to the log-odds
     of churn, compared with the snapshot's typical value of it.
     """
-    from streamflow.adapters.batch import check_output, score_snapshot
-    from streamflow.adapters.registry import open_registry
-    from streamflow.adapters.snapshots import proven_snapshot
+    from streamflow.operations.batch.scores import check_output, score_snapshot
+    from streamflow.registry.registry import open_registry
+    from streamflow.snapshots.frozen import proven_snapshot
 
     place = started_in / out
     check_output(place)

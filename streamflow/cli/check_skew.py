@@ -6,10 +6,10 @@ from typing import Any
 
 import click
 
-from streamflow.adapters.postgres import database
-from streamflow.cli.reporting import say
+from streamflow.operations.skew.compare import ABSENT, Skew
+from streamflow.pipeline.reporting import say
+from streamflow.postgres.server import database
 from streamflow.schema import FEATURE_SERVICES
-from streamflow.skew import ABSENT, Skew
 
 
 @click.command("check-skew")
@@ -26,7 +26,7 @@ def check_skew(url: str | None, token: str | None, as_json: bool) -> None:
     Features value for value (NULL is only NULL), probabilities to 1e-6. Exit code 0 if nothing differs, 1 if anything
     does, 2 if it can't be told.
     """
-    from streamflow.adapters.skew import skew
+    from streamflow.operations.skew.check import skew
 
     with database() as database_url:
         found = skew(database_url, url, token)

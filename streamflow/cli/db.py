@@ -7,16 +7,11 @@ import sys
 
 import click
 
-from streamflow.adapters.files import state_dir
-from streamflow.adapters.postgres import (
-    URL_VARIABLE,
-    EmbeddedPostgres,
-    client_program,
-    connection_fields,
-    database,
-)
-from streamflow.cli.reporting import say
 from streamflow.errors import EnvironmentFault
+from streamflow.pipeline.project import state_dir
+from streamflow.pipeline.reporting import say
+from streamflow.postgres.connection import URL_VARIABLE, connection_fields
+from streamflow.postgres.server import EmbeddedPostgres, client_program, database
 
 
 @click.group()
@@ -54,7 +49,7 @@ def env() -> None:
     \b
     streamflow db start; eval "$(streamflow db env)"; feast -c feature_repo feature-views list
     """
-    from streamflow.adapters.online_store import server_variables
+    from streamflow.online.publication import server_variables
 
     with database() as address:
         for name, value in server_variables(address).items():

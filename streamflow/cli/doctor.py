@@ -5,8 +5,8 @@ import sys
 
 import click
 
-from streamflow.cli.reporting import USER_ERROR, say
-from streamflow.health import Check
+from streamflow.pipeline.reporting import USER_ERROR, say
+from streamflow.provenance.problems import Check
 
 
 @click.command()
@@ -17,7 +17,7 @@ def doctor(as_json: bool) -> None:
     Each is shown with its state and, if it does not hold, the command that mends it. Nothing of yours is changed. Exit code
     0 if all hold, else 2.
     """
-    from streamflow.adapters.checks import all_checks
+    from streamflow.operations.health.doctor import all_checks
 
     conclude(all_checks(), as_json)
 
@@ -30,9 +30,9 @@ def fsck(repair: bool, as_json: bool) -> None:
 
     DVC trusts the name of a cache object and the time of a file; this does not. Exit code 0 if all is whole, else 2.
     """
-    from streamflow.adapters.integrity import integrity
-    from streamflow.adapters.integrity import repair as put_back
-    from streamflow.adapters.pipeline import only_one
+    from streamflow.operations.health.fsck import integrity
+    from streamflow.operations.health.fsck import repair as put_back
+    from streamflow.operations.repro.compose import only_one
 
     if repair:
         with only_one():  # not under a pipeline that works

@@ -9,13 +9,14 @@ from pathlib import Path
 
 import click
 
-from streamflow.adapters.files import read_all_params, replacing
-from streamflow.adapters.pipeline import redate
 from streamflow.cli import repro
-from streamflow.cli.reporting import say
 from streamflow.config import DriftConfig
-from streamflow.data_drift import RETRAIN, SCORE, DataDrift, Policy, Shift, percent, points
 from streamflow.errors import ConfigError
+from streamflow.operations.drift.verdict import RETRAIN, SCORE, DataDrift, Policy, Shift, percent, points
+from streamflow.operations.repro.compose import redate
+from streamflow.pipeline.params import read_all_params
+from streamflow.pipeline.project import replacing
+from streamflow.pipeline.reporting import say
 from streamflow.schema import LABEL
 
 
@@ -49,7 +50,7 @@ def drift(
 
     Exit code 0 for NO_ACTION, 1 for RETRAIN (also after --retrain), 2 if it can't be told or the pipeline failed.
     """
-    from streamflow.adapters.data_drift import data_drift
+    from streamflow.operations.drift.compare import data_drift
 
     if retrain and current <= reference:
         raise ConfigError(
@@ -58,7 +59,7 @@ def drift(
         )
     found = data_drift(reference, current, ref, _policy(read_all_params().drift))
     if page is not None:
-        from streamflow.drift_page import render_page
+        from streamflow.operations.drift.page import render_page
 
         _write((started_in or Path()) / page, render_page(found))
     say(json.dumps(found.to_json(), indent=2, ensure_ascii=False) if as_json else "\n".join(in_words(found)))

@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
-from streamflow.cli.reporting import say
-from streamflow.ledger import first_line
+from streamflow.pipeline.reporting import say
+from streamflow.registry.registry import headline
 
 
 @click.command()
@@ -15,8 +15,8 @@ from streamflow.ledger import first_line
 @click.option("--json", "as_json", is_flag=True, help="One JSON object for machines.")
 def lineage(ref: str, as_json: bool) -> None:
     """Show where REF (a tag, commit, v3 or Production) came from, down to the extracts."""
-    from streamflow.adapters.lineage import lineage as gather
-    from streamflow.adapters.references import find, registry_if_any
+    from streamflow.operations.lineage.lineage import lineage as gather
+    from streamflow.registry.references import find, registry_if_any
 
     with registry_if_any() as registry:
         found = gather(find(ref, registry), registry)
@@ -35,8 +35,8 @@ def lineage(ref: str, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object for machines.")
 def diff(before: str, after: str, as_json: bool) -> None:
     """Show what differs between two results: code, snapshots, packages, configuration, metrics."""
-    from streamflow.adapters.lineage import differences
-    from streamflow.adapters.references import find, registry_if_any
+    from streamflow.operations.lineage.lineage import differences
+    from streamflow.registry.references import find, registry_if_any
 
     with registry_if_any() as registry:
         found = differences(find(before, registry), find(after, registry))
@@ -55,7 +55,7 @@ def _tree(found: dict[str, Any]) -> Any:
     root = Tree(escape(f"{name}{aliases}"))
     root.add(f"model SHA-256 {found['model']['sha256']}")
     if version:
-        root.add(escape(f"run {version['run_id']}: {first_line(version['description'])}; {version['decision']}"))
+        root.add(escape(f"run {version['run_id']}: {headline(version['description'])}; {version['decision']}"))
     tags = f" ({', '.join(commit['tags'])})" if commit["tags"] else ""
     uncommitted = ", with changes that are in no commit" if commit["uncommitted_changes"] else ""
     root.add(

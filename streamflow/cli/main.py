@@ -11,8 +11,6 @@ from pathlib import Path
 import click
 import yaml
 
-from streamflow.adapters.environment import silence_telemetry
-from streamflow.adapters.files import project_root
 from streamflow.cli import (
     batch,
     check_skew,
@@ -29,7 +27,10 @@ from streamflow.cli import (
     tag,
     tune,
 )
-from streamflow.cli.reporting import USER_ERROR, one_line_errors
+from streamflow.errors import first_line
+from streamflow.pipeline.environment import silence_telemetry
+from streamflow.pipeline.project import project_root
+from streamflow.pipeline.reporting import USER_ERROR, one_line_errors
 
 _INTERRUPTED = 130
 _RUN_BY_OTHERS = ("serve", "ui", "db")
@@ -43,7 +44,7 @@ def _damage_in_one_line(where: str) -> Iterator[None]:
     except ImportError as error:
         sys.exit(_said(f"{where}: the environment is not whole: {error}; `make install` installs requirements.lock"))
     except (yaml.YAMLError, UnicodeError, JSONDecodeError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = first_line(error)
         sys.exit(_said(f"{where}: a file can't be read ({reason}); `git status` shows which tracked file was edited"))
     except KeyboardInterrupt:
         sys.exit(_INTERRUPTED)

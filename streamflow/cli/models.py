@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from streamflow.adapters.postgres import database
+from streamflow.postgres.server import database
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
@@ -19,7 +19,7 @@ def models(as_json: bool) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from streamflow.adapters.registry import open_registry
+    from streamflow.registry.registry import open_registry
 
     with database() as url:
         registry = open_registry(url)
@@ -48,15 +48,15 @@ def models(as_json: bool) -> None:
 
 
 def _described(version: "ModelVersion", metrics: dict[str, float]) -> dict[str, Any]:
-    from streamflow.adapters.registry import COMPARISON_TAG, DECISION_TAG, decision_of
-    from streamflow.decisions import in_short
-    from streamflow.ledger import first_line
+    from streamflow.promotion.decisions import in_short
+    from streamflow.registry.decision import COMPARISON_TAG, DECISION_TAG, decision_of
+    from streamflow.registry.registry import headline
 
     record, text = decision_of(version), version.tags.get(DECISION_TAG, "")
     return {
         "version": str(version.version),
         "aliases": sorted(version.aliases),
-        "model": first_line(version.description or ""),
+        "model": headline(version.description or ""),
         "description": version.description or "",
         "metrics": dict(sorted(metrics.items())),
         "decision": text,

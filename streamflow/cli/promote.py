@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from streamflow.adapters.files import read_all_params
-from streamflow.adapters.postgres import database
-from streamflow.cli.reporting import say
-from streamflow.decisions import Gate
 from streamflow.errors import ConfigError, RegistryError, StreamFlowError
+from streamflow.pipeline.params import read_all_params
+from streamflow.pipeline.reporting import say
+from streamflow.postgres.server import database
+from streamflow.registry.decision import Gate
 
 if TYPE_CHECKING:
-    from streamflow.adapters.registry import Registry
+    from streamflow.registry.registry import Registry
 
 
 @click.command()
@@ -28,9 +28,9 @@ def promote(version: str, force: bool, reason: str | None) -> None:
     """
     if force and not reason:
         raise ConfigError("--force needs --reason TEXT: it is kept with the version")
-    from streamflow.adapters.ledger import move, person
-    from streamflow.adapters.promotion import gate_record, health_gates, version_gates
-    from streamflow.adapters.registry import open_registry
+    from streamflow.operations.promote.gates import gate_record, health_gates, version_gates
+    from streamflow.promotion.ledger import move, person
+    from streamflow.registry.registry import open_registry
 
     with database() as url:
         registry = open_registry(url)
@@ -52,7 +52,7 @@ def promote(version: str, force: bool, reason: str | None) -> None:
 
 def _publish(registry: "Registry", version: str, why: str) -> None:
     """Renew the report of the version's run; one that can't be made is said, because the promotion stands without it."""
-    from streamflow.adapters.published_report import publish_promotion
+    from streamflow.promotion.published_report import publish_promotion
 
     published_at = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     try:

@@ -9,16 +9,14 @@ from typing import Any
 
 import click
 
-from streamflow.adapters.evidence import exploring
-from streamflow.adapters.files import read_all_params, state_dir
-from streamflow.adapters.pipeline import StageFailed, compose, only_one, reproduce, undone_if_refused
-from streamflow.adapters.postgres import database
-from streamflow.cli.reporting import USER_ERROR, say
+from streamflow.operations.repro.compose import StageFailed, compose, only_one, reproduce, undone_if_refused
+from streamflow.pipeline.layout import DATASET_COUNTS, METRICS, REPORT
+from streamflow.pipeline.params import read_all_params
+from streamflow.pipeline.project import state_dir
+from streamflow.pipeline.reporting import USER_ERROR, say
+from streamflow.postgres.server import database
+from streamflow.provenance.gather import reasons_against_promotion
 from streamflow.schema import MODEL_NAME
-
-DATASET = Path("data/dataset/dataset.json")
-METRICS = Path("artifacts/evaluation/metrics.json")
-REPORT = Path("artifacts/evaluation/report.html")
 
 
 @click.command()
@@ -53,7 +51,7 @@ def run(overrides: Sequence[str], choose: Callable[[], object] | None, force: bo
         with only_one(), undone_if_refused(overrides):
             if choose:
                 choose()
-            for reason in exploring():
+            for reason in reasons_against_promotion():
                 say(f"explores: {reason}; the difference is kept with the run, which can't be promoted")
             # One server for all stages, rather than one start and stop for each.
             with database():
@@ -64,7 +62,7 @@ def run(overrides: Sequence[str], choose: Callable[[], object] | None, force: bo
 
 
 def _summary() -> str:
-    config, counts, metrics = read_all_params(), _json(DATASET), _json(METRICS)
+    config, counts, metrics = read_all_params(), _json(DATASET_COUNTS), _json(METRICS)
     registered = _json(state_dir() / "registered.json")
     return "\n".join(
         [

@@ -5,9 +5,9 @@ import sys
 
 import click
 
-from streamflow.cli.reporting import say
 from streamflow.errors import StreamFlowError
-from streamflow.rederivation import IDENTICAL, Rederivation
+from streamflow.operations.rerun.verdict import IDENTICAL, Rederivation
+from streamflow.pipeline.reporting import say
 
 
 @click.command()
@@ -27,9 +27,9 @@ def rerun(ref: str, fresh_env: bool, from_source: bool, as_json: bool) -> None:
     equivalent (bytes differ, every golden prediction is equal) or diverged; it is kept with the model version as an in-toto
     statement. Exit code 0 only for identical, 1 for another verdict, 2 if it could not be tried.
     """
-    from streamflow.adapters.references import find, registry_if_any
-    from streamflow.adapters.rerun import keep_attestation
-    from streamflow.adapters.rerun import rerun as derive
+    from streamflow.operations.rerun.rerun import keep_attestation
+    from streamflow.operations.rerun.rerun import rerun as derive
+    from streamflow.registry.references import find, registry_if_any
 
     tell = _to_stderr if as_json else say
     with registry_if_any() as registry:

@@ -6,9 +6,9 @@ from dataclasses import asdict
 
 import click
 
-from streamflow.adapters.postgres import database
-from streamflow.cli.reporting import say
 from streamflow.errors import RegistryError
+from streamflow.pipeline.reporting import say
+from streamflow.postgres.server import database
 
 
 @click.command()
@@ -19,9 +19,8 @@ def rollback(reason: str) -> None:
     Twice goes two versions back. The version must be whole: its files are fetched and proven first. Doctor and the other
     gates are not asked; `streamflow promote` goes forward again.
     """
-    from streamflow.adapters.ledger import entries, move
-    from streamflow.adapters.registry import open_registry
-    from streamflow.ledger import rollback_target
+    from streamflow.promotion.ledger import entries, move, rollback_target
+    from streamflow.registry.registry import open_registry
 
     with database() as url:
         registry = open_registry(url)
@@ -46,8 +45,8 @@ def history(as_json: bool) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from streamflow.adapters.ledger import entries
-    from streamflow.adapters.registry import open_registry
+    from streamflow.promotion.ledger import entries
+    from streamflow.registry.registry import open_registry
 
     with database() as url:
         lines = entries(url)

@@ -15,11 +15,11 @@ from pathlib import Path
 import click
 import psutil
 
-from streamflow.adapters import lifeline
-from streamflow.adapters.files import state_dir
-from streamflow.adapters.postgres import database
-from streamflow.cli.reporting import say
 from streamflow.errors import EnvironmentFault
+from streamflow.pipeline import lifeline
+from streamflow.pipeline.project import state_dir
+from streamflow.pipeline.reporting import say
+from streamflow.postgres.server import database
 
 LOOPBACK = "127.0.0.1"
 FRONT_FOLDER = "STREAMFLOW_FRONT_FOLDER"
@@ -50,7 +50,8 @@ def serve(host: str, port: int, arguments: tuple[str, ...]) -> None:
 @click.option("--port", default=5000, show_default=True, help="Port of the pages.")
 def ui(host: str, port: int) -> None:
     """Open MLflow's pages on the runs and models of this project."""
-    from streamflow.adapters.registry import artifact_root, open_registry, tracking_uri
+    from streamflow.registry.connection import artifact_root, tracking_uri
+    from streamflow.registry.registry import open_registry
 
     require_free(host, port)
     with database() as url:

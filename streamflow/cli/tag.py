@@ -2,10 +2,10 @@
 
 import click
 
-from streamflow.adapters.postgres import database
-from streamflow.cli.reporting import say
 from streamflow.errors import StreamFlowError
-from streamflow.result import Result
+from streamflow.pipeline.reporting import say
+from streamflow.postgres.server import database
+from streamflow.provenance.result import Result
 
 
 @click.command()
@@ -22,7 +22,7 @@ def tag(name: str, experiment: str | None) -> None:
     must be committed before. The message carries as_of, metrics and the digests of dataset, model and locks. A registered
     version of the same model then names that commit.
     """
-    from streamflow.adapters.tagging import tag_current, tag_experiment
+    from streamflow.operations.lineage.tagging import tag_current, tag_experiment
 
     commit, result, files = tag_experiment(name, experiment) if experiment else tag_current(name)
     if files:
@@ -34,7 +34,7 @@ def tag(name: str, experiment: str | None) -> None:
 
 
 def _anchor(commit: str, name: str, result: Result) -> str:
-    from streamflow.adapters.registry import open_registry
+    from streamflow.registry.registry import open_registry
 
     try:
         with database() as url:

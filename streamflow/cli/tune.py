@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from streamflow.cli.reporting import say
 from streamflow.config import Config
+from streamflow.pipeline.reporting import say
 
 if TYPE_CHECKING:
-    from streamflow.adapters.tuning import Watch
-    from streamflow.search import Trial
+    from streamflow.operations.tuning.search import Trial
+    from streamflow.operations.tuning.tune import Watch
 
 _NOTHING_FOUND = 1
 
@@ -61,7 +61,7 @@ def tune(
     if it is not better there, nothing is written and the exit code is 1. The same seed and trials write the same file.
     Ctrl-C keeps the best so far.
     """
-    from streamflow.adapters.tuning import Request, tune
+    from streamflow.operations.tuning.tune import Request, tune
 
     chosen = [f"{group}={choice}" for group, choice in (("model", model), ("features", features)) if choice]
     tuned = tune(Request([*chosen, *overrides], metric, trials, timeout, seed, name, force), _shown(metric))
@@ -83,7 +83,7 @@ def tune(
 
 
 def _shown(metric: str) -> "Watch":
-    from streamflow.search import LOSSES
+    from streamflow.operations.tuning.search import LOSSES
 
     sign = -1 if metric in LOSSES else 1
 

@@ -15,7 +15,7 @@ from project import Project, small
 
 from drills.attacks import ATTACKS, TAG, falsify, give_environment, prepared
 from drills.bit_flips import drill
-from streamflow.adapters.checks import all_checks
+from streamflow.operations.health.doctor import all_checks
 
 BY_NAME = {attack.name: attack for attack in ATTACKS}
 IN_PLACE = [
@@ -191,7 +191,7 @@ def test_code_that_was_never_committed_is_kept_with_its_version_and_can_be_deriv
     done = project.streamflow("repro", *small("seed=43"))
     helper.write_text(good)
     project.run("git", "checkout", "--", ".")
-    assert "explores: params.yaml, streamflow/model.py changed since the commit" in done.stdout
+    assert "explores: params.yaml, streamflow/model/sklearn_pipeline.py changed since the commit" in done.stdout
     assert "register: version 2 is not promoted" in done.stdout
     assert production(project) == "1"
     found = answer(project.streamflow("rerun", "v2", "--json"))
@@ -267,7 +267,10 @@ def test_a_tag_of_uncommitted_code_is_refused_and_nothing_is_committed(project):
     done = project.streamflow("tag", "wrong", check=False)
     helper.write_text(good)
     assert done.returncode == 2
-    assert "streamflow/model.py changed since the commit: a tag names one commit with all its code" in done.stderr
+    assert (
+        "streamflow/model/sklearn_pipeline.py changed since the commit: a tag names one commit with all its code"
+        in done.stderr
+    )
     assert project.run("git", "rev-parse", "HEAD").stdout == before
     assert project.run("git", "tag", "--list", "exp/wrong").stdout == ""
 

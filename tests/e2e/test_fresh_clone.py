@@ -15,8 +15,8 @@ from http_server import gone, listening, serving
 from plain_sql import differences
 from project import Project
 
-from streamflow.adapters.snapshots import snapshot_rows
 from streamflow.schema import FEATURE_SERVICES
+from streamflow.snapshots.frozen import snapshot_rows
 
 JANUARY = "2024-01-31"
 CHROMIUM = shutil.which("chromium")

@@ -172,7 +172,7 @@ def test_params_of_another_conf_are_refused_with_the_command_that_mends_it(proje
     named = done.stderr.split("`")[1]
     assert named.startswith("streamflow repro calibration=sigmoid features=churn_v2 model=blend")
     conf.write_text(good.replace("0.25", "0.24"))
-    compose = "import sys; from streamflow.adapters.pipeline import compose; compose(sys.argv[1:])"
+    compose = "import sys; from streamflow.operations.repro.compose import compose; compose(sys.argv[1:])"
     project.run(project.python, "-c", compose, *shlex.split(named)[2:])  # what the command does first
     assert "test: 0.24" in project.text("params.yaml")
     assert "name: csv" in project.text("params.yaml")

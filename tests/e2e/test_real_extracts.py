@@ -14,13 +14,13 @@ import yaml
 from plain_sql import differences
 from project import ROOT, Project
 
-from streamflow.adapters.frozen_months import frozen_month
-from streamflow.adapters.snapshots import snapshot_rows
-from streamflow.data_drift import SCORE, DataDrift, Month, Policy
-from streamflow.model_card import schema_features
+from streamflow.model.card import schema_features
+from streamflow.model.scoring import ChurnModel
+from streamflow.operations.drift.months import frozen_month
+from streamflow.operations.drift.shifts import churn_rate, churn_scores, compare
+from streamflow.operations.drift.verdict import SCORE, DataDrift, Month, Policy
 from streamflow.schema import LABEL, SUBSCRIPTIONS, USERS
-from streamflow.scoring import ChurnModel
-from streamflow.shifts import churn_rate, churn_scores, compare
+from streamflow.snapshots.frozen import snapshot_rows
 
 EXTRACTS = ROOT.parent / "shared" / "data" / "streamflow"
 JANUARY, FEBRUARY = "2024-01-31", "2024-02-29"

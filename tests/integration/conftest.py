@@ -6,8 +6,9 @@ import pytest
 from psycopg2.extensions import ISOLATION_LEVEL_AUTOCOMMIT
 from small_month import joined_month
 
-from streamflow.adapters.postgres import connect, database
-from streamflow.adapters.registry import open_registry
+from streamflow.postgres.connection import connect
+from streamflow.postgres.server import database
+from streamflow.registry.registry import open_registry
 
 _numbers = itertools.count()
 

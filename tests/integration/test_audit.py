@@ -11,14 +11,14 @@ import pytest
 import yaml
 from project import ROOT, Project
 
-from streamflow.adapters.content import content_of
-from streamflow.adapters.repository import changes, patch_of
+from streamflow.pipeline.dvc_hash import content_of
+from streamflow.provenance.git import changes, patch_of
 
 STAGE = """
 import sys, time
 from pathlib import Path
-from streamflow.adapters.audit import audited
-from streamflow.cli.reporting import one_line_errors
+from streamflow.pipeline.audit import audited
+from streamflow.pipeline.reporting import one_line_errors
 
 def main():
     with one_line_errors("train"), audited("train"):
@@ -120,7 +120,7 @@ def test_a_module_that_shadows_another_is_refused(project):
 
 def test_a_stage_ends_with_the_command_that_started_it(project):
     script = (
-        "import os, subprocess, sys, time; from pathlib import Path; from streamflow.adapters.lifeline import *\n"
+        "import os, subprocess, sys, time; from pathlib import Path; from streamflow.pipeline.lifeline import *\n"
         "with lifeline(Path('.')) as line:\n"
         "    os.environ[VARIABLE] = str(line)\n"
         "    subprocess.run(['sh', '-c', f'{sys.executable} -m stages.train \"time.sleep(60)\"; true'])\n"

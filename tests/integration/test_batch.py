@@ -12,12 +12,12 @@ from project import ROOT
 from registered_models import model_folder, register
 from small_month import joined_month
 
-from streamflow.adapters.feature_store import point_in_time_rows
-from streamflow.adapters.snapshots import proven_snapshot, snapshot_rows
 from streamflow.cli.batch import batch
-from streamflow.dataset import entity_rows
 from streamflow.errors import ConfigError, HistoryError, ModelError, RegistryError
+from streamflow.features.dataset import entity_rows
+from streamflow.features.point_in_time import point_in_time_rows
 from streamflow.schema import FEATURE_SERVICES
+from streamflow.snapshots.frozen import proven_snapshot, snapshot_rows
 
 pytestmark = pytest.mark.filterwarnings("default")
 

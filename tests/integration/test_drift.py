@@ -9,7 +9,7 @@ from registered_models import model_folder, register
 
 from streamflow.cli.drift import drift
 from streamflow.errors import RegistryError
-from streamflow.synthetic import generate_month
+from streamflow.extracts.synthetic import generate_month
 
 JANUARY, FEBRUARY = "2024-01-31", "2024-02-29"
 

@@ -7,11 +7,11 @@ import pytest
 from extract_files import edit, file_names, set_value, write_month
 
 from stages import ingest
-from streamflow.adapters.postgres import connect
-from streamflow.adapters.warehouse import warehouse
 from streamflow.config import Config, SourceConfig
 from streamflow.errors import ExtractError, HistoryError
+from streamflow.postgres.connection import connect
 from streamflow.schema import SUBSCRIPTIONS, TABLES, USAGE, USERS
+from streamflow.warehouse.history import warehouse
 
 JANUARY, FEBRUARY = "2024-01-31", "2024-02-29"
 

@@ -12,10 +12,11 @@ import pytest
 from online_months import JANUARY, fill
 from postgres_server import password_server
 
-from streamflow.adapters.online_rows import OnlineRows, connect_arguments
-from streamflow.adapters.postgres import EmbeddedPostgres, connection_fields, transaction
 from streamflow.calendar import instant
 from streamflow.errors import FeatureStoreError
+from streamflow.online.rows import OnlineRows, connect_arguments
+from streamflow.postgres.connection import connection_fields, transaction
+from streamflow.postgres.server import EmbeddedPostgres
 from streamflow.schema import FEATURE_SERVICES
 
 KNOWN = "7590-VHVEG"

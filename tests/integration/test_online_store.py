@@ -17,13 +17,14 @@ from hypothesis import strategies as st
 from online_months import FEBRUARY, JANUARY, USERS, frozen, inside, make_project, without_internet
 
 from stages.materialize import run
-from streamflow.adapters import online_store
-from streamflow.adapters.feature_store import definitions, import_feast
-from streamflow.adapters.online_rows import OnlineRows
-from streamflow.adapters.online_store import materialize, online_feature_store, publish, published
-from streamflow.adapters.postgres import EmbeddedPostgres, connection_fields, ensure_schema, transaction
 from streamflow.calendar import instant
 from streamflow.errors import FeatureStoreError
+from streamflow.features.point_in_time import definitions, import_feast
+from streamflow.online import publication as online_store
+from streamflow.online.publication import materialize, online_feature_store, publish, published
+from streamflow.online.rows import OnlineRows
+from streamflow.postgres.connection import connection_fields, ensure_schema, transaction
+from streamflow.postgres.server import EmbeddedPostgres
 from streamflow.schema import FEATURE_SERVICES, FEATURE_VIEWS
 
 import_feast()
@@ -33,10 +34,10 @@ from feast.protos.feast.types.EntityKey_pb2 import EntityKey  # noqa: E402
 from feast.protos.feast.types.Value_pb2 import Value  # noqa: E402
 from feast.types import Array, Bool, Float64, Int64, String  # noqa: E402
 
-from streamflow.adapters.wide_online_store import WideOnlineStore  # noqa: E402
+from streamflow.online.wide_store import WideOnlineStore  # noqa: E402
 
 PRESENT, NOT_FOUND = 1, 3
-OURS = "streamflow.adapters.wide_online_store.WideOnlineStore"
+OURS = "streamflow.online.wide_store.WideOnlineStore"
 KINDS = {"whole": Int64, "real": Float64, "flag": Bool, "text": String}
 
 

@@ -15,20 +15,15 @@ import psycopg2
 import pytest
 from project import ROOT
 
-from streamflow.adapters.postgres import (
-    EmbeddedPostgres,
-    connect,
-    connection_fields,
-    database,
-    sqlalchemy_url,
-    without_password,
-)
 from streamflow.errors import EnvironmentFault
+from streamflow.postgres.connection import connect, connection_fields, sqlalchemy_url, without_password
+from streamflow.postgres.server import EmbeddedPostgres, database
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from streamflow.adapters.postgres import connect, database
+from streamflow.postgres.server import database
+from streamflow.postgres.connection import connect
 with database(Path(sys.argv[1])) as url:
     connection = connect(url); cursor = connection.cursor(); cursor.execute("SELECT 1"); connection.close()
     print("up", flush=True)

@@ -19,27 +19,29 @@ from small_evaluation import small_evaluation
 from small_month import joined_month
 
 from stages import register
-from streamflow.adapters import gates, promotion
-from streamflow.adapters.content import content_of
-from streamflow.adapters.ledger import entries
-from streamflow.adapters.parquet import write_parquet
-from streamflow.adapters.promotion import version_gates
-from streamflow.adapters.registry import decision_of, open_registry
 from streamflow.cli.models import models
 from streamflow.cli.promote import promote
 from streamflow.cli.rollback import rollback
 from streamflow.config import typed
-from streamflow.dataset import dataset_schema, summary
-from streamflow.digest import file_sha256
 from streamflow.errors import ModelError, RegistryError
-from streamflow.export import export_onnx
-from streamflow.metrics import classification_metrics
-from streamflow.model import churn_pipeline, fit, pipeline_frame
-from streamflow.model_card import feature_schema, golden_rows
-from streamflow.report import evaluation_of, render_report
+from streamflow.evaluation.metrics import classification_metrics
+from streamflow.features.dataset import dataset_schema, summary
+from streamflow.features.splits import split_by_user
+from streamflow.model.card import feature_schema, golden_rows
+from streamflow.model.export import export_onnx
+from streamflow.model.scoring import ChurnModel
+from streamflow.model.sklearn_pipeline import churn_pipeline, fit, pipeline_frame
+from streamflow.operations.promote import gates as promotion
+from streamflow.operations.promote.gates import version_gates
+from streamflow.pipeline.dvc_hash import content_of
+from streamflow.pipeline.file_digest import file_sha256
+from streamflow.pipeline.parquet import write_parquet
+from streamflow.promotion import gates
+from streamflow.promotion.ledger import entries
+from streamflow.registry.decision import decision_of
+from streamflow.registry.registry import open_registry
+from streamflow.report.report import evaluation_of, render_report
 from streamflow.schema import TABLES, service_features
-from streamflow.scoring import ChurnModel
-from streamflow.splits import split_by_user
 
 pytestmark = pytest.mark.filterwarnings("default")
 SPLIT = {"salt": "s", "validation": 0.2, "test": 0.4}
@@ -449,7 +451,7 @@ def test_a_better_challenger_is_promoted_with_the_numbers_in_the_ledger_and_roll
     assert (metrics["delta_roc_auc"], metrics["delta_roc_auc_low"]) == (each.delta, each.low)
     assert metrics["delta_average_precision_high"] == record.comparison.metrics["average_precision"].high
     kept = json.loads(registry.attachment(version, "decision.json"))
-    assert kept == record.to_json() == json.loads(version.tags["streamflow.comparison"])
+    assert kept == record.to_json() == json.loads(version.tags["streamflow.provenance.comparison"])
     assert [(gate["name"], gate["state"]) for gate in kept["gates"]] == [
         (name, "open")
         for name in ("leakage", "overlap", "clean git tree", "code", "environment", "source drift", "re-fit")

@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 from registered_models import model_folder, register
 
-from streamflow.adapters.registry import decision_of
-from streamflow.adapters.registry_rows import Settled, settled_version
-from streamflow.adapters.served_model import RegistrySource
-from streamflow.decisions import FIRST, DecisionRecord, Rule
 from streamflow.digest import bytes_sha256
 from streamflow.errors import ModelError, RegistryError
-from streamflow.model import pipeline_frame
+from streamflow.model.scoring import ChurnModel
+from streamflow.model.sklearn_pipeline import pipeline_frame
+from streamflow.promotion.decisions import FIRST
+from streamflow.registry.decision import DecisionRecord, PromotionRule, decision_of
+from streamflow.registry.served import RegistrySource
+from streamflow.registry.settled import Settled, settled_version
 from streamflow.schema import service_features
-from streamflow.scoring import ChurnModel
 
 pytestmark = pytest.mark.filterwarnings("default")
 
@@ -150,9 +150,9 @@ def test_nothing_is_written_beside_the_state(state, version):
 
 
 def test_every_move_of_production_is_a_line_that_nobody_can_edit(registry, version, module_database_url):
-    from streamflow.adapters.ledger import entries, move
-    from streamflow.adapters.postgres import transaction
-    from streamflow.decisions import Gate
+    from streamflow.postgres.connection import transaction
+    from streamflow.promotion.ledger import entries, move
+    from streamflow.registry.decision import Gate
 
     registry.promote("1")
     before = len(entries(module_database_url))
@@ -176,7 +176,7 @@ def test_every_move_of_production_is_a_line_that_nobody_can_edit(registry, versi
 def test_a_move_whose_description_cannot_be_written_is_made_and_written_down(
     registry, version, module_database_url, monkeypatch
 ):
-    from streamflow.adapters.ledger import entries, move
+    from streamflow.promotion.ledger import entries, move
 
     def refuse(number, line):
         raise RegistryError("MLflow: no")
@@ -189,7 +189,7 @@ def test_a_move_whose_description_cannot_be_written_is_made_and_written_down(
 
 
 def test_a_version_of_which_no_decision_is_recorded_is_promoted_by_force_only(registry, version):
-    from streamflow.adapters.promotion import version_gates
+    from streamflow.operations.promote.gates import version_gates
 
     registered, _, _ = version  # as it was when it was made
     assert decision_of(registered) is None
@@ -199,7 +199,7 @@ def test_a_version_of_which_no_decision_is_recorded_is_promoted_by_force_only(re
 
 
 def test_a_decision_that_is_recorded_is_not_written_again(registry, version):
-    record = DecisionRecord(True, FIRST.reason, Rule("auto", "roc_auc", 0.0, 0.95, 2000, 0.95, 42), None, None)
+    record = DecisionRecord(True, FIRST.reason, PromotionRule("auto", "roc_auc", 0.0, 0.95, 2000, 0.95, 42), None, None)
     registry.record_comparison(registry.version("1"), record)
     assert decision_of(registry.version("1")) == record
     client = registry._client
@@ -213,5 +213,5 @@ def test_a_decision_that_is_recorded_is_not_written_again(registry, version):
 def version_with(client, record):
     """Version 1 as MLflow has it, which holds the record."""
     found = client.get_model_version("streamflow_churn", "1")
-    assert json.loads(found.tags["streamflow.comparison"]) == record.to_json()
+    assert json.loads(found.tags["streamflow.provenance.comparison"]) == record.to_json()
     return found

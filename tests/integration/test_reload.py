@@ -14,12 +14,12 @@ from registered_models import model_folder, register
 
 from serve.reloading import CurrentModel
 from serve.scorer import Scorer
-from streamflow.adapters.registry import Registry
-from streamflow.adapters.served_model import RegistrySource
 from streamflow.calendar import instant
 from streamflow.digest import bytes_sha256
 from streamflow.errors import ModelError, RegistryError
-from streamflow.serving import UserFeatures
+from streamflow.online.values import UserFeatures
+from streamflow.registry.registry import Registry
+from streamflow.registry.served import RegistrySource
 
 pytestmark = pytest.mark.filterwarnings("default")
 

@@ -4,7 +4,7 @@ import pytest
 from chromium import CHROMIUM, chromium
 from small_evaluation import small_evaluation, small_publication
 
-from streamflow.report import publish, render_report
+from streamflow.report.report import publish, render_report
 
 WIDTHS, SCHEMES = (390, 1440), ("light", "dark")
 INK = "getComputedStyle(document.body).color"

@@ -7,14 +7,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from stages import ingest, snapshot
-from streamflow.adapters.postgres import connect
-from streamflow.adapters.warehouse import warehouse
 from streamflow.arrow import sorted_by_user
 from streamflow.config import Config, SourceConfig
-from streamflow.digest import file_sha256
 from streamflow.errors import HistoryError
+from streamflow.extracts.synthetic import generate_month
+from streamflow.pipeline.file_digest import file_sha256
+from streamflow.postgres.connection import connect
 from streamflow.schema import TABLES
-from streamflow.synthetic import generate_month
+from streamflow.warehouse.history import warehouse
 
 JANUARY = "2024-01-31"
 

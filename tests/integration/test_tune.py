@@ -13,17 +13,17 @@ from click.testing import CliRunner
 from project import ROOT
 from small_month import joined_month
 
-from streamflow.adapters.content import content_of
-from streamflow.adapters.parquet import write_parquet
-from streamflow.adapters.pipeline import compose
-from streamflow.adapters.training_set import DATASET
 from streamflow.cli.tune import tune as command
-from streamflow.dataset import assemble, summary
-from streamflow.digest import tree_sha256
 from streamflow.errors import ConfigError, ModelError
-from streamflow.recipe import recipe_of
+from streamflow.features.dataset import assemble, summary
+from streamflow.model.recipe import recipe_of
+from streamflow.model.training import fitted
+from streamflow.operations.repro.compose import compose
+from streamflow.pipeline.dvc_hash import content_of
+from streamflow.pipeline.file_digest import tree_sha256
+from streamflow.pipeline.layout import DATASET
+from streamflow.pipeline.parquet import write_parquet
 from streamflow.schema import ENTITY_KEY, EVENT_TIMESTAMP, LABEL, service_features
-from streamflow.training import fitted
 
 AS_OF = "2024-01-31"
 QUICK = ["--trials", "5", "cross_validation.repeats=1", "cross_validation.folds=3"]
@@ -103,7 +103,7 @@ def test_the_best_is_an_experiment_that_composes_and_trains_and_is_the_same_agai
     assert config.model["C"] == content["model"]["C"] > 0.0001
     rows = joined_month(300)
     recipe = recipe_of(config)
-    from streamflow.model import pipeline_frame
+    from streamflow.model.sklearn_pipeline import pipeline_frame
 
     labels = rows[LABEL].to_numpy(zero_copy_only=False)
     assert content["model"]["C"] == fitted(recipe, pipeline_frame(rows, recipe.features), labels, None)[-1].C

@@ -8,13 +8,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from streamflow.adapters.postgres import connect
-from streamflow.adapters.warehouse import warehouse
 from streamflow.arrow import sorted_by_user
 from streamflow.digest import rows_sha256
 from streamflow.errors import HistoryError
+from streamflow.extracts.synthetic import generate_month
+from streamflow.postgres.connection import connect
 from streamflow.schema import LABELS, SUBSCRIPTIONS, TABLES, USAGE
-from streamflow.synthetic import generate_month
+from streamflow.warehouse.history import warehouse
 
 JANUARY, FEBRUARY = "2024-01-31", "2024-02-29"
 

@@ -7,8 +7,8 @@ alias_moves.py back        version 1 becomes Production again, the others are de
 
 import sys
 
-from streamflow.adapters.postgres import database
-from streamflow.adapters.registry import PRODUCTION, open_registry
+from streamflow.postgres.server import database
+from streamflow.registry.registry import PRODUCTION, open_registry
 from streamflow.schema import MODEL_NAME
 
 

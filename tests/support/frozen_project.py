@@ -7,10 +7,10 @@ import pyarrow as pa
 import yaml
 from project import ROOT
 
-from streamflow.adapters.content import content_of
-from streamflow.adapters.parquet import frozen_schema, with_event_timestamp, write_parquet
 from streamflow.arrow import arrow_schema
 from streamflow.calendar import instant
+from streamflow.pipeline.dvc_hash import content_of
+from streamflow.pipeline.parquet import frozen_schema, with_event_timestamp, write_parquet
 from streamflow.schema import TABLES
 
 

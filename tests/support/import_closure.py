@@ -18,14 +18,21 @@ def import_closure(root: Path, module: str) -> set[str]:
         found.add(str(path))
         source = (root / path).read_text(encoding="utf-8")
         found |= {str(path.with_name(name)) for name in re.findall(r'with_name\("([^"]+\.[a-z0-9.]+)"\)', source)}
-        waiting += imported_modules(source)
+        waiting += imported_modules(source, types=False)
     return found
 
 
-def imported_modules(source: str) -> list[str]:
-    """Dotted names of the project's modules that a source text imports anywhere, with their parent packages."""
+def imported_modules(source: str, types: bool = True) -> list[str]:
+    """Dotted names of the project's modules that a source text imports anywhere, with their parent packages.
+
+    Without `types`, what stands under `if TYPE_CHECKING` is left out: nothing loads it.
+    """
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if not types and isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING":
+            node.body = []
     names: list[str] = []
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:

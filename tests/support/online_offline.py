@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from streamflow.adapters.online_rows import OnlineRows
-from streamflow.adapters.postgres import database
+from streamflow.online.rows import OnlineRows
+from streamflow.online.values import UserFeatures
+from streamflow.postgres.server import database
 from streamflow.schema import FEATURE_SERVICES, FEATURE_VIEWS, feature_view_of
-from streamflow.serving import UserFeatures
 
 
 def offline(month: str, service: str) -> dict[str, dict[str, object]]:

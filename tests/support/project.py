@@ -43,7 +43,7 @@ class Project:
                 shutil.copy2(ROOT / name, path / name)
         project = cls(path, **environment)
         if overrides:
-            compose = "import sys; from streamflow.adapters.pipeline import compose; compose(sys.argv[1:])"
+            compose = "import sys; from streamflow.operations.repro.compose import compose; compose(sys.argv[1:])"
             project.run(project.python, "-c", compose, *overrides)
         for command in (["init", "-q", "-b", "main"], ["add", "--all"], ["commit", "-q", "-m", "copy"]):
             project.run("git", *command)

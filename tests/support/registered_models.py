@@ -5,11 +5,11 @@ import json
 import numpy as np
 
 from streamflow.digest import bytes_sha256
-from streamflow.export import export_onnx
-from streamflow.model import churn_pipeline, fit, pipeline_frame
-from streamflow.model_card import feature_schema, golden_rows
+from streamflow.model.card import feature_schema, golden_rows
+from streamflow.model.export import export_onnx
+from streamflow.model.scoring import ChurnModel
+from streamflow.model.sklearn_pipeline import churn_pipeline, fit, pipeline_frame
 from streamflow.schema import service_features
-from streamflow.scoring import ChurnModel
 
 
 def model_folder(tmp_path, rows, strength, service="churn_v1"):

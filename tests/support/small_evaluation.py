@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from streamflow.metrics import (
+from streamflow.evaluation.metrics import (
     calibration_points,
     classification_metrics,
     confusion_counts,
@@ -10,11 +10,12 @@ from streamflow.metrics import (
     precision_recall_points,
     roc_points,
 )
-from streamflow.month_profile import MonthProfile
-from streamflow.publication import GateState, MetricPair, Publication, PublishedDecision
-from streamflow.report import Evaluation
+from streamflow.evaluation.segments import score_rows, segments
+from streamflow.registry.decision import Comparison, DecisionRecord, Gate, PairedDifference, PromotionRule
+from streamflow.report.publication import Publication
+from streamflow.report.report import Evaluation
 from streamflow.schema import TABLES
-from streamflow.segments import score_rows, segments
+from streamflow.snapshots.profile import MonthProfile
 
 SCORES = [round((position + 0.5) / 40, 4) for position in range(40)]
 CHURNED = [position % 10 in (3, 6, 9) or position > 33 for position in range(40)]
@@ -82,20 +83,14 @@ def small_evaluation(services: list[str] | None = None, **changes: object) -> Ev
 
 def small_publication(promoted: bool = True, reason: str = "there was no Production version") -> Publication:
     """All that a publication can hold."""
-    decided = PublishedDecision(
-        promoted=promoted,
+    difference = PairedDifference(0.8121, 0.8144, 0.0023, -0.0011, 0.0057, 0.9)
+    decided = DecisionRecord(
+        promote=promoted,
         reason=reason,
-        policy="auto",
-        metric="roc_auc",
-        confidence=0.95,
-        minimum_gain=0.002,
+        rule=PromotionRule("auto", "roc_auc", 0.002, 0.95, resamples=100, leak_auc=0.99, seed=1),
         champion_version="3",
-        users=40,
-        metrics=[MetricPair("roc_auc", 0.8121, 0.8144, 0.0023, -0.0011, 0.0057)],
-        gates=[
-            GateState("leakage"),
-            GateState("clean git tree", "params.yaml changed; `streamflow tag NAME` commits it"),
-        ],
+        comparison=Comparison("3", users=40, churners=16, metrics={"roc_auc": difference}),
+        gates=(Gate("leakage"), Gate("clean git tree", "params.yaml changed; `streamflow tag NAME` commits it")),
     )
     return Publication(
         model_name="streamflow_churn",
@@ -110,7 +105,7 @@ def small_publication(promoted: bool = True, reason: str = "there was no Product
 if __name__ == "__main__":
     import hashlib
 
-    from streamflow.report import publish, render_report
+    from streamflow.report.report import publish, render_report
 
     rendered = render_report(small_evaluation())
     for text in (rendered, publish(rendered, small_publication())):

@@ -9,8 +9,8 @@ from counters import counters
 from serve.gateway import Gateway
 from serve.http_api import HttpApi
 from streamflow.errors import FeatureStoreError, RegistryError
+from streamflow.online.values import Score, Scored, UserFeatures, is_complete
 from streamflow.schema import FEATURE_SERVICES, service_features
-from streamflow.serving import Score, Scored, UserFeatures, is_complete
 
 NAMES = list(FEATURE_SERVICES["churn_v1"])
 WANTED = service_features("churn_v1")

@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 
-from streamflow.synthetic import generate_month
+from streamflow.extracts.synthetic import generate_month
 
 
 def joined_month(users: int, seed: int = 3) -> pa.Table:

@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 from registered_models import model_folder
 from small_month import joined_month
 
-from streamflow.adapters.batch import check_output, score_snapshot
-from streamflow.adapters.registry import LoadedModel
-from streamflow.adapters.snapshots import snapshot_rows
 from streamflow.arrow import arrow_schema
-from streamflow.digest import file_sha256
 from streamflow.errors import ConfigError, EnvironmentFault, HistoryError
+from streamflow.model.scoring import ChurnModel
+from streamflow.operations.batch.scores import check_output, score_snapshot
+from streamflow.pipeline.file_digest import file_sha256
+from streamflow.registry.loading import LoadedModel
 from streamflow.schema import FEATURE_SERVICES, SUBSCRIPTIONS, service_features
-from streamflow.scoring import ChurnModel
+from streamflow.snapshots.frozen import snapshot_rows
 
 USERS = 500
 

@@ -4,9 +4,9 @@ import hashlib
 
 import pytest
 
-from streamflow.adapters.cache import Cache
-from streamflow.adapters.content import content_of
 from streamflow.errors import ModelError
+from streamflow.pipeline.dvc_hash import content_of
+from streamflow.provenance.cache import Cache
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from streamflow.challenge import METRICS, paired_bootstrap, ranking_metrics, resample_weights
-from streamflow.metrics import classification_metrics
+from streamflow.evaluation.metrics import classification_metrics
+from streamflow.promotion.challenge import METRICS, paired_bootstrap, ranking_metrics, resample_weights
 
 SCORES = st.lists(st.sampled_from([0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0]), min_size=12, max_size=12)
 
@@ -76,7 +76,7 @@ def test_a_resample_has_as_many_churners_and_others_as_there_are(users):
 
 def test_the_numbers_do_not_depend_on_how_the_resamples_are_cut_into_blocks(users, monkeypatch):
     whole = judged(*users)
-    monkeypatch.setattr("streamflow.challenge._BLOCK", 700)
+    monkeypatch.setattr("streamflow.promotion.challenge._BLOCK", 700)
     assert judged(*users) == whole
 
 

@@ -8,9 +8,9 @@ from omegaconf import OmegaConf
 from omegaconf.errors import MissingMandatoryValue
 from project import ROOT
 
-from streamflow.adapters.pipeline import compose
 from streamflow.config import SourceConfig, check, choices, source_identity, typed
 from streamflow.errors import ConfigError
+from streamflow.operations.repro.compose import compose
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ import pyarrow as pa
 import pytest
 from small_month import joined_month
 
-from streamflow.data_drift import NO_ACTION, RETRAIN, SCORE, DataDrift, Month, Policy, Score
-from streamflow.drift_page import render_page
+from streamflow.operations.drift.page import render_page
+from streamflow.operations.drift.shifts import churn_rate, compare
+from streamflow.operations.drift.verdict import NO_ACTION, RETRAIN, SCORE, DataDrift, Month, Policy, ScoreMeans
 from streamflow.schema import LABEL
-from streamflow.shifts import churn_rate, compare
 
 POLICY = Policy(alpha=0.05, psi=0.005, psi_major=0.1, label_rate=0.02, share=0.2)
 USERS = 2000
@@ -100,7 +100,7 @@ def test_a_label_that_moved_by_two_points_calls_for_a_new_model_if_chance_can_no
 def test_a_score_with_major_drift_calls_for_a_new_model(january):
     scores = np.linspace(0, 1, USERS)
     before, after = (january.append_column(SCORE, pa.array(each)) for each in (scores, scores**1.5))
-    found = drift(before, after, score=Score("3", "churn_v1", (0.5, 0.4)))
+    found = drift(before, after, score=ScoreMeans("3", "churn_v1", (0.5, 0.4)))
     assert found.verdict == RETRAIN
     assert found.reasons[0].startswith("score PSI 0.1")
     assert SCORE not in names(found.features)

@@ -7,31 +7,19 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from streamflow.adapters.environment import environment_differences, installed_packages, locked_packages
-from streamflow.challenge import PairedDifference
-from streamflow.decisions import (
-    FIRST,
-    Comparison,
-    Decision,
-    DecisionRecord,
-    Gate,
-    Rule,
-    concluded,
-    decide,
-    guarded,
-    in_short,
-    judge,
-)
-from streamflow.drift import describe_differences
-from streamflow.metrics import (
+from streamflow.evaluation.metrics import (
     calibration_points,
     classification_metrics,
     confusion_counts,
     precision_recall_points,
     roc_points,
 )
-from streamflow.pipeline_lock import LockedStage
-from streamflow.provenance import Provenance, input_fingerprint
+from streamflow.pipeline.environment import environment_differences, installed_packages, locked_packages
+from streamflow.pipeline.lock import LockedStage
+from streamflow.promotion.decisions import FIRST, Decision, after_gates, decide, guarded, in_short, judge
+from streamflow.provenance.record import Provenance, input_fingerprint
+from streamflow.registry.decision import Comparison, DecisionRecord, Gate, PairedDifference, PromotionRule
+from streamflow.warehouse.differences import describe_differences
 
 CHURNED = [True, True, False, False, False]
 SCORES = [0.9, 0.4, 0.6, 0.2, 0.1]
@@ -68,7 +56,7 @@ def test_curves_of_a_worked_example():
 
 def rule(**values):
     settled = {"policy": "auto", "metric": "roc_auc", "delta": 0.0, "confidence": 0.95, "resamples": 2000}
-    return Rule(**{**settled, "leak_auc": 0.95, "seed": 42, **values})
+    return PromotionRule(**{**settled, "leak_auc": 0.95, "seed": 42, **values})
 
 
 def compared(auc, precision=(0.0, -0.01, 0.01)):
@@ -151,7 +139,7 @@ def test_the_policy_follows_the_judgement_or_leaves_it_to_a_person_or_to_nobody(
 def test_a_record_of_a_decision_survives_json_and_says_what_the_run_shows():
     judged = judge(rule(), compared((0.02, 0.01, 0.03)))
     opened = DecisionRecord(True, judged.reason, rule(), "1", compared((0.02, 0.01, 0.03)), (Gate("leakage"),))
-    record = concluded(opened, iter([Gate("code"), Gate("re-fit", "another model"), Gate("never asked")]))
+    record = after_gates(opened, iter([Gate("code"), Gate("re-fit", "another model"), Gate("never asked")]))
     assert (record.promote, record.reason) == (False, "gate re-fit: another model")
     content = json.loads(json.dumps(record.to_json()))
     assert DecisionRecord.from_json(content) == record
@@ -195,14 +183,14 @@ LOCK = {
     "dataset": LockedStage(
         "dataset",
         "python -m stages.dataset",
-        {"data/snapshots/2024-01-31": "s1.dir", "streamflow/dataset.py": "c1"},
+        {"data/snapshots/2024-01-31": "s1.dir", "streamflow/features/dataset.py": "c1"},
         {"data/dataset": "d1.dir"},
         {"params.yaml": {"as_of": "2024-01-31"}},
     ),
     "train": LockedStage(
         "train",
         "python -m stages.train",
-        {"data/dataset": "d1.dir", "streamflow/model.py": "c2"},
+        {"data/dataset": "d1.dir", "streamflow/model/sklearn_pipeline.py": "c2"},
         {"artifacts/model": "m1.dir"},
         {"params.yaml": {"model.max_depth": 3}},
     ),
@@ -218,7 +206,9 @@ def test_the_fingerprint_covers_data_code_configuration_and_packages():
     others = [
         input_fingerprint(LOCK, "another lock"),
         input_fingerprint(changed("dataset", deps={**LOCK["dataset"].deps, "data/snapshots/2024-01-31": "s2"}), "lock"),
-        input_fingerprint(changed("train", deps={**LOCK["train"].deps, "streamflow/model.py": "c3"}), "lock"),
+        input_fingerprint(
+            changed("train", deps={**LOCK["train"].deps, "streamflow/model/sklearn_pipeline.py": "c3"}), "lock"
+        ),
         input_fingerprint(changed("train", params={"params.yaml": {"model.max_depth": 4}}), "lock"),
     ]
     assert len({known, *others}) == 5

@@ -8,10 +8,10 @@ import yaml
 from click.testing import CliRunner
 from frozen_project import freeze
 
-from streamflow.adapters.pipeline import redate
 from streamflow.cli import drift as command
 from streamflow.errors import ConfigError, HistoryError, RegistryError, StreamFlowError
-from streamflow.synthetic import generate_month
+from streamflow.extracts.synthetic import generate_month
+from streamflow.operations.repro.compose import redate
 
 JANUARY, FEBRUARY, MARCH = "2024-01-31", "2024-02-29", "2024-03-31"
 USERS = 600

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 from extract_files import edit, file_names, set_value, write_month
 
-from streamflow.adapters.extracts import month_folder, read_month
 from streamflow.arrow import sorted_by_user
 from streamflow.digest import rows_sha256
 from streamflow.errors import ExtractError
+from streamflow.extracts.csv_files import month_folder, read_month
+from streamflow.extracts.synthetic import generate_month
+from streamflow.extracts.validation import check_month, check_row_count
 from streamflow.schema import TABLES
-from streamflow.synthetic import generate_month
-from streamflow.validation import check_month, check_row_count
 
 MONTH = "2024-01-31"
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from small_month import joined_month
 
-from streamflow.leakage import category_rates, rows_after, strongest_feature
-from streamflow.overlap import Split, misplaced_users
+from streamflow.features.splits import split_by_user
+from streamflow.promotion.leakage import category_rates, rows_after, strongest_feature
+from streamflow.promotion.overlap import Split, misplaced_users
 from streamflow.schema import feature_column, service_features
-from streamflow.splits import split_by_user
 
 TRAIN = [True, False] * 50
 TEST = [True, False, False] * 20

@@ -3,7 +3,7 @@
 import base64
 import hashlib
 
-from streamflow.adapters import installed
+from streamflow.operations.health import installed
 
 
 def recorded(path, content):

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamflow.ledger import Entry, described, first_line, rollback_target
+from streamflow.promotion.ledger import Entry, rollback_target
+from streamflow.registry.registry import described, headline
 
 
 def moves(*steps):
@@ -69,6 +70,6 @@ def test_a_description_keeps_its_first_line_and_ends_with_the_last_move():
     once = described("random_forest on churn_v1", line)
     assert once == f"random_forest on churn_v1\n\n{line}"
     assert described(once, "another line") == "random_forest on churn_v1\n\nanother line"
-    assert first_line(once) == "random_forest on churn_v1"
-    assert first_line(described(described("", "a"), "b")) == ""
+    assert headline(once) == "random_forest on churn_v1"
+    assert headline(described(described("", "a"), "b")) == ""
     assert len(Entry(at, "ada", "rollback", "2", "1", "x" * 9000).in_one_line()) == 1000

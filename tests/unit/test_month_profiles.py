@@ -3,12 +3,11 @@
 import pyarrow.compute as pc
 import pytest
 
-from streamflow.adapters import parquet
-from streamflow.adapters.month_profiles import month_profile
 from streamflow.errors import HistoryError
-from streamflow.month_profile import MonthProfile
+from streamflow.extracts.synthetic import generate_month
+from streamflow.pipeline import parquet
 from streamflow.schema import TABLES
-from streamflow.synthetic import generate_month
+from streamflow.snapshots.profile import MonthProfile, month_profile
 
 
 def test_users_churners_and_nulls_are_those_of_the_tables(tmp_path, monkeypatch):

@@ -10,17 +10,17 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from project import ROOT
 
-from streamflow.adapters.content import content_of, folder_manifest, folder_md5
-from streamflow.adapters.parquet import frozen_schema, with_event_timestamp, write_parquet
-from streamflow.adapters.pipeline_files import disagreements
-from streamflow.adapters.rerun import receipt_contradictions
 from streamflow.arrow import arrow_schema, sorted_by_user
 from streamflow.calendar import instant
 from streamflow.digest import rows_sha256
 from streamflow.errors import ModelError
-from streamflow.pipeline_lock import contradictions, derivation, derivation_sha256, outputs, read_lock
+from streamflow.extracts.synthetic import generate_month
+from streamflow.operations.rerun.rerun import receipt_contradictions
+from streamflow.pipeline.dvc_files import disagreements
+from streamflow.pipeline.dvc_hash import content_of, folder_manifest, folder_md5
+from streamflow.pipeline.lock import contradictions, derivation, derivation_sha256, outputs, read_lock
+from streamflow.pipeline.parquet import frozen_schema, with_event_timestamp, write_parquet
 from streamflow.schema import TABLES
-from streamflow.synthetic import generate_month
 
 MONTHS = ["2024-01-31", "2024-02-29"]
 TEXT = (ROOT / "dvc.lock").read_text()

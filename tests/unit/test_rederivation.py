@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from project import ROOT
 
-from streamflow.attestation import PREDICATE, STATEMENT, statement
-from streamflow.comparison import differing, flat, snapshot_differences
 from streamflow.errors import ConfigError, ModelError
-from streamflow.rederivation import (
+from streamflow.operations.lineage.tag_message import tag_message, tagged_facts
+from streamflow.operations.rerun.attestation import PREDICATE, STATEMENT, statement
+from streamflow.operations.rerun.verdict import (
     DIVERGED,
     EQUIVALENT,
     IDENTICAL,
@@ -20,8 +20,9 @@ from streamflow.rederivation import (
     compared,
     verdict,
 )
-from streamflow.result import ONNX, read_result
-from streamflow.tag_message import tag_message, tagged_facts
+from streamflow.pipeline.layout import ONNX
+from streamflow.provenance.comparison import differing, flat, snapshot_differences
+from streamflow.provenance.result import read_result
 
 
 def committed(path):
@@ -48,7 +49,7 @@ def test_the_result_of_this_commit_names_all_its_digests():
 
 def test_identical_is_every_byte_and_every_input():
     assert judged() == (IDENTICAL, None)
-    assert judged(code=["streamflow/model.py"])[0] == DIVERGED
+    assert judged(code=["streamflow/model/sklearn_pipeline.py"])[0] == DIVERGED
     assert judged(lock=["train read data/dataset as 00, dataset wrote 11"])[0] == DIVERGED
     assert judged(model="0" * 64) == (
         DIVERGED,
@@ -70,7 +71,7 @@ def test_equivalent_is_the_same_training_set_and_the_same_golden_predictions():
     assert judged(model, golden=False, model="0" * 64)[0] == DIVERGED
     assert judged({*model, "data/dataset"}, golden=True, model="0" * 64)[0] == DIVERGED
     assert judged({"artifacts/evaluation/report.html"}, golden=True)[0] == EQUIVALENT
-    assert judged(model, golden=True, model="0" * 64, code=["streamflow/model.py"])[0] == DIVERGED
+    assert judged(model, golden=True, model="0" * 64, code=["streamflow/model/sklearn_pipeline.py"])[0] == DIVERGED
 
 
 @pytest.mark.parametrize(
@@ -79,9 +80,9 @@ def test_equivalent_is_the_same_training_set_and_the_same_golden_predictions():
         ("data/snapshots/2024-01-31", {"source": {"2024-01-31": "1 row changed in monthly_fee"}},
          "snapshot@2024-01-31", "data", "1 row changed in monthly_fee"),
         ("data/dataset", {"lock": ["train read data/dataset as 00, dataset wrote 11"]}, "dataset", "lock", "wrote 11"),
-        ("artifacts/model", {"code": ["streamflow/model.py"]}, "train", "code", "streamflow/model.py"),
+        ("artifacts/model", {"code": ["streamflow/model/export.py"]}, "train", "code", "streamflow/model/export.py"),
         ("artifacts/config.json", {"code": ["conf"]}, "config", "config", "conf"),
-        ("artifacts/model", {"code": ["streamflow/report.py"]}, "train", "unexplained", "not deterministic"),
+        ("artifacts/model", {"code": ["streamflow/report/report.py"]}, "train", "unexplained", "not deterministic"),
         ("artifacts/model", {"packages": ["numpy 1 (locked 2)"]}, "train", "environment", "numpy 1 (locked 2)"),
         ("artifacts/model", {"recorded": {"python": "3.11.7"}, "now": {"python": "3.11.9"}},
          "train", "environment", "python 3.11.9, at training 3.11.7"),

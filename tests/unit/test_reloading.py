@@ -6,9 +6,9 @@ import pytest
 from counters import counters
 
 from serve.reloading import SECOND_LOOK_SECONDS, CurrentModel
-from streamflow.adapters.registry import LoadedModel
-from streamflow.adapters.served_model import Named
 from streamflow.errors import ModelError, RegistryError
+from streamflow.registry.loading import LoadedModel
+from streamflow.registry.served import Named
 
 
 def version(number):

@@ -14,10 +14,9 @@ from hypothesis import strategies as st
 from project import ROOT
 from small_evaluation import month, small_evaluation, small_publication
 
-from streamflow import charts
 from streamflow.errors import ModelError
-from streamflow.publication import PublishedDecision
-from streamflow.report import MARKS, evaluation_of, publish, render_report
+from streamflow.registry.decision import DecisionRecord
+from streamflow.report.report import MARKS, charts, evaluation_of, publish, render_report
 
 REPORT = render_report(small_evaluation())
 PUBLISHED = publish(REPORT, small_publication())
@@ -206,30 +205,13 @@ def test_the_published_report_has_champion_gates_months_and_lineage():
 def test_a_decision_without_numbers_is_published_too():
     bare = replace(
         small_publication(),
-        decision=PublishedDecision.from_json({"promote": False, "reason": "policy never"}),
+        decision=DecisionRecord(False, "policy never"),
         months=(),
     )
     page = publish(REPORT, bare)
     assert "did not become Production" in page
     assert "Champion" not in page
     assert evaluation_of(page) == REPORT
-
-
-def test_the_record_of_a_decision_is_read_as_it_is_kept():
-    difference = {"champion": 0.81, "challenger": 0.82, "delta": 0.01, "low": 0.0, "high": 0.02, "share_better": 0.9}
-    decided = PublishedDecision.from_json(
-        {
-            "promote": True,
-            "reason": "better",
-            "rule": {"policy": "auto", "metric": "roc_auc", "delta": 0.002, "confidence": 0.9, "seed": 1},
-            "champion_version": "3",
-            "comparison": {"champion_version": "3", "users": 40, "churners": 16, "metrics": {"roc_auc": difference}},
-            "gates": [{"name": "leakage", "state": "open", "detail": ""}],
-        }
-    )
-    assert (decided.policy, decided.minimum_gain, decided.champion_version, decided.users) == ("auto", 0.002, "3", 40)
-    assert (decided.metrics[0].name, decided.metrics[0].low, decided.metrics[0].high) == ("roc_auc", 0.0, 0.02)
-    assert decided.gates[0].name == "leakage"
 
 
 @pytest.mark.parametrize("broken", ["<html></html>", PUBLISHED])

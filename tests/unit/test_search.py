@@ -12,13 +12,15 @@ from project import ROOT
 from small_month import joined_month
 from threadpoolctl import threadpool_limits
 
-from streamflow.adapters.optimiser import search
-from streamflow.adapters.pipeline import composed
 from streamflow.errors import ConfigError, ModelError
-from streamflow.experiment import check_experiment_name, experiment_text, group_overrides
-from streamflow.recipe import recipe_of
-from streamflow.schema import LABEL, service_features
-from streamflow.search import (
+from streamflow.features.splits import TEST, split_by_user
+from streamflow.model.recipe import recipe_of
+from streamflow.model.thresholds import ThresholdPolicy
+from streamflow.model.training import Recipe
+from streamflow.operations.repro.compose import composed
+from streamflow.operations.tuning.experiment import check_experiment_name, experiment_text, group_overrides
+from streamflow.operations.tuning.optimiser import search
+from streamflow.operations.tuning.search import (
     Choices,
     Objective,
     Range,
@@ -28,9 +30,7 @@ from streamflow.search import (
     space_of,
     with_values,
 )
-from streamflow.splits import TEST, split_by_user
-from streamflow.thresholds import ThresholdPolicy
-from streamflow.training import Recipe
+from streamflow.schema import LABEL, service_features
 
 LINEAR = {"_target_": "sklearn.linear_model.LogisticRegression", "C": 0.0001, "max_iter": 500}
 RECIPE = Recipe(LINEAR, service_features("churn_v1"), "sigmoid", ThresholdPolicy("f1"))

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamflow.errors import ModelError
-from streamflow.metrics import baseline_metrics, classification_metrics, confusion_counts, offer_costs
-from streamflow.segments import score_rows, segment_score_rows, segment_values, segments, tenure_band
+from streamflow.evaluation.metrics import baseline_metrics, classification_metrics, confusion_counts, offer_costs
+from streamflow.evaluation.segments import score_rows, segment_score_rows, segment_values, segments, tenure_band
 
 SUBSCRIPTIONS = pa.table(
     {

@@ -7,10 +7,10 @@ import pytest
 from counters import counters
 
 from serve.scorer import Scorer
-from streamflow.adapters.registry import LoadedModel
 from streamflow.errors import RegistryError
+from streamflow.online.values import UserFeatures
+from streamflow.registry.loading import LoadedModel
 from streamflow.schema import service_features
-from streamflow.serving import UserFeatures
 
 TAGS = {"streamflow.model_sha256": "ab", "streamflow.git_commit": "cd", "streamflow.as_of": "2024-01-31"}
 WANTED = service_features("churn_v1")

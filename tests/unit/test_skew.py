@@ -8,7 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamflow.skew import ABSENT, Difference, Skew, compare_features, compare_probabilities, is_same
+from streamflow.operations.skew.compare import (
+    ABSENT,
+    Difference,
+    Skew,
+    compare_features,
+    compare_probabilities,
+    is_same,
+)
 
 VALUES = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=5))
 USERS = st.dictionaries(st.text(max_size=3), st.fixed_dictionaries({"a": VALUES, "b": VALUES}), max_size=6)

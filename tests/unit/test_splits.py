@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamflow.splits import PARTS, TEST, TRAIN, VALIDATION, split_by_user, user_fraction
+from streamflow.features.splits import PARTS, TEST, TRAIN, VALIDATION, split_by_user, user_fraction
 
 IDS = st.lists(st.text(min_size=1, max_size=12), min_size=1, max_size=40, unique=True)
 

@@ -14,11 +14,11 @@ from sklearn.metrics import roc_auc_score
 from streamflow.arrow import arrow_schema, sorted_by_user
 from streamflow.calendar import parse_date
 from streamflow.digest import rows_sha256
-from streamflow.model import pipeline_frame
+from streamflow.extracts.synthetic import KNOWN_USER, generate_month, user_ids
+from streamflow.extracts.validation import check_month
+from streamflow.features.splits import user_fraction
+from streamflow.model.sklearn_pipeline import pipeline_frame
 from streamflow.schema import TABLES, service_features
-from streamflow.splits import user_fraction
-from streamflow.synthetic import KNOWN_USER, generate_month, user_ids
-from streamflow.validation import check_month
 
 JANUARY, FEBRUARY = "2024-01-31", "2024-02-29"
 
@@ -122,7 +122,7 @@ def test_another_seed_gives_other_months_and_another_process_the_same(january):
     digest = rows_sha256(sorted_by_user(january["usage_agg_30d"]))
     assert rows_sha256(sorted_by_user(generate_month(7043, JANUARY, 43)["usage_agg_30d"])) != digest
     code = (
-        "from streamflow.synthetic import generate_month; from streamflow.arrow import sorted_by_user;"
+        "from streamflow.extracts.synthetic import generate_month; from streamflow.arrow import sorted_by_user;"
         "from streamflow.digest import rows_sha256;"
         "print(rows_sha256(sorted_by_user(generate_month(7043, '2024-01-31', 42)['usage_agg_30d'])))"
     )

@@ -10,15 +10,15 @@ from hypothesis import strategies as st
 from sklearn.metrics import brier_score_loss, f1_score
 from small_month import joined_month
 
-from streamflow.calibration import UNCHANGED, Calibration, calibration
-from streamflow.cross_validation import cross_validate, fold_numbers, spread
 from streamflow.errors import ModelError
-from streamflow.export import export_onnx
-from streamflow.model import pipeline_frame, uncalibrated_probability
+from streamflow.evaluation.cross_validation import cross_validate, fold_numbers, spread
+from streamflow.model.calibration import UNCHANGED, Calibration, calibration
+from streamflow.model.export import export_onnx
+from streamflow.model.scoring import ChurnModel
+from streamflow.model.sklearn_pipeline import pipeline_frame, uncalibrated_probability
+from streamflow.model.thresholds import GRID, ThresholdPolicy, choose_threshold
+from streamflow.model.training import Recipe, fitted, sample_weights, train
 from streamflow.schema import service_features
-from streamflow.scoring import ChurnModel
-from streamflow.thresholds import GRID, ThresholdPolicy, choose_threshold
-from streamflow.training import Recipe, fitted, sample_weights, train
 
 F1 = ThresholdPolicy("f1")
 FEATURES = service_features("churn_v1")

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from streamflow.two_sample import chi_square, decile_counts, holm, kolmogorov_smirnov, psi
+from streamflow.operations.drift.two_sample import chi_square, decile_counts, holm, kolmogorov_smirnov, psi
 
 COUNTS = st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 10**6)), max_size=12)
 NUMBERS = st.lists(st.floats(-1e6, 1e6) | st.just(math.nan), max_size=40).map(lambda values: np.array(values, float))

@@ -5,7 +5,7 @@ from pathlib import Path
 from omegaconf import OmegaConf
 
 from streamflow.calendar import month_later
-from streamflow.digest import tree_sha256
+from streamflow.pipeline.file_digest import tree_sha256
 
 CONF = Path(__file__).parents[2]
 

@@ -1,0 +1,23 @@
+"""An answer that is no prediction."""
+
+from typing import Any
+
+NOT_FOUND, UNUSABLE, UNAVAILABLE, FORBIDDEN = 404, 422, 503, 401
+
+
+class NoPrediction(Exception):
+    """A status and its body, for one user."""
+
+    def __init__(self, status: int, user_id: str, body: dict[str, Any]) -> None:
+        super().__init__(status)
+        self.status, self.user_id, self.body = status, user_id, body
+
+    def item(self) -> dict[str, Any]:
+        """The same as one result of a batch."""
+        return {
+            "user_id": self.user_id,
+            "status": self.status,
+            "missing_features": [],
+            "stale_features": [],
+            **self.body,
+        }

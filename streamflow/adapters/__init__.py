@@ -1,1 +1,0 @@
-"""One thin adapter for each outside system; foreign errors are translated here."""

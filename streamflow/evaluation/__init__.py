@@ -1,0 +1,4 @@
+"""How good a model is: scores, their spread over folds, importance, segments.
+
+Pure: cross_validation, importance, metrics, segments.
+"""

@@ -1,0 +1,105 @@
+"""Monthly extracts as CSV files: the month's folder, and strict reading."""
+
+import csv
+import io
+from collections.abc import Mapping
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.csv
+
+from streamflow.arrow import typed_rows
+from streamflow.calendar import months_between
+from streamflow.errors import ExtractError, first_line
+from streamflow.schema import TABLES, Table
+
+
+def month_folder(root: Path, month: str, folders: Mapping[str, str], first_month: str) -> Path:
+    """The folder of a month's six files: the one that `folders` names, a dated one, or month_NNN counted from `first_month`.
+
+    Raises ExtractError naming what was looked for.
+    """
+    if not root.is_dir():
+        raise ExtractError(f"source.dir={root} is not a folder; name the one that holds the months")
+    numbered = f"month_{months_between(first_month, month):03d}"
+    candidates = [folders[month]] if month in folders else [month, numbered]
+    for name in candidates:
+        if (root / name).is_dir():
+            return root / name
+    raise ExtractError(
+        f"{root}: no folder {' or '.join(candidates)} for month {month};"
+        f" deliver it, or map it: `streamflow repro source=csv source.dir={root} '+source.folders={{{month}: FOLDER}}'`"
+    )
+
+
+def read_month(folder: Path) -> tuple[dict[str, pa.Table], dict[str, str]]:
+    """The typed rows of the six files in file order, and the file name of each, both keyed by table name.
+
+    Raises ExtractError for a missing, empty, truncated or malformed file; ranges and keys are not checked here.
+    """
+    files = {table.name: folder / f"{table.name}.csv" for table in TABLES}
+    return (
+        {table.name: read_extract(files[table.name], table) for table in TABLES},
+        {name: str(path) for name, path in files.items()},
+    )
+
+
+def read_extract(path: Path, table: Table) -> pa.Table:
+    """The typed rows of one CSV file (UTF-8, comma, header, newline at the end). Raises ExtractError."""
+    text = _text(path)
+    header = next(csv.reader(io.StringIO(text)), [])
+    _check_header(path, header, table)
+    return typed_rows(table, _string_columns(path, text, header), str(path))
+
+
+def _text(path: Path) -> str:
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise ExtractError(f"{path}: no such file; a month needs all of {', '.join(t.name for t in TABLES)}") from None
+    except OSError as error:
+        raise ExtractError(f"{path}: {error.strerror}; make it a readable file") from error
+    if not content.strip():
+        raise ExtractError(f"{path}: the file is empty ({len(content)} bytes); deliver it again; nothing was written")
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line_start = content.rfind(b"\n", 0, error.start) + 1
+        names = content.split(b"\n", 1)[0].decode("ascii", "replace").strip().split(",")
+        column = names[min(content.count(b",", line_start, error.start), len(names) - 1)]
+        raise ExtractError(
+            f"{path}: column {column}, row {content.count(10, 0, error.start) + 1}: byte 0x{content[error.start]:02x} is"
+            " not UTF-8; save the extract as UTF-8; nothing was written"
+        ) from error
+    if not text.endswith("\n"):
+        last = text.rsplit("\n", 1)[-1]
+        raise ExtractError(
+            f"{path}: row {text.count(chr(10)) + 1} ends without a newline ({last[-40:]!r}): the file looks truncated;"
+            " deliver it again; nothing was written"
+        )
+    return text
+
+
+def _check_header(path: Path, header: list[str], table: Table) -> None:
+    missing = [name for name in table.header if name not in header]
+    extra = [name for name in header if name not in table.header]
+    repeated = [name for name in header if header.count(name) > 1]
+    for names, what in ((missing, "is missing"), (extra, "is not in the schema"), (repeated, "is there twice")):
+        if names:
+            raise ExtractError(
+                f"{path}: column {names[0]}, row 1: {what}; expected {', '.join(table.header)}; nothing was written"
+            )
+
+
+def _string_columns(path: Path, text: str, header: list[str]) -> pa.Table:
+    try:
+        return pyarrow.csv.read_csv(
+            pa.BufferReader(text.encode()),
+            read_options=pyarrow.csv.ReadOptions(use_threads=False),
+            convert_options=pyarrow.csv.ConvertOptions(
+                column_types=dict.fromkeys(header, pa.string()), null_values=[""], strings_can_be_null=True
+            ),
+        )
+    except pa.ArrowInvalid as error:
+        detail = first_line(error).removeprefix("CSV parse error: ").replace("Row #", "row ")
+        raise ExtractError(f"{path}: {detail}; mend the extract; nothing was written") from error

@@ -1,0 +1,4 @@
+"""The training set: Feast's point-in-time join, the label, the part of each user.
+
+Pure: dataset, splits.
+"""

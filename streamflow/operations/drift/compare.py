@@ -1,0 +1,57 @@
+"""Two frozen months beside each other, and what a registered model says of both."""
+
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from streamflow.errors import RegistryError
+from streamflow.operations.drift.months import frozen_month
+from streamflow.operations.drift.shifts import churn_rate, churn_scores, compare
+from streamflow.operations.drift.verdict import SCORE, DataDrift, Policy, ScoreMeans
+from streamflow.provenance.git import resolve
+from streamflow.provenance.record import PREFIX
+from streamflow.registry.references import find, registry_if_any
+from streamflow.schema import LABEL, MODEL_NAME
+
+if TYPE_CHECKING:
+    from streamflow.registry.loading import LoadedModel
+
+
+def data_drift(reference: str, current: str, ref: str | None, policy: Policy) -> DataDrift:
+    """Compare two frozen months; the score is that of the version that `ref` names (None: Production, if there is one).
+
+    Raises StreamFlowError if it can't tell.
+    """
+    before, old = frozen_month(reference, "REFERENCE")
+    after, new = frozen_month(current, "CURRENT")
+    model = _model(ref)
+    score: ScoreMeans | str
+    if isinstance(model, str):
+        score = model
+    else:
+        old, new = (rows.append_column(SCORE, churn_scores(model.model, rows)) for rows in (old, new))
+        means = (_mean(old), _mean(new))
+        score = ScoreMeans(model.version, model.tags[f"{PREFIX}feature_service"], means)
+    rates = (churn_rate(old[LABEL]), churn_rate(new[LABEL]))
+    return DataDrift(before, after, compare(old, new), rates, score, policy)
+
+
+def _model(ref: str | None) -> "LoadedModel | str":
+    """The version, proven as serving proves it; or in words why there is none."""
+    with registry_if_any() as registry:
+        if registry is None and ref is None:
+            return "there is no registry here"
+        if registry is None:
+            raise RegistryError(f"--model {ref}: there is no registry here to ask; `make repro` makes one")
+        if ref is None:
+            production = registry.production()
+            return registry.load(production) if production else f"no version of {MODEL_NAME} is Production"
+        version = find(ref, registry).version if resolve(f"refs/tags/{ref}") else registry.version(ref)
+        if version is None:
+            raise RegistryError(f"--model {ref}: no version came from that tag; `streamflow models` lists them")
+        return registry.load(version)
+
+
+def _mean(rows: pa.Table) -> float:
+    return float(pc.mean(rows[SCORE]).as_py())

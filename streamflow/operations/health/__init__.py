@@ -1,0 +1,4 @@
+"""`streamflow doctor` and `fsck`: every precondition and every stored byte, each with what puts it right.
+
+Pure: none.
+"""

@@ -1,0 +1,113 @@
+"""What must hold before a person makes a version Production."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from streamflow.digest import bytes_sha256
+from streamflow.errors import StreamFlowError
+from streamflow.operations.health.doctor import all_checks
+from streamflow.operations.rerun.verdict import IDENTICAL
+from streamflow.pipeline.lock import read_lock
+from streamflow.pipeline.params import read_all_params
+from streamflow.promotion.decisions import DATA_GATES
+from streamflow.provenance.commits import code_differences, result_of
+from streamflow.provenance.git import resolve
+from streamflow.provenance.problems import problems_of
+from streamflow.provenance.record import PREFIX
+from streamflow.registry.decision import Gate, decision_of
+from streamflow.registry.registry import Registry
+
+# Replaced by promoting, so its state is no reason against it.
+_NOT_ASKED = ("Production",)
+
+
+def health_gates() -> Iterator[Gate]:
+    """What `streamflow doctor` finds, Production aside."""
+    for problem in problems_of(check for check in all_checks() if check.name not in _NOT_ASKED):
+        name, _, what = problem.partition(": ")
+        yield Gate(name, what)
+
+
+def version_gates(registry: Registry, version: Any) -> Iterator[Gate]:
+    """What must hold of the version itself: committed, whole, fairly judged, not worse, derived again."""
+    yield Gate("committed", _committed(registry, version))
+    yield Gate("files", _files(registry, version))
+    yield from _judged(version)
+    yield Gate("champion", _not_worse(registry, version))
+    yield Gate("derived again", _derived_again(version))
+
+
+def _committed(registry: Registry, version: Any) -> str:
+    tags, name = version.tags, f"version {version.version}"
+    commit = tags.get(f"{PREFIX}git_commit", "")
+    if tags.get(f"{PREFIX}git_dirty") != "false":
+        return (
+            f"{name} was trained on files that are in no commit; `streamflow tag NAME` while it is the current result"
+        )
+    if resolve(commit) is None:
+        return f"commit {commit[:12]} of {name} is not in this clone; `git fetch --all --tags`"
+    try:
+        result = result_of(commit)
+        if tags.get(f"{PREFIX}changes_sha256"):  # a clean run keeps its results beside the commit
+            kept = registry.run_file(version, "dvc.lock").decode()
+            result = replace(result, stages=read_lock(kept, result.params["months"]))
+        different = code_differences(commit, result)
+    except StreamFlowError as error:
+        return str(error)
+    return f"commit {commit[:12]} does not hold {different[0]} as the run read it" if different else ""
+
+
+def _files(registry: Registry, version: Any) -> str:
+    try:
+        registry.load(version)
+        record = registry.record(version)
+        for name, content in registry.run_files(version).items():
+            if content is None or bytes_sha256(content) != record["artifacts"][name]:
+                state = "gone" if content is None else "damaged"
+                return f"{name} of version {version.version} is {state}; `streamflow fsck`"
+    except StreamFlowError as error:
+        return str(error)
+    return ""
+
+
+def _judged(version: Any) -> Iterator[Gate]:
+    """The gates that `register` asked about the data which the version was judged by."""
+    record = decision_of(version)
+    for name in DATA_GATES:
+        asked = record.gate(name) if record else None
+        missing = f"nothing is recorded of version {version.version}: other code registered it"
+        yield asked or Gate(name, missing)
+
+
+def _not_worse(registry: Registry, version: Any) -> str:
+    """Why a version may not follow the champion: it was worse on the same test users. How sure that is, a person judges."""
+    champion, record = registry.production(), decision_of(version)
+    if champion is None or champion.version == version.version:
+        return ""
+    if record and record.rule and record.comparison and record.comparison.champion_version == str(champion.version):
+        each = record.comparison.metrics[record.rule.metric]
+        name, mine, theirs = record.rule.metric, each.challenger, each.champion
+    elif champion.tags.get(f"{PREFIX}dataset_md5") == version.tags.get(f"{PREFIX}dataset_md5"):
+        name = read_all_params().promotion.metric
+        mine, theirs = (registry.run_metrics(each).get(name, 0.0) for each in (version, champion))
+    else:
+        return ""  # scores of other test users can't be compared; a person decides
+    if mine >= theirs:
+        return ""
+    return f"{name} {mine:.4f} is below {theirs:.4f} of the champion, version {champion.version}, on the same users"
+
+
+def _derived_again(version: Any) -> str:
+    tags = version.tags
+    last = tags.get(f"{PREFIX}rerun_verdict")
+    if last == IDENTICAL or (not last and tags.get(f"{PREFIX}refit_sha256") == tags.get(f"{PREFIX}model_sha256")):
+        return ""
+    said = f"its last rerun was {last}" if last else "nobody has derived it again"
+    return f"{said}; `streamflow rerun v{version.version}`"
+
+
+def gate_record(gates: list[Gate]) -> str:
+    """The gates that were shut, as JSON for a tag."""
+    return json.dumps({gate.name: gate.detail for gate in gates if not gate.passed}, sort_keys=True, ensure_ascii=False)

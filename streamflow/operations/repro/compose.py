@@ -1,0 +1,223 @@
+"""Composing params.yaml from conf/ and running the DVC pipeline, in this process and as DVC itself does it."""
+
+import fcntl
+import logging
+import os
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import yaml
+
+from streamflow.calendar import month_later
+from streamflow.config import Config, check, typed
+from streamflow.errors import ConfigError, StreamFlowError, first_line
+from streamflow.pipeline.audit import no_writer_left
+from streamflow.pipeline.environment import STEERING
+from streamflow.pipeline.layout import (
+    CHOICES,
+    CONF,
+    CROSS_VALIDATION_METRICS,
+    INGEST_RECEIPTS,
+    LOCK,
+    METRICS,
+    PARAMS,
+    RECEIPTS,
+)
+from streamflow.pipeline.lifeline import VARIABLE, lifeline
+from streamflow.pipeline.params import read_all_params
+from streamflow.pipeline.project import replacing, state_dir
+
+PLUGINS = CONF / "plugins"
+# Tracked files that the first stages write; a refused run puts them back.
+_TRACKED_BY_INTAKE = (
+    PARAMS,
+    LOCK,
+    CHOICES,
+    CROSS_VALIDATION_METRICS,
+    METRICS,
+)
+_INTAKE_STAGES = ("config", "ingest")
+
+
+class StageFailed(Exception):
+    """A stage failed; it has said why itself, in its one line."""
+
+    def __init__(self, stage: str) -> None:
+        super().__init__(stage)
+        self.stage = stage
+
+
+def compose(overrides: Sequence[str]) -> Config:
+    """Compose params.yaml from conf/ and `overrides` (Hydra's grammar) and check it; written only if it is right.
+
+    Raises ConfigError naming the override, the value and what is allowed.
+    """
+    config, text = composed(overrides)
+    with replacing(PARAMS) as partial:
+        partial.write_text(text, encoding="utf-8")
+    return config
+
+
+def composed(overrides: Sequence[str]) -> tuple[Config, str]:
+    """The checked configuration of conf/ and `overrides`, and the text of its params.yaml; nothing is written.
+
+    Raises ConfigError as `compose` does.
+    """
+    from dvc.utils.hydra import compose_and_dump
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    with TemporaryDirectory() as scratch:
+        dumped = Path(scratch) / "params.yaml"
+        try:
+            compose_and_dump(str(dumped), str(CONF.resolve()), None, "config", str(PLUGINS.resolve()), list(overrides))
+        except (HydraException, OmegaConfBaseException) as error:
+            raise _refused(error, overrides) from error
+        text = dumped.read_text(encoding="utf-8")
+    config = typed(yaml.safe_load(text))
+    check(config)
+    return config, text
+
+
+def redate(as_of: str) -> Config:
+    """Give params.yaml another `as_of`, every other choice that it holds kept; the label's date follows.
+
+    Composing would start from conf/ and lose those choices. Raises ConfigError if that date can't be trained on.
+    """
+    from omegaconf import OmegaConf
+
+    horizon = read_all_params().label_horizon_months
+    values = yaml.safe_load(PARAMS.read_text(encoding="utf-8"))
+    values |= {"as_of": as_of, "label_as_of": month_later(as_of, horizon)}
+    config = typed(values)
+    check(config)
+    with replacing(PARAMS) as partial:
+        partial.write_text(OmegaConf.to_yaml(OmegaConf.create(values)), encoding="utf-8")  # as `compose` writes it
+    return config
+
+
+def reproduce(force: bool = False) -> None:
+    """Run `dvc repro` for what params.yaml says. Raises StageFailed, or another StreamFlowError if DVC can't start."""
+    from dvc.exceptions import DvcException, ReproductionError
+    from dvc.lock import LockError
+    from dvc.repo import Repo
+
+    for name in STEERING:
+        os.environ.pop(name, None)
+    # Stages call `python`; it must be the one of this environment.
+    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    _announce_stages()
+    try:
+        with Repo() as repo:
+            repo.reproduce(force=force, on_error="fail")
+    except LockError as error:
+        raise ConfigError(
+            "another run of the pipeline holds DVC's lock; wait for it to end, then run this again"
+        ) from error
+    except ReproductionError as error:
+        if isinstance(error.__cause__, LockError):
+            raise ConfigError(
+                "another run of the pipeline holds DVC's lock; wait for it to end, then run again"
+            ) from error
+        stage = re.search(r"'([^']+)'", str(error))
+        raise StageFailed(stage[1] if stage else str(error)) from error
+    except DvcException as error:
+        raise ConfigError(f"DVC: {first_line(error)}; `dvc status` shows more") from error
+
+
+def _announce_stages() -> None:
+    """On a terminal, say which stage starts, from DVC's own log; the stages themselves say what they did."""
+    logger = logging.getLogger("dvc")
+    logger.setLevel(logging.INFO if sys.stderr.isatty() else logging.WARNING)
+    logger.propagate = False
+    started = logging.StreamHandler(sys.stderr)
+    started.addFilter(lambda record: record.getMessage().startswith("Running stage"))
+    started.setFormatter(logging.Formatter("%(message)s"))
+    logger.handlers = [started] if sys.stderr.isatty() else [logging.NullHandler()]
+
+
+@contextmanager
+def only_one() -> Iterator[None]:
+    """Refuse to start while another `streamflow repro` works in this clone. Raises ConfigError.
+
+    The stages that the block starts end with this process, even if it is killed; those of a killed `dvc` are waited for.
+    """
+    with (state_dir() / "pipeline.lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ConfigError(
+                "another `streamflow repro` works in this clone; wait for it to end, then run this again"
+            ) from None
+        with no_writer_left(), lifeline(state_dir()) as line:
+            os.environ[VARIABLE] = str(line)
+            try:
+                yield
+            finally:
+                del os.environ[VARIABLE]
+
+
+@contextmanager
+def undone_if_refused(overrides: Sequence[str]) -> Iterator[None]:
+    """Put the tracked files back if the block fails: with overrides always, else if the data was refused.
+
+    Without overrides a stage that fails later keeps what the stages before it did, as `dvc repro` does.
+    """
+    before = {path: path.read_bytes() if path.exists() else None for path in _intake_files()}
+    try:
+        yield
+    except StageFailed as failure:
+        if overrides or failure.stage.split("@")[0] in _INTAKE_STAGES:
+            _restore(before)
+            _check_out()
+        raise
+    except StreamFlowError:
+        _restore(before)
+        raise
+
+
+def _check_out() -> None:
+    """Bring the outputs that DVC took away for the failed run back from its cache, as far as it has them."""
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    with suppress(DvcException), Repo() as repo:
+        repo.checkout(force=True)
+
+
+def _intake_files() -> list[Path]:
+    return [
+        *_TRACKED_BY_INTAKE,
+        *sorted(path for folder in (INGEST_RECEIPTS, RECEIPTS) for path in folder.glob("*.json")),
+    ]
+
+
+def _restore(before: dict[Path, bytes | None]) -> None:
+    for path in {*before, *_intake_files()}:
+        content = before.get(path)
+        if content is None:
+            path.unlink(missing_ok=True)
+        elif not path.exists() or path.read_bytes() != content:
+            with replacing(path) as partial:
+                partial.write_bytes(content)
+
+
+def _refused(error: Exception, overrides: Sequence[str]) -> ConfigError:
+    text = str(error)
+    reason = error.__cause__ or error.__context__
+    if isinstance(reason, ConfigError):  # from one of our own resolvers
+        return reason
+    missing = re.search(
+        r"Could not find '([^'/]+)/([^']+)'.*?Available options in '[^']*':\n((?:\t\S+\n)+)", text, re.DOTALL
+    )
+    if missing:
+        group, choice, options = missing.groups()
+        return ConfigError(f"{group}={choice}: no such option; one of {', '.join(options.split())}")
+    unknown = re.search(r"Could not override '([^']+)'", text)
+    if unknown:
+        return ConfigError(f"{unknown[1]} is not a key of conf/ (in {' '.join(overrides)}); see conf/config.yaml")
+    return ConfigError(f"{' '.join(overrides) or 'conf/'}: {first_line(text)}; see conf/config.yaml")

@@ -1,0 +1,74 @@
+"""Snapshots frozen once more from Postgres history, for a rerun that starts at the source."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import yaml
+
+from streamflow.config import Config, source_identity, typed
+from streamflow.errors import HistoryError, StreamFlowError
+from streamflow.pipeline.layout import SNAPSHOTS
+from streamflow.postgres.connection import URL_VARIABLE
+from streamflow.postgres.server import database
+from streamflow.provenance.cache import Cache, local_cache
+from streamflow.provenance.result import Result
+from streamflow.warehouse.history import Warehouse, warehouse
+from streamflow.warehouse.source_drift import source_drift
+
+
+def refreeze(folder: Path, result: Result, run: Callable[..., str]) -> dict[str, str]:
+    """Freeze every month of a result from the history as it was known when the result was made.
+
+    Returns month to what its rows say otherwise than the frozen ones, for months that differ. Reads only. Raises
+    HistoryError if the history never held a month.
+    """
+    config, receipts = typed(result.params), _ingest_receipts(folder, result)
+    params = folder / "params.yaml"
+    composed = params.read_text(encoding="utf-8")
+    drifted: dict[str, str] = {}
+    with database() as url, warehouse(url, source_identity(config.source)) as store:
+        for month, md5 in result.snapshots.items():
+            known_at = config.known_at or _known_at(store, month, receipts[month])
+            params.write_text(
+                yaml.safe_dump({**result.params, "known_at": known_at}, sort_keys=False), encoding="utf-8"
+            )
+            failed = run([f"snapshot@{month}"], **{URL_VARIABLE: url})
+            params.write_text(composed, encoding="utf-8")
+            if failed:
+                raise HistoryError(f"{month} can't be frozen from the history: {failed}")
+            if words := _drift_in_words(store, config, month, md5, result, known_at):
+                drifted[month] = words
+    return drifted
+
+
+def _known_at(store: Warehouse, month: str, digests: dict[str, str]) -> str:
+    moment = store.known_when(month, digests)
+    if moment is None:
+        raise HistoryError(
+            f"the history never held {month} as the result read it; `streamflow repro` ingests the extracts again, or rerun"
+            " without --from-source"
+        )
+    return moment
+
+
+def _ingest_receipts(folder: Path, result: Result) -> dict[str, dict[str, str]]:
+    read = {
+        month: yaml.safe_load((folder / "artifacts" / "ingest" / f"{month}.json").read_text(encoding="utf-8"))
+        for month in result.snapshots
+    }
+    return {
+        month: {name: str(table["content_sha256"]) for name, table in receipt["tables"].items()}
+        for month, receipt in read.items()
+    }
+
+
+def _drift_in_words(store: Warehouse, config: Config, month: str, md5: str, result: Result, known_at: str) -> str:
+    import tempfile
+
+    cache: Cache = local_cache()
+    with tempfile.TemporaryDirectory() as scratch:
+        try:
+            cache.restore(Path(scratch) / month, md5, result.receipts, f"{SNAPSHOTS}/{month}")
+        except StreamFlowError:
+            return f"the history of {month} is not what was frozen (the frozen rows are not at hand to compare)"
+        return "; ".join(each.what for each in source_drift(store, [month], known_at, Path(scratch)))

@@ -1,0 +1,4 @@
+"""`streamflow tune`: a seeded search for settings, its best written as an experiment.
+
+Pure: experiment, search.
+"""

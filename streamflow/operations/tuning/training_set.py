@@ -1,0 +1,44 @@
+"""The training set in data/dataset, proven to be what stage `dataset` wrote and fit for a configuration."""
+
+import json
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from omegaconf import OmegaConf
+
+from streamflow.config import Config
+from streamflow.errors import ModelError
+from streamflow.pipeline.dvc_files import locked_stages, read_receipt
+from streamflow.pipeline.layout import DATASET, DATASET_COUNTS, DATASET_ROWS, PARAMS
+from streamflow.provenance.outputs import output_problems
+from streamflow.schema import FEATURE_SERVICES
+
+_STAGE = "dataset"
+
+
+def frozen_dataset(config: Config) -> pa.Table:
+    """The rows of data/dataset, if they are of the configuration's features, dates and split; a wider service will do.
+
+    Raises ModelError naming what differs and the command that makes the right one.
+    """
+    stage = locked_stages().get(_STAGE)
+    features = config.features.service
+    mend = f"`streamflow repro features={features} as_of={config.as_of}` makes it"
+    if stage is None or not DATASET.exists():
+        raise ModelError(f"{DATASET} is missing; {mend}, or `dvc checkout {DATASET}` brings it back")
+    if problems := output_problems(str(DATASET), stage.outs[str(DATASET)], read_receipt(_STAGE), _STAGE):
+        raise ModelError(f"{problems[0].what}; {problems[0].mend}")
+    counts = json.loads(DATASET_COUNTS.read_text(encoding="utf-8"))
+    made_with = stage.params.get(str(PARAMS), {}).get("split")
+    wanted = OmegaConf.to_container(OmegaConf.create(config.split))  # type: ignore[call-overload]
+    for name, found, expected in (
+        ("as_of", counts["as_of"], config.as_of),
+        ("label_as_of", counts["label_as_of"], config.label_as_of),
+        ("split", made_with, wanted),
+    ):
+        if found != expected:
+            raise ModelError(f"{DATASET} has {name}={found}, not {expected}; {mend}")
+    service = counts["feature_service"]
+    if not set(FEATURE_SERVICES[features]) <= set(FEATURE_SERVICES[service]):
+        raise ModelError(f"{DATASET} holds the features of {service}, not those of {features}; {mend}")
+    return pq.read_table(DATASET_ROWS)

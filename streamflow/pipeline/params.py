@@ -1,0 +1,38 @@
+"""params.yaml, as a typed configuration: the whole, or the part that a stage declares."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+from streamflow.config import Config, typed
+from streamflow.errors import ConfigError
+from streamflow.pipeline.layout import PARAMS, PIPELINE
+
+
+def read_params(stage: str) -> Config:
+    """The part of params.yaml that dvc.yaml declares for a stage; any other section raises when it is read.
+
+    A stage that depends on the file itself sees all of it.
+    """
+    definition = yaml.safe_load(PIPELINE.read_text(encoding="utf-8"))["stages"][stage]
+    body = definition.get("do") or definition
+    return read_all_params() if str(PARAMS) in body["deps"] else typed(_load_params(), body.get("params", ()))
+
+
+def read_all_params() -> Config:
+    """The whole of params.yaml."""
+    return typed(_load_params())
+
+
+def _load_params() -> Mapping[str, Any]:
+    # The base loader would leave numbers as text; the safe loader would make dates of quoted text only.
+    try:
+        values = yaml.safe_load(PARAMS.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError("params.yaml is missing; compose it with `streamflow repro model=random_forest`") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"params.yaml is not YAML: {error}; `git checkout params.yaml`") from error
+    if not isinstance(values, dict):
+        raise ConfigError("params.yaml holds no mapping; `git checkout params.yaml`")
+    return values

@@ -1,0 +1,60 @@
+"""The project on disk: its root, where run-time state lives, and writing without half-written files."""
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from streamflow.errors import ConfigError
+from streamflow.pipeline.layout import CONF, PIPELINE, SNAPSHOTS
+
+# A queued or --temp experiment of DVC runs in a copy of the project below this folder.
+_DVC_COPIES = Path(".dvc/tmp/exps")
+
+
+def project_root(start: Path | None = None) -> Path:
+    """The folder that holds dvc.yaml and conf/: `start` (default: here) or the nearest folder above it."""
+    here = (start or Path.cwd()).resolve()
+    for folder in (here, *here.parents):
+        if (folder / PIPELINE).is_file() and (folder / CONF).is_dir():
+            return folder
+    raise ConfigError(f"{here} is not inside a StreamFlow project (no dvc.yaml and conf/); cd into your clone")
+
+
+def state_dir(root: Path | None = None) -> Path:
+    """var/ of the project: run-time state that git ignores. STREAMFLOW_STATE_DIR names another folder."""
+    if named := os.environ.get("STREAMFLOW_STATE_DIR"):
+        folder = Path(named).resolve()
+    else:
+        text = str(root or project_root())
+        folder = Path(text.split(f"/{_DVC_COPIES}/")[0]) / "var"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def snapshot_pattern(table: str) -> str:
+    """Where the frozen files of a table lie: one for each month, or the one of STREAMFLOW_SNAPSHOT_MONTH."""
+    month = os.environ.get("STREAMFLOW_SNAPSHOT_MONTH", "*")
+    return str(project_root() / SNAPSHOTS / month / f"{table}.parquet")
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write sorted, indented JSON with a final newline, so that equal content means equal bytes."""
+    with replacing(path) as partial:
+        partial.write_text(
+            json.dumps(content, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8"
+        )
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A path to write to that takes the place of `path` only when the block ends well."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        yield partial
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)

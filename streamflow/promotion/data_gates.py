@@ -1,0 +1,56 @@
+"""The gates that look at the training set alone: a feature that knows the label, users in a part that is not theirs."""
+
+from collections.abc import Iterator
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from streamflow.config import Config
+from streamflow.features.dataset import SPLIT
+from streamflow.features.splits import TEST, TRAIN
+from streamflow.pipeline.layout import DATASET, DATASET_ROWS
+from streamflow.promotion.leakage import rows_after, strongest_feature
+from streamflow.promotion.overlap import Split, misplaced_users
+from streamflow.registry.decision import Gate
+from streamflow.schema import ENTITY_KEY, EVENT_TIMESTAMP, LABEL, service_features
+
+
+def data_gates(config: Config) -> Iterator[Gate]:
+    """The gates `leakage` and `overlap` of the run in hand."""
+    dataset = pq.read_table(DATASET_ROWS)
+    yield Gate("leakage", _leakage(config, dataset))
+    yield Gate("overlap", _misplaced(config, dataset))
+
+
+def _leakage(config: Config, dataset: pa.Table) -> str:
+    later = rows_after(dataset[EVENT_TIMESTAMP].to_pylist(), config.as_of)
+    if later:
+        return (
+            f"{later} rows of {DATASET} are dated after as_of={config.as_of}; `dvc repro --force --single-item dataset`"
+        )
+    features = service_features(config.features.service)
+    train, test = (dataset.filter(pc.equal(dataset[SPLIT], part)).to_pydict() for part in (TRAIN, TEST))
+    strongest = strongest_feature(features, train, train[LABEL], test, test[LABEL])
+    if strongest.roc_auc <= config.promotion.leak_auc:
+        return ""
+    return (
+        f"{strongest.name} alone ranks the test users with ROC AUC {strongest.roc_auc:.4f}, above"
+        f" promotion.leak_auc={config.promotion.leak_auc:g}: it knows the label; train without it, or on its value before"
+    )
+
+
+def _misplaced(config: Config, dataset: pa.Table) -> str:
+    users = dataset[ENTITY_KEY].to_pylist()
+    wrong = misplaced_users(users, dataset[SPLIT].to_pylist(), split_of(config))
+    return (
+        f"{len(wrong)} of {len(users)} users of {DATASET} are in another part than section split of params.yaml says"
+        f" (first {wrong[0]}); `dvc repro --force --single-item dataset`"
+        if wrong
+        else ""
+    )
+
+
+def split_of(config: Config) -> Split:
+    """What decides the part of each user in this run."""
+    return Split(config.split.salt, config.split.validation, config.split.test)

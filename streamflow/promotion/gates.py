@@ -1,0 +1,47 @@
+"""The gates that a new version passes before it becomes Production by policy."""
+
+import os
+from collections.abc import Iterator
+
+from streamflow.config import Config, source_identity
+from streamflow.pipeline.environment import environment_differences
+from streamflow.pipeline.layout import REQUIREMENTS
+from streamflow.promotion.refit import refit_sha256
+from streamflow.provenance.gather import changes_of_run, unlike_the_lock
+from streamflow.registry.decision import Gate
+from streamflow.registry.registry import Registry
+from streamflow.warehouse.history import warehouse
+from streamflow.warehouse.source_drift import source_drift
+
+
+def gates(config: Config, url: str, registry: Registry, version: str, model_sha256: str) -> Iterator[Gate]:
+    """What must hold before a version becomes Production, besides `data_gates`; the costly last."""
+    yield from quick_gates(config)
+    with warehouse(url, source_identity(config.source)) as store:
+        drift = source_drift(store, config.months, config.known_at)
+    yield Gate("source drift", f"{drift[0].what}; {drift[0].mend}" if drift else "")
+    refitted = refit_sha256()
+    registry.set_tags(version, {"refit_sha256": refitted})
+    yield Gate(
+        "re-fit",
+        f"another process made {refitted[:12]} of the same inputs, not {model_sha256[:12]}: training is not deterministic"
+        if refitted != model_sha256
+        else "",
+    )
+
+
+def quick_gates(config: Config) -> Iterator[Gate]:
+    """The gates that take no time: git and environment."""
+    dirt, _ = changes_of_run(list(config.months))
+    # DVC names the experiment that a stage runs for, here and in a copy of the project below .dvc/tmp.
+    of_experiment = f" --experiment {name}" if (name := os.environ.get("DVC_EXP_NAME")) else ""
+    way_out = f"`streamflow tag NAME{of_experiment}` commits and tags a result"
+    if dirt.untracked:
+        way_out = "commit or remove them"
+    yield Gate("clean git tree", f"{dirt.describe()}; {way_out}, then `streamflow promote`" if dirt else "")
+    other = unlike_the_lock()
+    yield Gate("code", f"the run read another {other[0]} than is here now; `streamflow repro --force`" if other else "")
+    differences = environment_differences(REQUIREMENTS.read_text(encoding="utf-8"))
+    yield Gate(
+        "environment", f"{', '.join(differences[:3])}; `make environment` installs the lock" if differences else ""
+    )

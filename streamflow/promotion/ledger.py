@@ -1,0 +1,133 @@
+"""The ledger of Production, append-only in Postgres: who moved it, when, from where to where, why, past which gates."""
+
+import getpass
+import json
+import os
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from streamflow.errors import RegistryError
+from streamflow.postgres.connection import transaction
+from streamflow.registry.decision import Gate
+from streamflow.registry.registry import Registry
+
+# MLflow's column takes 5,000 characters, and a person reads one line.
+_LINE_LENGTH = 1000
+
+Action = Literal["promote", "rollback"]
+_TABLES = """
+CREATE SCHEMA IF NOT EXISTS ledger;
+CREATE TABLE IF NOT EXISTS ledger.production (
+    number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    who text NOT NULL,
+    action text NOT NULL CHECK (action IN ('promote', 'rollback')),
+    from_version text,
+    to_version text NOT NULL,
+    why text NOT NULL,
+    gates jsonb NOT NULL
+);
+CREATE OR REPLACE FUNCTION ledger.refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'the ledger is append-only: a move of Production is taken back by another one (streamflow rollback)';
+END $$;
+CREATE OR REPLACE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON ledger.production
+    FOR EACH STATEMENT EXECUTE FUNCTION ledger.refuse_change();
+"""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One move of Production. `from_version` is None if there was none; `gates` are those passed by force, by name."""
+
+    at: datetime
+    who: str
+    action: Action
+    from_version: str | None
+    to_version: str
+    why: str
+    gates: dict[str, str] = field(default_factory=dict)
+
+    def in_one_line(self) -> str:
+        """The ledger's line, as the description of a version ends with it."""
+        forced = f"; gates passed by force: {', '.join(sorted(self.gates))}" if self.gates else ""
+        moved = f"{self.action} {self.from_version or 'none'} to {self.to_version}"
+        why = " ".join(self.why.split())
+        return f"{self.at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC, {self.who}: {moved}: {why}{forced}"[:_LINE_LENGTH]
+
+
+def rollback_target(entries: Iterable[Entry], production: str | None) -> str | None:
+    """The version that was Production before the one that is; None if the ledger knows of none.
+
+    `entries` are in order of time. A promotion goes on top of those before it, a rollback takes the top away, so that
+    two rollbacks go two versions back. A move that the ledger does not hold (by MLflow's own pages) counts as a
+    promotion on top.
+    """
+    stack: list[str] = []
+    for entry in entries:
+        if entry.from_version is not None and (not stack or stack[-1] != entry.from_version):
+            stack.append(entry.from_version)
+        if entry.action == "rollback" and entry.to_version in stack:
+            while stack[-1] != entry.to_version:
+                stack.pop()
+        elif not stack or stack[-1] != entry.to_version:
+            stack.append(entry.to_version)
+    if production is not None and (not stack or stack[-1] != production):
+        stack.append(production)
+    return stack[-2] if len(stack) > 1 else None
+
+
+def move(url: str, registry: Registry, action: Action, version: str, why: str, forced: Iterable[Gate] = ()) -> Entry:
+    """Point Production at a version and write it down; if either fails, neither is done. Returns the ledger's line.
+
+    `forced` are the gates that were shut and passed by force. The line then ends the descriptions of both versions in
+    MLflow; one that can't be written does not undo or deny a move that is made. Raises EnvironmentFault or RegistryError.
+    """
+    gates = {gate.name: gate.detail for gate in forced}
+    with transaction(url) as cursor:
+        _create(cursor)
+        # Moves are written in the order in which they happen.
+        cursor.execute("LOCK TABLE ledger.production IN SHARE ROW EXCLUSIVE MODE")
+        champion = registry.production()
+        before = str(champion.version) if champion else None
+        cursor.execute(
+            "INSERT INTO ledger.production (who, action, from_version, to_version, why, gates)"
+            " VALUES (%s, %s, %s, %s, %s, %s) RETURNING at",
+            (person(), action, before, version, why, json.dumps(gates, sort_keys=True, ensure_ascii=False)),
+        )
+        (at,) = cursor.fetchone()
+        # The last statement before the commit: a line without a move is taken back, a move without a line can't be.
+        registry.promote(version)
+    entry = Entry(at, person(), action, before, version, why, gates)
+    for moved in dict.fromkeys(name for name in (before, version) if name):
+        with suppress(RegistryError):
+            registry.describe(moved, entry.in_one_line())
+    return entry
+
+
+def entries(url: str) -> list[Entry]:
+    """All lines of the ledger, oldest first."""
+    with transaction(url) as cursor:
+        _create(cursor)
+        cursor.execute(
+            "SELECT at, who, action, from_version, to_version, why, gates FROM ledger.production ORDER BY number"
+        )
+        return [Entry(*row) for row in cursor.fetchall()]
+
+
+def person() -> str:
+    """Who moves Production: the user that this process runs as."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"user id {os.getuid()}"
+
+
+def _create(cursor: Any) -> None:
+    cursor.execute("SELECT to_regclass('ledger.production')")
+    if cursor.fetchone()[0] is None:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtext('streamflow ledger'))")
+        cursor.execute(_TABLES)

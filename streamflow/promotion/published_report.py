@@ -1,0 +1,88 @@
+"""The published report of a version: its own evaluation, filled with the decision on it, kept as report.html of its run."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from streamflow.pipeline.layout import SNAPSHOTS
+from streamflow.provenance.record import PREFIX
+from streamflow.registry.decision import DecisionRecord, decision_of
+from streamflow.report.publication import Publication
+from streamflow.schema import MODEL_NAME
+from streamflow.snapshots.frozen import proven_files
+from streamflow.snapshots.profile import MonthProfile, month_profile
+
+if TYPE_CHECKING:
+    from streamflow.registry.registry import Registry
+
+EVALUATION_REPORT = "evaluation/report.html"
+PUBLISHED_REPORT = "report.html"
+_LINEAGE = {
+    "git commit": "git_commit",
+    "git tag": "git_tag",
+    "trained at commit": "trained_at_commit",
+    "uncommitted changes": "git_dirty",
+    "dvc.lock, SHA-256 of the derivation": "dvc_lock_sha256",
+    "requirements.lock, SHA-256": "requirements_lock_sha256",
+    "packages as locked": "environment_matches_lock",
+    "packages that differ": "environment_differences",
+    "params.yaml, SHA-256": "params_sha256",
+    "training set, MD5": "dataset_md5",
+    "model.onnx, SHA-256": "model_sha256",
+    "fingerprint of all inputs": "input_fingerprint",
+    "extracts known at": "known_at",
+    "seed": "seed",
+    "Python": "python",
+    "platform": "platform",
+    "CPU": "cpu",
+    "BLAS kernel": "blas_kernel",
+    "threads": "threads",
+}
+
+
+def publish_report(
+    registry: "Registry", version: str, decided: DecisionRecord, months: Sequence[str], published_at: str
+) -> None:
+    """Put the published report into the run of a version; `published_at` is UTC.
+
+    It is made of the evaluation that the run keeps, whose digest the record of the version names. Raises RegistryError if
+    there is none, ModelError if it is another, HistoryError if a frozen month is not what dvc.lock says.
+    """
+    from streamflow.report.report import publish  # imports what draws and computes
+
+    known = registry.version(version)
+    evaluation = registry.run_file(known, EVALUATION_REPORT).decode("utf-8")
+    publication = Publication(
+        model_name=MODEL_NAME,
+        version=version,
+        published_at=published_at,
+        decision=decided,
+        lineage={**_lineage(known.tags), "MLflow run": str(known.run_id)},
+        months=[_proven_profile(month) for month in sorted(months) if (SNAPSHOTS / month).is_dir()],
+    )
+    registry.attach(known, PUBLISHED_REPORT, publish(evaluation, publication))
+
+
+def publish_promotion(registry: "Registry", version: str, why: str, months: Sequence[str], published_at: str) -> None:
+    """Publish the report of a version that a person made Production, with the comparison of its registration.
+
+    Raises as `publish_report`.
+    """
+    record = decision_of(registry.version(version))
+    decided = replace(record or DecisionRecord(True, why), promote=True, reason=why)
+    publish_report(registry, version, decided, months, published_at)
+
+
+def _proven_profile(month: str) -> MonthProfile:
+    # DVC hashed only the months of the features and of the labels as deps of the stage.
+    proven_files(month)
+    return month_profile(month)
+
+
+def _lineage(tags: Mapping[str, str]) -> dict[str, str]:
+    words = {"true": "yes", "false": "no"}
+    found = {label: tags.get(f"{PREFIX}{name}", "") for label, name in _LINEAGE.items()}
+    found = {label: words.get(value, value) for label, value in found.items()}
+    snapshots = json.loads(tags.get(f"{PREFIX}snapshots") or "{}")
+    return found | {f"snapshot {month}, MD5": md5 for month, md5 in sorted(snapshots.items())}

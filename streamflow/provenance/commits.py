@@ -1,0 +1,18 @@
+"""Results as commits hold them, and whether a commit holds the code that a run read."""
+
+from streamflow.provenance.git import file_at, md5_at, tree
+from streamflow.provenance.result import Result, read_result
+
+
+def result_of(commit: str, name: str = "") -> Result:
+    """The result that a commit holds."""
+    return read_result(lambda path: file_at(commit, path), name or f"commit {commit[:12]}")
+
+
+def code_differences(commit: str, result: Result) -> list[str]:
+    """Files that the stages read and that the commit holds otherwise: code that was never committed."""
+    files, made = tree(commit), {path: md5 for path, (_, md5) in result.outs.items()}
+    read = {path: md5 for stage in result.stages.values() if stage.outs for path, md5 in stage.deps.items()}
+    return sorted(
+        path for path, md5 in read.items() if path not in made and md5_at(commit, files, path, made) != md5
+    )  # fmt: skip

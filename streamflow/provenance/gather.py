@@ -1,0 +1,138 @@
+"""The facts behind the model that the pipeline has just made, and the files that a run keeps of them."""
+
+import os
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+
+import yaml
+
+from streamflow.config import Config
+from streamflow.digest import bytes_sha256
+from streamflow.errors import StreamFlowError
+from streamflow.pipeline.dvc_files import lock_text, locked_stages, tracked_outputs
+from streamflow.pipeline.dvc_hash import content_of
+from streamflow.pipeline.environment import environment_differences, machine
+from streamflow.pipeline.file_digest import file_sha256
+from streamflow.pipeline.layout import (
+    DATASET,
+    DATASET_COUNTS,
+    EVALUATION,
+    FEATURE_SCHEMA,
+    LOCK,
+    MODEL,
+    PARAMS,
+    PLOTS,
+    REPORT,
+    REQUIREMENTS,
+    SNAPSHOTS,
+)
+from streamflow.pipeline.lock import derivation, derivation_sha256, outputs
+from streamflow.pipeline.project import state_dir, write_json
+from streamflow.provenance.git import Changes, changes, commit, file_at, patch_of, tags_of
+from streamflow.provenance.record import Provenance
+
+RECORD, PATCH = "provenance.json", "changes.patch"
+MODEL_FILES = ("model.onnx", "feature_schema.json", "golden.json")
+
+
+def changes_of_run(months: list[str]) -> tuple[Changes, Changes]:
+    """What differs from HEAD: in code and configuration, and in all. The run's own results are not among the first.
+
+    dvc.lock counts only if its derivation differs: DVC adds the entries of the last stages after they have run.
+    """
+    everything = changes()
+    before = file_at("HEAD", LOCK)
+    if before is not None and _same_derivation(before, lock_text(), months):
+        everything = everything.without({str(LOCK)})
+    results = {str(LOCK), *tracked_outputs()}
+    new = {name for name in results if Path(name).is_file() and file_at("HEAD", name) is None}
+    return everything.without(results), Changes(everything.tracked, tuple(sorted({*everything.untracked, *new})))
+
+
+def unlike_the_lock() -> list[str]:
+    """Files that stages read and that are otherwise now: the result in hand was made of code that is not here any more."""
+    made = {path for stage in locked_stages().values() for path in stage.outs}
+    read = {path: md5 for stage in locked_stages().values() if stage.outs for path, md5 in stage.deps.items()}
+    return sorted(
+        path
+        for path, md5 in read.items()
+        if path not in made and ((content := content_of(Path(path))) is None or content.md5 != md5)
+    )
+
+
+def reasons_against_promotion() -> list[str]:
+    """Why a run that starts now could not be promoted: uncommitted changes, other packages; empty if it could."""
+    reasons = []
+    dirt = changes().without({str(LOCK), *tracked_outputs()})
+    if dirt:
+        reasons.append(dirt.describe())
+    if differences := environment_differences(REQUIREMENTS.read_text(encoding="utf-8")):
+        reasons.append(f"{', '.join(differences[:3])}: `make install` makes the environment of the lock")
+    return reasons
+
+
+def gather(config: Config, fingerprint: str, model_sha256: str) -> tuple[Provenance, dict[str, str]]:
+    """The provenance of the current result, and local path to folder of the run of each file to keep."""
+    lock = locked_stages()
+    made = {path: md5 for path, (_, md5) in outputs(lock.values()).items()}
+    months = sorted({config.as_of, config.label_as_of})
+    dirt, everything = changes_of_run(list(config.months))
+    kept = state_dir() / "provenance" / str(os.getpid())
+    kept.mkdir(parents=True, exist_ok=True)
+    for left in kept.parent.iterdir():  # of a process that was killed
+        if not Path("/proc", left.name).exists():
+            shutil.rmtree(left, ignore_errors=True)
+    packages = environment_differences(REQUIREMENTS.read_text(encoding="utf-8"))
+    patch = patch_of([*everything.tracked, *everything.untracked])
+    (kept / PATCH).write_bytes(patch)
+    (kept / LOCK).write_text(derivation(lock_text(), config.months), encoding="utf-8")
+
+    files = {
+        str(kept / LOCK): "",
+        str(PARAMS): "",
+        str(REQUIREMENTS): "",
+        str(FEATURE_SCHEMA): "",
+        str(DATASET_COUNTS): "",
+        # `report.html` of the run itself is the published one, made when the decision is known; its digest is no fact of
+        # the derivation, and without its fillings it is this file.
+        str(REPORT): EVALUATION.name,
+        **({str(kept / PATCH): ""} if patch else {}),
+        **{str(path): "plots" for path in sorted(PLOTS.iterdir())},
+    }
+    facts = Provenance(
+        git_commit=commit(),
+        git_tag=next(iter(tags_of("HEAD")), ""),
+        git_dirty=bool(dirt) or bool(unlike_the_lock()),
+        changes_sha256=bytes_sha256(patch) if patch else "",
+        dvc_lock_sha256=derivation_sha256(lock_text(), config.months),
+        requirements_lock_sha256=file_sha256(REQUIREMENTS),
+        environment_matches_lock=not packages,
+        environment_differences=", ".join(packages[:20]),
+        params_sha256=file_sha256(PARAMS),
+        dataset_md5=made[str(DATASET)],
+        snapshots={month: made[f"{SNAPSHOTS}/{month}"] for month in months},
+        model_sha256=model_sha256,
+        input_fingerprint=fingerprint,
+        as_of=config.as_of,
+        known_at=config.known_at,
+        label_horizon_months=config.label_horizon_months,
+        feature_service=config.features.service,
+        seed=config.seed,
+        threads=config.compute.threads,
+        outs=made,
+        artifacts={
+            **{f"{folder}/{Path(path).name}".lstrip("/"): file_sha256(Path(path)) for path, folder in files.items()},
+            **{f"model/{name}": file_sha256(MODEL / name) for name in MODEL_FILES},
+        },
+        **machine(),
+    )
+    write_json(kept / RECORD, asdict(facts))
+    return facts, {str(kept / RECORD): "", **files}
+
+
+def _same_derivation(before: bytes, now: str, months: list[str]) -> bool:
+    try:
+        return derivation(before.decode(), months) == derivation(now, months)
+    except (StreamFlowError, ValueError, AttributeError, yaml.YAMLError):
+        return False

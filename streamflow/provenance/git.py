@@ -1,0 +1,216 @@
+"""git of the project: commits, tags, what the working tree has that HEAD has not, and files as a commit holds them."""
+
+import hashlib
+import os
+import subprocess
+import tempfile
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from streamflow.errors import EnvironmentFault, first_line
+from streamflow.pipeline.dvc_hash import folder_md5
+
+TAG_PREFIX = "exp/"
+# Folders that Python or Hydra loads from: any file there is code.
+CODE_FOLDERS = ("conf", "feature_repo", "serve", "stages", "streamflow")
+_CODE_SUFFIXES = (".py", ".pyc", ".pyx", ".so", ".pth")
+_NO_CODE = ("__pycache__", "data", "node_modules", "var")
+_SYMLINK, _SUBMODULE = "120000", "160000"
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What the working tree has that HEAD has not: tracked files with other content, and untracked code; sorted."""
+
+    tracked: tuple[str, ...]
+    untracked: tuple[str, ...]
+
+    def __bool__(self) -> bool:
+        return bool(self.tracked or self.untracked)
+
+    def without(self, names: Collection[str]) -> "Changes":
+        """The changes but those of some files."""
+        return Changes(*(tuple(n for n in group if n not in names) for group in (self.tracked, self.untracked)))
+
+    def describe(self) -> str:
+        """One phrase that names the first few files."""
+        parts = [
+            f"{', '.join(names[:3])}{f' and {len(names) - 3} more' if len(names) > 3 else ''} {what}"
+            for names, what in ((self.tracked, "changed since the commit"), (self.untracked, "in no commit"))
+            if names
+        ]
+        return "; ".join(parts)
+
+
+def git(*arguments: str, stdin: bytes | None = None, index: Path | None = None) -> str:
+    """Output of a git command in the project. Raises EnvironmentFault if git is missing or refuses."""
+    return git_bytes(*arguments, stdin=stdin, index=index).decode(errors="replace").strip()
+
+
+def without_git_variables() -> dict[str, str]:
+    """The environment without GIT_DIR and its like, which a hook sets and which would steer git to another repository."""
+    kept = {"GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL", "GIT_AUTHOR_DATE", "GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL",
+            "GIT_COMMITTER_DATE", "GIT_SSH_COMMAND", "GIT_ASKPASS"}  # fmt: skip
+    mine = {name: value for name, value in os.environ.items() if not name.startswith("GIT_") or name in kept}
+    return {**mine, "GIT_OPTIONAL_LOCKS": "0"}
+
+
+def git_bytes(*arguments: str, stdin: bytes | None = None, index: Path | None = None) -> bytes:
+    """Raw output of a git command in the project. Raises EnvironmentFault if git is missing or refuses."""
+    try:
+        done = subprocess.run(
+            ["git", *arguments],
+            capture_output=True,
+            check=True,
+            input=stdin,
+            env={**without_git_variables(), **({"GIT_INDEX_FILE": str(index)} if index else {})},
+        )
+    except FileNotFoundError:
+        raise EnvironmentFault("git is not installed; install it and run the command again") from None
+    except subprocess.CalledProcessError as error:
+        reason = first_line(error.stderr.decode(errors="replace"), "no reason given")
+        raise EnvironmentFault(f"git {' '.join(arguments)}: {reason}") from error
+    return done.stdout
+
+
+def commit() -> str:
+    """The commit that is checked out. Raises EnvironmentFault where there is none."""
+    return git("rev-parse", "HEAD")
+
+
+def resolve(ref: str) -> str | None:
+    """The commit that a tag, branch or abbreviated commit names; None if git knows none."""
+    try:
+        return git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}")
+    except EnvironmentFault:
+        return None
+
+
+def tags_of(commit: str) -> list[str]:
+    """Tags that name a commit, newest first, those of experiments before others."""
+    names = git("tag", "--points-at", commit, "--sort=-creatordate").splitlines()
+    return sorted(names, key=lambda name: not name.startswith(TAG_PREFIX))
+
+
+def tag_message(name: str) -> str:
+    """The message of an annotated tag; empty for a plain one or none."""
+    return git("tag", "--list", "--format=%(if:equals=tag)%(objecttype)%(then)%(contents)%(end)", name)
+
+
+def experiment_tags() -> list[str]:
+    """All tags exp/NAME, newest first."""
+    return git("tag", "--list", f"{TAG_PREFIX}*", "--sort=-creatordate").splitlines()
+
+
+def changes() -> Changes:
+    """Compare every tracked file with HEAD by content: index flags, time stamps and staged states are not believed."""
+    head = tree("HEAD")
+    modes_count = git("config", "--default", "true", "--get", "core.fileMode") != "false"
+    changed = [
+        name for name, (mode, blob) in head.items() if mode != _SUBMODULE and _differs(name, mode, blob, modes_count)
+    ]
+    return Changes(tuple(sorted(changed)), tuple(sorted(_code_in_no_commit(head))))
+
+
+def patch_of(names: Iterable[str]) -> bytes:
+    """A binary git patch that brings HEAD to the working tree's state of some files; the user's index is not touched."""
+    wanted = sorted(names)
+    if not wanted:
+        return b""
+    with tempfile.TemporaryDirectory() as scratch:
+        index = Path(scratch) / "index"
+        git("read-tree", "HEAD", index=index)
+        git("update-index", "--add", "--remove", "-z", "--stdin", stdin=os.fsencode("\0".join(wanted)), index=index)
+        # Plumbing: the user's own settings for `git diff` have no say here.
+        plain = ("--patch", "--binary", "--full-index", "--src-prefix=a/", "--dst-prefix=b/", "--no-renames")
+        return git_bytes("diff-index", "--cached", *plain, "HEAD", index=index)
+
+
+def tree(commit: str) -> dict[str, tuple[str, str]]:
+    """Path to mode and blob of every file of a commit."""
+    found = {}
+    for entry in os.fsdecode(git_bytes("ls-tree", "-r", "-z", commit)).split("\0"):
+        if entry:
+            head, name = entry.split("\t", 1)
+            mode, _, blob = head.split()
+            found[name] = (mode, blob)
+    return found
+
+
+def file_at(commit: str, path: Path | str) -> bytes | None:
+    """A file's content as a commit holds it; None if it is not there."""
+    try:
+        return git_bytes("cat-file", "blob", f"{commit}:{Path(path).as_posix()}")
+    except EnvironmentFault:
+        return None
+
+
+def text_at(commit: str, path: Path | str) -> str:
+    """A text file as a commit holds it. Raises EnvironmentFault if it is not there."""
+    content = file_at(commit, path)
+    if content is None:
+        raise EnvironmentFault(
+            f"{commit[:12]} has no {path}; name a commit of this project that `streamflow repro` ran at"
+        )
+    return content.decode(errors="replace")
+
+
+def md5_at(
+    commit: str, files: Mapping[str, tuple[str, str]], path: str, made: Mapping[str, str] | None = None
+) -> str | None:
+    """The MD5 that dvc.lock would give a file or folder of a commit, whose `tree` is given; None if it is not there.
+
+    `made` is path to MD5 of files that stages made: those of them in the folder count, though git does not hold them.
+    """
+
+    def digest(name: str) -> str:
+        return hashlib.md5(git_bytes("cat-file", "blob", files[name][1]), usedforsecurity=False).hexdigest()
+
+    if path in files:
+        return digest(path)
+    inside = {name[len(path) + 1 :]: digest(name) for name in files if name.startswith(f"{path}/")}
+    inside |= {name[len(path) + 1 :]: md5 for name, md5 in (made or {}).items() if name.startswith(f"{path}/")}
+    return folder_md5(inside) if inside else None
+
+
+def annotate(name: str, commit: str, message: str) -> None:
+    """Create an annotated tag. Raises EnvironmentFault if the name is taken or git lacks an identity."""
+    git("tag", "--annotate", "--cleanup=verbatim", "--file=-", name, commit, stdin=message.encode())
+
+
+def commit_files(names: Iterable[str], message: str) -> str:
+    """Commit the working tree's state of some files and nothing else that is staged; returns the commit."""
+    wanted = sorted(names)
+    git("add", "--force", "--", *(name for name in wanted if Path(name).exists()))
+    git("commit", "--quiet", "--message", message, "--only", "--", *wanted)
+    return commit()
+
+
+def _differs(name: str, mode: str, blob: str, modes_count: bool) -> bool:
+    path = Path(name)
+    if mode == _SYMLINK:
+        return not path.is_symlink() or _blob(os.fsencode(path.readlink())) != blob
+    if path.is_symlink() or not path.is_file():
+        return True
+    return _blob(path.read_bytes()) != blob or (modes_count and os.access(path, os.X_OK) != (mode == "100755"))
+
+
+def _blob(content: bytes) -> str:
+    """The name that git gives a content, no filter applied: private attributes must not hide an edit."""
+    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+
+
+def _code_in_no_commit(head: Collection[str]) -> set[str]:
+    """Files that Python could load from the project: the folders are walked, because git's excludes can hide them."""
+    found = set()
+    for folder, inner, names in os.walk(".", followlinks=True):
+        # Python can't import from a hidden folder; another environment is no code of the project.
+        inner[:] = [name for name in inner if not name.startswith(".") and name not in _NO_CODE
+                    and not Path(folder, name, "pyvenv.cfg").exists()]  # fmt: skip
+        relative = Path(folder).relative_to(".")
+        in_code_folder = bool(relative.parts) and relative.parts[0] in CODE_FOLDERS
+        for name in names:
+            if name.endswith(_CODE_SUFFIXES) or (in_code_folder and not name.endswith(".partial")):
+                found.add((relative / name).as_posix())
+    return found - set(head)

@@ -1,0 +1,102 @@
+"""What a person means by a tag, a commit, `v3` or `Production`."""
+
+import os
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from streamflow.errors import ConfigError, RegistryError, StreamFlowError
+from streamflow.pipeline.project import state_dir
+from streamflow.postgres.connection import URL_VARIABLE
+from streamflow.postgres.server import database
+from streamflow.provenance.git import experiment_tags, file_at, resolve
+from streamflow.provenance.record import PREFIX
+from streamflow.provenance.result import read_result
+from streamflow.registry.connection import TRACKING_VARIABLE
+
+if TYPE_CHECKING:
+    from streamflow.registry.registry import Registry
+
+_VERSION = re.compile(r"v?[0-9]{1,6}")
+_PATCH = "changes.patch"
+_MACHINE = ("python", "cpu", "blas_kernel", "environment_differences")
+
+
+@dataclass(frozen=True)
+class Target:
+    """A result to look at: its commit, what its run had beside that, and its model version, if one is registered."""
+
+    name: str
+    commit: str
+    patch: bytes
+    version: Any
+    model_sha256: str
+    machine: Mapping[str, str]
+
+
+@contextmanager
+def registry_if_any() -> Iterator["Registry | None"]:
+    """The registry; None where there is no database yet, or it does not answer: git alone knows a tag."""
+    named = os.environ.get(URL_VARIABLE) or os.environ.get(TRACKING_VARIABLE)
+    if not named and not (state_dir() / "postgres" / "PG_VERSION").exists():
+        yield None
+        return
+    from streamflow.registry.registry import open_registry
+
+    with ExitStack() as held:
+        try:
+            registry = open_registry(held.enter_context(database()))
+            registry.production()  # answers, or does not
+        except StreamFlowError as error:
+            print(f"the registry does not answer, going on without it: {error}", file=sys.stderr)
+            registry = None
+        yield registry
+
+
+def find(ref: str, registry: "Registry | None") -> Target:
+    """The target that `ref` names. Raises ConfigError or RegistryError saying what there is."""
+    from streamflow.registry.registry import PRODUCTION
+
+    commit = resolve(f"refs/tags/{ref}") or (None if _VERSION.fullmatch(ref) and len(ref) < 7 else resolve(ref))
+    if ref == PRODUCTION or commit is None:
+        if registry is None and (ref == PRODUCTION or _VERSION.fullmatch(ref)):
+            raise RegistryError(
+                f"{ref}: there is no registry here to ask; name a tag instead: {', '.join(experiment_tags()[:5]) or 'none'}"
+            )
+        if ref != PRODUCTION and not _VERSION.fullmatch(ref):
+            tags = ", ".join(experiment_tags()[:5])
+            raise ConfigError(
+                f"{ref} is no tag, commit, version (v3) or Production; tags: {tags or 'none, see `streamflow tag`'}"
+            )
+        assert registry is not None
+        return _of_version(ref, registry.version(ref), registry)
+    return _of_commit(ref, commit, registry)
+
+
+def _of_version(ref: str, version: Any, registry: "Registry") -> Target:
+    tags = version.tags
+    commit = tags.get(f"{PREFIX}git_commit", "")
+    if resolve(commit) is None:
+        raise ConfigError(
+            f"commit {commit[:12]} of version {version.version} is not in this clone; `git fetch --all --tags`"
+        )
+    patch = registry.run_file(version, _PATCH) if tags.get(f"{PREFIX}changes_sha256") else b""
+    return Target(ref, commit, patch, version, tags[f"{PREFIX}model_sha256"], _machine(tags))
+
+
+def _of_commit(ref: str, commit: str, registry: "Registry | None") -> Target:
+    version = None
+    if registry is not None:
+        result = read_result(lambda path: file_at(commit, path), ref)
+        version = registry.version_with_fingerprint(result.input_fingerprint)
+        if version is not None and version.tags.get(f"{PREFIX}dvc_lock_sha256") != result.dvc_lock_sha256:
+            version = None  # the same model by another commit: what is found here says nothing about it
+    tags = version.tags if version else {}
+    return Target(ref, commit, b"", version, tags.get(f"{PREFIX}model_sha256", ""), _machine(tags))
+
+
+def _machine(tags: Mapping[str, str]) -> dict[str, str]:
+    return {name: tags[f"{PREFIX}{name}"] for name in _MACHINE if tags.get(f"{PREFIX}{name}")}

@@ -1,0 +1,105 @@
+"""Versions for serving: fetched from the registry, proven, and kept on this machine for a start without a registry."""
+
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from streamflow.errors import ModelError
+from streamflow.pipeline.project import state_dir
+from streamflow.provenance.record import PREFIX
+from streamflow.registry.loading import LoadedModel, ModelFiles, prove
+from streamflow.registry.registry import Registry
+from streamflow.schema import MODEL_NAME
+
+# Every answer names them.
+ANSWERED_TAGS = (f"{PREFIX}git_commit", f"{PREFIX}as_of")
+
+
+@dataclass(frozen=True)
+class Named:
+    """The version that should answer, and its tags as they are now."""
+
+    version: str
+    tags: Mapping[str, str]
+
+
+class RegistrySource:
+    """The version behind an alias, or one exact version, of the features of `service`."""
+
+    def __init__(self, open_registry: Callable[[], Registry], name: str, service: str) -> None:
+        self._open, self._name, self._service = open_registry, name, service
+        self._registry: Registry | None = None
+        self._kept = state_dir() / "serve" / "verified" / f"{name}-{service}"
+
+    def named(self) -> Named:
+        """The version that is wanted now. Raises RegistryError if the registry can't tell or there is none."""
+        found = self._asked().version(self._name)
+        return Named(str(found.version), dict(found.tags))
+
+    def load(self, version: str) -> LoadedModel:
+        """A version whose features, digest and golden rows were checked, kept on this machine from now on.
+
+        Raises ModelError or RegistryError.
+        """
+        registry = self._asked()
+        found = registry.version(version)
+        service = found.tags.get(f"{PREFIX}feature_service")
+        if service != self._service:
+            raise ModelError(f"version {version} takes the features of {service}, this graph looks up {self._service}")
+        for name in ANSWERED_TAGS:
+            if name not in found.tags:
+                raise ModelError(
+                    f"version {version} has no tag {name.removeprefix(PREFIX)}, which every answer names; register it"
+                    " with `streamflow repro`"
+                )
+        files = registry.files(found)
+        proven = prove(files)
+        _keep(files, self._kept)
+        return proven
+
+    def last_verified(self) -> LoadedModel:
+        """The last version that was proven on this machine, proven again. Raises ModelError if there is none."""
+        if not (self._kept / "version.json").is_file():
+            raise ModelError(f"no version of {MODEL_NAME} was verified on this machine yet")
+        try:
+            facts = json.loads((self._kept / "version.json").read_text(encoding="utf-8"))
+            files = ModelFiles(
+                version=facts["version"],
+                run_id=facts["run_id"],
+                tags=facts["tags"],
+                onnx_bytes=(self._kept / "model.onnx").read_bytes(),
+                schema=facts["schema"],
+                golden=facts["golden"],
+            )
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ModelError(f"the copy kept at {self._kept} is damaged: {error!r}") from error
+        try:
+            return prove(files)
+        except ModelError as error:
+            raise ModelError(f"the copy kept at {self._kept} can't answer: {error}") from error
+
+    def _asked(self) -> Registry:
+        if self._registry is None:
+            self._registry = self._open()
+        return self._registry
+
+
+def _keep(files: ModelFiles, folder: Path) -> None:
+    """Put the files of a proven version where the next start finds them, whole or not at all; replicas may race."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix="partial-"))
+    facts: dict[str, Any] = {name: getattr(files, name) for name in ("version", "run_id", "tags", "schema", "golden")}
+    (scratch / "model.onnx").write_bytes(files.onnx_bytes)
+    (scratch / "version.json").write_text(json.dumps(facts, indent=2), encoding="utf-8")
+    before = Path(tempfile.mkdtemp(dir=folder.parent, prefix="partial-"))
+    with suppress(OSError):  # another replica was faster with the same version
+        with suppress(FileNotFoundError):
+            folder.replace(before / "old")
+        scratch.replace(folder)
+    for left in (before, scratch):
+        shutil.rmtree(left, ignore_errors=True)

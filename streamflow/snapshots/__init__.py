@@ -1,0 +1,4 @@
+"""Frozen months: read as proven by dvc.lock, and counted.
+
+Pure: none.
+"""

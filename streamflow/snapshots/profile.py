@@ -1,0 +1,57 @@
+"""What a frozen month holds, in numbers, from the footers of its Parquet files and the one column of labels."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from streamflow.errors import HistoryError, first_line
+from streamflow.pipeline.layout import SNAPSHOTS
+from streamflow.schema import LABEL, LABEL_TABLE, TABLES, USERS, Table
+
+
+@dataclass(frozen=True)
+class MonthProfile:
+    """Counts of one snapshot; `nulls` names every column of every table, in schema order."""
+
+    as_of: str
+    users: int
+    churners: int
+    nulls: Mapping[str, int]
+
+    @property
+    def churn_rate(self) -> float:
+        """Share of the users whose label of this month says that they churned; 0 without users."""
+        return self.churners / self.users if self.users else 0.0
+
+    @property
+    def columns_with_null(self) -> dict[str, int]:
+        """The columns that hold NULL at all, with their count."""
+        return {name: count for name, count in self.nulls.items() if count}
+
+
+def month_profile(as_of: str) -> MonthProfile:
+    """Users, churners and NULLs of a frozen month. Raises HistoryError if its files can't be read."""
+    folder = SNAPSHOTS / as_of
+    try:
+        nulls = {name: count for table in TABLES for name, count in _nulls(folder, table).items()}
+        labels = pq.read_table(folder / f"{LABEL_TABLE}.parquet", columns=[LABEL])[LABEL]
+        users = pq.read_metadata(folder / f"{USERS.name}.parquet").num_rows
+    except (OSError, pa.ArrowException) as error:
+        reason = first_line(error)
+        raise HistoryError(f"{folder} can't be read: {reason}; `streamflow fsck` says what is damaged") from error
+    return MonthProfile(as_of, users, int(pc.sum(labels).as_py() or 0), nulls)
+
+
+def _nulls(folder: Path, table: Table) -> dict[str, int]:
+    file = pq.read_metadata(folder / f"{table.name}.parquet")
+    counts = dict.fromkeys(table.header[1:], 0)
+    for group in range(file.num_row_groups):
+        for position in range(file.num_columns):
+            column = file.row_group(group).column(position)
+            if column.path_in_schema in counts:
+                counts[column.path_in_schema] += column.statistics.null_count
+    return counts

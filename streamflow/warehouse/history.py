@@ -1,0 +1,351 @@
+"""The warehouse in Postgres: live tables as they landed, and their append-only, bitemporal history.
+
+`live.TABLE` holds the latest extract of each source and month and may be overwritten; rows that name no source are those
+that others land. `history.TABLE` holds every version of every row: `as_of` is the date the row describes, `recorded_at` when
+this database learned it, `retracted` marks a user that a corrected extract no longer has. `history.extracts` is the ledger:
+one row for each recorded version of a month's table. Each source has a history of its own, so that a trial with made-up
+users never corrects real ones.
+"""
+
+import io
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+import pyarrow as pa
+import pyarrow.csv
+
+from streamflow.arrow import arrow_schema
+from streamflow.digest import rows_sha256
+from streamflow.errors import HistoryError, first_line
+from streamflow.postgres.connection import connect
+from streamflow.schema import ENTITY_KEY, EVENT_TIMESTAMP, TABLES, Kind, Table
+
+_SQL_TYPES: dict[Kind, str] = {
+    "text": "text",
+    "boolean": "boolean",
+    "integer": "bigint",
+    "real": "double precision",
+    "date": "date",
+}
+LANDED = "postgres"
+"""The source whose live rows others land; nothing here ever writes them."""
+_BLOCK_BYTES = 8 << 20
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What recording one table of a month did; counts are rows."""
+
+    table: str
+    added: int
+    changed: int
+    retracted: int
+
+    @property
+    def total(self) -> int:
+        """Rows appended to the history."""
+        return self.added + self.changed + self.retracted
+
+
+@contextmanager
+def warehouse(url: str, source: str) -> Iterator["Warehouse"]:
+    """The warehouse of a database with the history of one source, its tables made if they are missing."""
+    connection = connect(url)
+    try:
+        store = Warehouse(connection, source)
+        store.create_tables()
+        yield store
+    finally:
+        connection.close()
+
+
+class Warehouse:
+    """Reads and writes of live tables and of one source's history over one connection."""
+
+    def __init__(self, connection: Any, source: str) -> None:
+        self._connection = connection
+        self._source = source
+
+    def create_tables(self) -> None:
+        """Create schemas, tables and the triggers that keep the history append-only; no effect if they exist."""
+        with self._transaction() as cursor:
+            cursor.execute("SELECT count(*) FROM pg_tables WHERE schemaname IN ('live', 'history')")
+            if cursor.fetchone()[0] >= 2 * len(TABLES) + 1:
+                return
+            cursor.execute("SELECT pg_advisory_xact_lock(hashtext('streamflow warehouse'))")
+            cursor.execute(_definitions())
+
+    def live_month(self, month: str) -> dict[str, pa.Table]:
+        """The live rows of a month, sorted by user, all tables as of one moment; keyed by table name."""
+        with self._transaction() as cursor:
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            return {
+                table.name: _copied_table(cursor, table, self._live_query(cursor, table, month)) for table in TABLES
+            }
+
+    def history_rows(self, table: Table, month: str, known_at: str | None = None) -> pa.Table:
+        """The state of a month as known at `known_at` (None: now), sorted by user."""
+        with self._transaction() as cursor:
+            return _copied_table(cursor, table, self._state_query(cursor, table, month, known_at))
+
+    def recorded_digest(self, table: Table, month: str) -> str | None:
+        """Content digest of the last recorded version of a month's table; None if there is none."""
+        with self._transaction() as cursor:
+            return self._recorded_digest(cursor, table, month)
+
+    @property
+    def is_landed(self) -> bool:
+        """Whether others land the live rows of this source, which they may take away again."""
+        return self._source == LANDED
+
+    def tables_of(self, month: str) -> int:
+        """Recorded tables of a month; 0 if it was never ingested here."""
+        with self._transaction() as cursor:
+            cursor.execute(
+                "SELECT count(DISTINCT table_name) FROM history.extracts WHERE source = %s AND as_of = %s",
+                (self._source, month),
+            )
+            return int(cursor.fetchone()[0])
+
+    def rows_before(self, table: Table, month: str) -> tuple[str, int] | None:
+        """The latest recorded month up to and including `month`, and its rows; None if nothing was recorded."""
+        with self._transaction() as cursor:
+            cursor.execute(
+                "SELECT as_of::text, rows FROM history.extracts WHERE source = %s AND as_of <= %s AND table_name = %s"
+                " ORDER BY as_of DESC, recorded_at DESC LIMIT 1",
+                (self._source, month, table.name),
+            )
+            found: tuple[str, int] | None = cursor.fetchone()
+        return found
+
+    def corrections(self, table: Table, month: str) -> int:
+        """Rows that the ledger says were appended for a month after its first version."""
+        with self._transaction() as cursor:
+            cursor.execute(
+                "SELECT added + changed + retracted FROM history.extracts"
+                " WHERE source = %s AND as_of = %s AND table_name = %s ORDER BY recorded_at",
+                (self._source, month, table.name),
+            )
+            return sum(int(row[0]) for row in cursor.fetchall()[1:])
+
+    def known_when(self, month: str, digests: Mapping[str, str]) -> str | None:
+        """The last moment at which every table of a month had the content of `digests` (by table name), ISO text in UTC.
+
+        None if there was none.
+        """
+        with self._transaction() as cursor:
+            cursor.execute(
+                "SELECT recorded_at, table_name, content_sha256 FROM history.extracts"
+                " WHERE source = %s AND as_of = %s ORDER BY recorded_at",
+                (self._source, month),
+            )
+            ledger = cursor.fetchall()
+        state: dict[str, str] = {}
+        known = None
+        for moment, changes in groupby(ledger, key=lambda row: row[0]):
+            state |= {name: digest for _, name, digest in changes}
+            if state == dict(digests):
+                known = moment
+        return known.isoformat() if known else None
+
+    def record(self, month: str, extracts: Mapping[str, pa.Table], tables: Iterable[Table] = TABLES) -> list[Recorded]:
+        """Land a month in the live tables and append what differs to the history, in one transaction.
+
+        `extracts` holds typed rows sorted by user, keyed by table name. A table whose content is recorded already gets
+        no history; its live rows are put right all the same. `tables` may report its progress while it is gone through.
+        """
+        with self._transaction() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(hashtext('streamflow ingest'))")
+            # Never earlier than what is recorded, even if the clock was set back.
+            cursor.execute("SELECT greatest(now(), max(recorded_at) + interval '1 microsecond') FROM history.extracts")
+            moment = cursor.fetchone()[0]
+            return [self._record_table(cursor, table, month, extracts[table.name], moment) for table in tables]
+
+    def freeze(self, month: str, known_at: str | None) -> Iterator[tuple[Table, Iterator[pa.RecordBatch]]]:
+        """Each table's state at a month, sorted by user, as a stream; all of one REPEATABLE READ snapshot.
+
+        Raises HistoryError if nothing is known of the month at `known_at`.
+        """
+        with self._transaction() as cursor:
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            for table in TABLES:
+                self._require_known(cursor, table, month, known_at)
+                query = self._state_query(cursor, table, month, known_at)
+                yield table, _copied_batches(cursor, table, query)
+
+    def _record_table(self, cursor: Any, table: Table, month: str, rows: pa.Table, moment: Any) -> Recorded:
+        columns = ", ".join(table.header)
+        cursor.execute(f"CREATE TEMP TABLE staging ON COMMIT DROP AS SELECT {columns} FROM live.{table.name} LIMIT 0")
+        cursor.copy_expert(f"COPY staging ({columns}) FROM STDIN (FORMAT csv, HEADER true)", _csv_buffer(rows))
+        if self._source != LANDED:
+            self._land(cursor, table, month)
+        digest = rows_sha256(rows)
+        recorded = Recorded(table.name, 0, 0, 0)
+        if digest != self._recorded_digest(cursor, table, month):
+            recorded = self._append_versions(cursor, table, month, moment)
+            cursor.execute(
+                "INSERT INTO history.extracts (source, as_of, table_name, recorded_at, rows, content_sha256, added,"
+                " changed, retracted) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
+                (
+                    self._source,
+                    month,
+                    table.name,
+                    moment,
+                    rows.num_rows,
+                    digest,
+                    recorded.added,
+                    recorded.changed,
+                    recorded.retracted,
+                ),
+            )
+        cursor.execute("DROP TABLE staging")
+        return recorded
+
+    def _recorded_digest(self, cursor: Any, table: Table, month: str) -> str | None:
+        cursor.execute(
+            "SELECT content_sha256 FROM history.extracts WHERE source = %s AND as_of = %s AND table_name = %s"
+            " ORDER BY recorded_at DESC LIMIT 1",
+            (self._source, month, table.name),
+        )
+        found = cursor.fetchone()
+        return found[0] if found else None
+
+    def _land(self, cursor: Any, table: Table, month: str) -> None:
+        columns = ", ".join(table.header)
+        cursor.execute(f"DELETE FROM live.{table.name} WHERE source = %s AND as_of = %s", (self._source, month))
+        cursor.execute(
+            f"INSERT INTO live.{table.name} (source, as_of, {columns}) SELECT %s, %s, {columns} FROM staging",
+            (self._source, month),
+        )
+
+    def _append_versions(self, cursor: Any, table: Table, month: str, moment: Any) -> Recorded:
+        values = ", ".join(table.header[1:])
+        old, new = (", ".join(f"{alias}.{name}" for name in table.header[1:]) for alias in ("state", "staging"))
+        state = self._state_query(cursor, table, month, None)
+        cursor.execute(
+            f"CREATE TEMP TABLE versions ON COMMIT DROP AS"
+            f" SELECT staging.*, false AS retracted, state.{ENTITY_KEY} IS NULL AS fresh"
+            f" FROM staging LEFT JOIN ({state}) state USING ({ENTITY_KEY})"
+            f" WHERE state.{ENTITY_KEY} IS NULL OR ROW({old}) IS DISTINCT FROM ROW({new})"
+        )
+        cursor.execute(
+            f"INSERT INTO versions ({ENTITY_KEY}, retracted, fresh)"
+            f" SELECT {ENTITY_KEY}, true, false FROM ({state}) state"
+            f" WHERE NOT EXISTS (SELECT FROM staging WHERE staging.{ENTITY_KEY} = state.{ENTITY_KEY})"
+        )
+        cursor.execute(
+            f"INSERT INTO history.{table.name} (source, as_of, recorded_at, {ENTITY_KEY}, {values}, retracted)"
+            f" SELECT %s, %s, %s, {ENTITY_KEY}, {values}, retracted FROM versions",
+            (self._source, month, moment),
+        )
+        cursor.execute(
+            "SELECT count(*) FILTER (WHERE fresh), count(*) FILTER (WHERE NOT fresh AND NOT retracted),"
+            " count(*) FILTER (WHERE retracted) FROM versions"
+        )
+        added, changed, retracted = cursor.fetchone()
+        cursor.execute("DROP TABLE versions")
+        return Recorded(table.name, added, changed, retracted)
+
+    def _require_known(self, cursor: Any, table: Table, month: str, known_at: str | None) -> None:
+        cursor.execute(
+            "SELECT min(recorded_at) FROM history.extracts WHERE source = %s AND as_of = %s AND table_name = %s",
+            (self._source, month, table.name),
+        )
+        first = cursor.fetchone()[0]
+        if first is None:
+            raise HistoryError(f"history.{table.name} holds nothing of {month}; ingest it: `dvc repro ingest@{month}`")
+        cursor.execute("SELECT %s::timestamptz < %s", (known_at, first))
+        if cursor.fetchone()[0]:
+            raise HistoryError(
+                f"known_at={known_at}: {month} was first recorded at {first.isoformat()}; choose a later known_at or none"
+            )
+
+    def _live_query(self, cursor: Any, table: Table, month: str) -> str:
+        columns = ", ".join(table.header)
+        query = f"SELECT {columns} FROM live.{table.name} WHERE source = %s AND as_of = %s ORDER BY {ENTITY_KEY}"
+        return _bound(cursor, query, self._source, month)
+
+    def _state_query(self, cursor: Any, table: Table, month: str, known_at: str | None) -> str:
+        columns = ", ".join(table.header)
+        return _bound(
+            cursor,
+            f"SELECT {columns} FROM (SELECT DISTINCT ON ({ENTITY_KEY}) * FROM history.{table.name}"
+            f" WHERE source = %s AND as_of = %s"
+            f" AND (%s::timestamptz IS NULL OR recorded_at <= %s::timestamptz)"
+            f" ORDER BY {ENTITY_KEY}, recorded_at DESC) latest WHERE NOT retracted ORDER BY {ENTITY_KEY}",
+            self._source,
+            month,
+            known_at,
+            known_at,
+        )
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Any]:
+        try:
+            with self._connection, self._connection.cursor() as cursor:
+                yield cursor
+        except psycopg2.Error as error:
+            reason = first_line(error)
+            raise HistoryError(f"the warehouse refused: {reason}; nothing was written") from error
+
+
+def _bound(cursor: Any, query: str, *values: Any) -> str:
+    text: bytes = cursor.mogrify(query, values)
+    return text.decode()
+
+
+def _copied_table(cursor: Any, table: Table, query: str) -> pa.Table:
+    return pa.Table.from_batches(_copied_batches(cursor, table, query), schema=arrow_schema(table))
+
+
+def _copied_batches(cursor: Any, table: Table, query: str) -> Iterator[pa.RecordBatch]:
+    """COPY to a file on disk, then stream it: memory stays bounded, and floats keep every bit in CSV's text."""
+    schema = arrow_schema(table)
+    with tempfile.TemporaryFile() as spool:
+        cursor.copy_expert(f"COPY ({query}) TO STDOUT (FORMAT csv, HEADER true)", spool)
+        spool.seek(0)
+        reader = pyarrow.csv.open_csv(
+            spool,
+            read_options=pyarrow.csv.ReadOptions(block_size=_BLOCK_BYTES),
+            convert_options=pyarrow.csv.ConvertOptions(
+                column_types=schema,
+                null_values=[""],
+                strings_can_be_null=True,
+                quoted_strings_can_be_null=False,
+                true_values=["t"],
+                false_values=["f"],
+            ),
+        )
+        for batch in reader:
+            yield pa.RecordBatch.from_arrays(batch.columns, schema=schema)
+
+
+def _csv_buffer(rows: pa.Table) -> io.BytesIO:
+    sink = pa.BufferOutputStream()
+    pyarrow.csv.write_csv(rows, sink)
+    return io.BytesIO(sink.getvalue().to_pybytes())
+
+
+def _definitions() -> str:
+    statements = [Path(__file__).with_name("schema.sql").read_text(encoding="utf-8")]
+    for table in TABLES:
+        plain = ", ".join(f"{c.name} {_SQL_TYPES[c.kind]}{'' if c.nullable else ' NOT NULL'}" for c in table.columns)
+        versioned = ", ".join(f"{c.name} {_SQL_TYPES[c.kind]}" for c in table.columns)
+        required = " AND ".join(f"{c.name} IS NOT NULL" for c in table.columns if not c.nullable)
+        key = f'{EVENT_TIMESTAMP} date NOT NULL, {ENTITY_KEY} text COLLATE "C" NOT NULL'
+        statements.append(
+            f"CREATE TABLE IF NOT EXISTS live.{table.name} (source text NOT NULL DEFAULT '{LANDED}',"
+            f" {key}, {plain}, PRIMARY KEY (source, {EVENT_TIMESTAMP}, {ENTITY_KEY}));"
+            f" CREATE TABLE IF NOT EXISTS history.{table.name} (source text NOT NULL, {key},"
+            f" recorded_at timestamptz NOT NULL, {versioned}, retracted boolean NOT NULL, CHECK (retracted OR ({required})),"
+            f" PRIMARY KEY (source, {EVENT_TIMESTAMP}, {ENTITY_KEY}, recorded_at));"
+            f" CREATE OR REPLACE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON history.{table.name}"
+            f" FOR EACH STATEMENT EXECUTE FUNCTION history.refuse_change();"
+        )
+    return "\n".join(statements)

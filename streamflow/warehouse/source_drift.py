@@ -1,0 +1,80 @@
+"""Postgres history against the frozen snapshots: rows that somebody changed without a record."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from streamflow.arrow import arrow_schema
+from streamflow.digest import rows_sha256
+from streamflow.pipeline.layout import SNAPSHOTS
+from streamflow.schema import TABLES, Table
+from streamflow.warehouse.differences import describe_differences
+from streamflow.warehouse.history import Warehouse
+
+REFILL = "`streamflow repro` ingests it again"
+RESTORE = "put the rows back, or restore the database from its backup; frozen files and models are not affected"
+
+
+@dataclass(frozen=True)
+class SourceDrift:
+    """One table of one month that is not what was frozen, in words, and what mends it."""
+
+    what: str
+    mend: str
+
+
+def source_drift(
+    store: Warehouse, months: Iterable[str], known_at: str | None, snapshots: Path = SNAPSHOTS
+) -> list[SourceDrift]:
+    """Each table of each frozen month whose history is another; months that are not frozen are passed over."""
+    found = []
+    for month in months:
+        for table in TABLES:
+            path = snapshots / month / f"{table.name}.parquet"
+            if path.exists() and (drift := _table_drift(store, table, month, known_at, frozen_rows(table, path))):
+                found.append(drift)
+    return found
+
+
+def live_drift(store: Warehouse, months: Iterable[str]) -> list[SourceDrift]:
+    """Each live table of a month that is not what was recorded last."""
+    found = []
+    for month in months:
+        live = store.live_month(month)
+        for table in TABLES:
+            recorded = store.recorded_digest(table, month)
+            rows = live[table.name].num_rows
+            if not rows and store.is_landed:
+                continue  # theirs to take away; the recorded version stays
+            if recorded is not None and rows_sha256(live[table.name]) != recorded:
+                expected = store.history_rows(table, month)
+                what = (
+                    describe_differences(expected, live[table.name]) if rows else f"holds 0 of {expected.num_rows} rows"
+                )
+                found.append(SourceDrift(f"live.{table.name} of {month}: {what}", REFILL))
+    return found
+
+
+def frozen_rows(table: Table, path: Path) -> pa.Table:
+    """The rows of a frozen table as the history holds them, without the event timestamp."""
+    schema = arrow_schema(table)
+    return pq.read_table(path, columns=schema.names).select(schema.names).cast(schema)
+
+
+def _table_drift(
+    store: Warehouse, table: Table, month: str, known_at: str | None, frozen: pa.Table
+) -> SourceDrift | None:
+    recorded = store.recorded_digest(table, month)
+    history = store.history_rows(table, month, known_at)
+    if rows_sha256(history) == rows_sha256(frozen):
+        return None
+    name = f"history.{table.name} of {month}"
+    if recorded is None:
+        return SourceDrift(f"{name} holds nothing", REFILL)
+    what = describe_differences(frozen, history)
+    if known_at is None and recorded == rows_sha256(history):
+        return SourceDrift(f"{name} has a correction that is not frozen: {what}", "`streamflow repro` freezes it")
+    return SourceDrift(f"{name} was changed after it was frozen: {what}", RESTORE)
