@@ -25,13 +25,13 @@ import pandas as pd
 import psutil
 import pyarrow.parquet as pq
 
-from streamflow.arrow import arrow_schema, sorted_by_user
-from streamflow.calendar import instant
+from streamflow.core.arrow import arrow_schema, sorted_by_user
+from streamflow.core.calendar import instant
+from streamflow.core.schema import TABLES, service_features
 from streamflow.extracts.synthetic import generate_month
 from streamflow.pipeline.file_digest import file_sha256
 from streamflow.pipeline.parquet import frozen_schema, with_event_timestamp, write_parquet
 from streamflow.pipeline.reporting import one_line_errors
-from streamflow.schema import TABLES, service_features
 
 MONTH = "2024-01-31"
 MODEL = Path("artifacts/model")

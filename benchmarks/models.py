@@ -24,12 +24,12 @@ from streamflow.operations.repro.compose import composed
 from streamflow.pipeline.layout import CONF
 from streamflow.operations.tuning.training_set import frozen_dataset
 from streamflow.pipeline.reporting import one_line_errors, progress
-from streamflow.config import Config
+from streamflow.core.config import Config
 from streamflow.evaluation.cross_validation import cross_validate, spread
-from streamflow.errors import ModelError
+from streamflow.core.errors import ModelError
 from streamflow.model.sklearn_pipeline import Labels, pipeline_frame
 from streamflow.model.recipe import recipe_of
-from streamflow.schema import ENTITY_KEY, FEATURE_SERVICES, LABEL
+from streamflow.core.schema import ENTITY_KEY, FEATURE_SERVICES, LABEL
 from streamflow.model.training import Mask, Recipe, Trained, Weights, sample_weights, train
 
 SHOWN = {"AUC": "roc_auc", "AP": "average_precision", "F1": "f1", "Brier": "brier"}

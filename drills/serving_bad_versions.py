@@ -25,9 +25,9 @@ from project import Project
 from drills.load import Load
 from drills.served import Server, load_average, move, offline_scores, registry_of, report, two_versions, wait_for
 from drills.serving_reload import is_mixed
+from streamflow.core.schema import MODEL_NAME
 from streamflow.provenance.record import PREFIX
 from streamflow.registry.registry import Registry
-from streamflow.schema import MODEL_NAME
 
 LIMIT = 10.0
 

@@ -30,9 +30,9 @@ from drills.served import (
     report,
     wait_for,
 )
+from streamflow.core.schema import views_of
 from streamflow.online.tables import online_table
 from streamflow.postgres.server import database
-from streamflow.schema import views_of
 
 BACK = 5.0
 GONE = 20.0

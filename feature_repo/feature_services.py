@@ -3,7 +3,7 @@
 from feast import FeatureService
 from feature_views import views
 
-from streamflow.schema import FEATURE_SERVICES, views_of
+from streamflow.core.schema import FEATURE_SERVICES, views_of
 
 
 def _service(name: str) -> FeatureService:

@@ -7,7 +7,7 @@ from feast import FeatureView, Field
 from feast.types import Bool, Float64, Int64, String
 from sources import sources
 
-from streamflow.schema import FEATURE_VIEWS, Kind
+from streamflow.core.schema import FEATURE_VIEWS, Kind
 
 TYPES: dict[Kind, type] = {"text": String, "boolean": Bool, "integer": Int64, "real": Float64}
 NO_LIMIT = timedelta(0)

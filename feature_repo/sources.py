@@ -3,8 +3,8 @@
 from feast import FileSource
 from feast.data_format import ParquetFormat
 
+from streamflow.core.schema import EVENT_TIMESTAMP, FEATURE_VIEWS
 from streamflow.pipeline.project import snapshot_pattern
-from streamflow.schema import EVENT_TIMESTAMP, FEATURE_VIEWS
 
 sources = {
     view: FileSource(

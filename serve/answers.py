@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from serve.no_prediction import UNAVAILABLE, UNUSABLE, NoPrediction
-from streamflow.errors import StreamFlowError
+from streamflow.core.errors import StreamFlowError
 
 JSON = "application/json"
 EXPLAINED = (

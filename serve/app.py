@@ -12,7 +12,7 @@ from serve.fused import FusedDeployment
 from serve.process import database_url
 from serve.scorer import ScorerDeployment
 from serve.split import GatewayDeployment
-from streamflow.errors import ConfigError, StreamFlowError
+from streamflow.core.errors import ConfigError, StreamFlowError
 
 
 def build(arguments: Arguments) -> Application:

@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from serve.contract import StalePolicy
-from streamflow.schema import FEATURE_SERVICES
+from streamflow.core.schema import FEATURE_SERVICES
 
 PRODUCTION = "Production"
 

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
-from streamflow.errors import EnvironmentFault
+from streamflow.core.errors import EnvironmentFault
 
 _Key = TypeVar("_Key")
 _Answer = TypeVar("_Answer")

@@ -10,6 +10,7 @@ from serve.batching import MicroBatch
 from serve.contract import StalePolicy
 from serve.metrics import Metrics
 from serve.no_prediction import NOT_FOUND, UNUSABLE, NoPrediction
+from streamflow.core.schema import service_features
 from streamflow.online.values import (
     Scored,
     UserFeatures,
@@ -18,7 +19,6 @@ from streamflow.online.values import (
     nulls_by_design,
     stale_features,
 )
-from streamflow.schema import service_features
 
 Lookup = Callable[[list[str]], Awaitable[list[UserFeatures]]]
 Assess = Callable[[list[str]], Awaitable[list[Scored]]]

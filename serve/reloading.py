@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from serve.metrics import Metrics
-from streamflow.errors import RegistryError, StreamFlowError
+from streamflow.core.errors import RegistryError, StreamFlowError
 from streamflow.provenance.record import PREFIX
 from streamflow.registry.loading import LoadedModel
 from streamflow.registry.served import ANSWERED_TAGS, Named

@@ -9,10 +9,10 @@ from serve.arguments import Arguments
 from serve.metrics import Metrics
 from serve.process import DEPLOYED, database_url, shared_metrics
 from serve.reloading import CurrentModel
+from streamflow.core.schema import MODEL_NAME
 from streamflow.online.values import Score, Scored, UserFeatures, is_complete
 from streamflow.registry.decision import COMPARISON_TAG
 from streamflow.registry.loading import LoadedModel
-from streamflow.schema import MODEL_NAME
 
 
 class Scorer:

@@ -11,7 +11,8 @@ import pandas as pd
 import pyarrow.parquet as pq
 from threadpoolctl import threadpool_limits
 
-from streamflow.config import Config
+from streamflow.core.config import Config
+from streamflow.core.schema import ENTITY_KEY, LABEL
 from streamflow.evaluation.cross_validation import cross_validate, spread
 from streamflow.model.recipe import recipe_of
 from streamflow.model.sklearn_pipeline import pipeline_frame
@@ -20,7 +21,6 @@ from streamflow.pipeline.layout import CROSS_VALIDATION, CROSS_VALIDATION_METRIC
 from streamflow.pipeline.project import replacing, write_json
 from streamflow.pipeline.reporting import say
 from streamflow.pipeline.stage import stage
-from streamflow.schema import ENTITY_KEY, LABEL
 
 
 def run(config: Config) -> None:

@@ -6,7 +6,8 @@ for each user, sorted, with the part of the split; dataset.json counts rows and 
 
 import pyarrow.parquet as pq
 
-from streamflow.config import Config
+from streamflow.core.config import Config
+from streamflow.core.schema import LABEL_TABLE, USERS
 from streamflow.features.dataset import assemble, entity_rows, summary
 from streamflow.features.point_in_time import point_in_time_rows
 from streamflow.pipeline.layout import DATASET_COUNTS, DATASET_ROWS, SNAPSHOTS
@@ -14,7 +15,6 @@ from streamflow.pipeline.parquet import write_parquet
 from streamflow.pipeline.project import write_json
 from streamflow.pipeline.reporting import say
 from streamflow.pipeline.stage import stage
-from streamflow.schema import LABEL_TABLE, USERS
 
 
 def run(config: Config) -> None:

@@ -13,7 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from streamflow.config import Config
+from streamflow.core.config import Config
+from streamflow.core.schema import ENTITY_KEY, LABEL, SUBSCRIPTIONS, TABLES
 from streamflow.evaluation.importance import permutation_importance
 from streamflow.evaluation.metrics import (
     calibration_points,
@@ -49,7 +50,6 @@ from streamflow.pipeline.project import replacing, write_json
 from streamflow.pipeline.reporting import say
 from streamflow.pipeline.stage import stage
 from streamflow.report.report import Evaluation, render_report
-from streamflow.schema import ENTITY_KEY, LABEL, SUBSCRIPTIONS, TABLES
 from streamflow.snapshots.profile import month_profile
 
 

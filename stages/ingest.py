@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from streamflow.arrow import sorted_by_user
-from streamflow.calendar import parse_date
-from streamflow.config import Config, SourceConfig, source_identity
-from streamflow.digest import rows_sha256
-from streamflow.errors import ExtractError, HistoryError
+from streamflow.core.arrow import sorted_by_user
+from streamflow.core.calendar import parse_date
+from streamflow.core.config import Config, SourceConfig, source_identity
+from streamflow.core.digest import rows_sha256
+from streamflow.core.errors import ExtractError, HistoryError
+from streamflow.core.schema import TABLES
 from streamflow.extracts.csv_files import month_folder, read_month
 from streamflow.extracts.synthetic import generate_month
 from streamflow.extracts.validation import check_month, check_row_count
@@ -22,7 +23,6 @@ from streamflow.pipeline.project import write_json
 from streamflow.pipeline.reporting import progress, say
 from streamflow.pipeline.stage import stage
 from streamflow.postgres.server import database
-from streamflow.schema import TABLES
 from streamflow.warehouse.differences import describe_differences
 from streamflow.warehouse.history import Warehouse, warehouse
 

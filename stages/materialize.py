@@ -6,15 +6,15 @@ month is published whole or not at all.
 
 import pyarrow.parquet as pq
 
-from streamflow.config import Config
-from streamflow.digest import mapping_sha256
+from streamflow.core.config import Config
+from streamflow.core.digest import mapping_sha256
+from streamflow.core.schema import ENTITY_KEY, FEATURE_VIEWS, USERS
 from streamflow.online.publication import online_feature_store, publish, published
 from streamflow.pipeline.file_digest import file_sha256, tree_sha256
 from streamflow.pipeline.layout import FEATURE_REPO, SCHEMA_MODULE, SNAPSHOTS
 from streamflow.pipeline.reporting import say
 from streamflow.pipeline.stage import stage
 from streamflow.postgres.server import database
-from streamflow.schema import ENTITY_KEY, FEATURE_VIEWS, USERS
 
 
 def run(config: Config, url: str) -> None:

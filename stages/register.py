@@ -13,8 +13,9 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from streamflow.config import Config
-from streamflow.errors import RegistryError, StreamFlowError
+from streamflow.core.config import Config
+from streamflow.core.errors import RegistryError, StreamFlowError
+from streamflow.core.schema import MODEL_NAME
 from streamflow.pipeline.dvc_files import lock_text, locked_stages
 from streamflow.pipeline.environment import environment_differences
 from streamflow.pipeline.file_digest import file_sha256
@@ -46,7 +47,6 @@ from streamflow.registry.decision import DECISION_TAG, DecisionRecord
 from streamflow.registry.registration import Registration, training_set_parts
 from streamflow.registry.registry import Registry, open_registry
 from streamflow.registry.settled import settled_version
-from streamflow.schema import MODEL_NAME
 
 
 def run(config: Config, url: str) -> None:
@@ -74,9 +74,8 @@ def run(config: Config, url: str) -> None:
             anchor(registry, version)
     else:
         if found is Standing.SUPERSEDED:
-            say(
-                f"register: version {known.version} of the same inputs was made with other packages or uncommitted files"
-            )
+            other = known.tags.get(f"{PREFIX}environment_differences") or "uncommitted files"
+            say(f"register: version {known.version} of the same inputs was made with {other}")
         version = register(config, registry, fingerprint, made.model_sha256)
     if found is Standing.KNOWN:
         decided = decided_before(version, made.production)

@@ -8,17 +8,17 @@ import json
 import shutil
 import sys
 
-from streamflow.arrow import arrow_schema
-from streamflow.calendar import instant
-from streamflow.config import Config, source_identity
-from streamflow.digest import RowsDigest
-from streamflow.errors import HistoryError
+from streamflow.core.arrow import arrow_schema
+from streamflow.core.calendar import instant
+from streamflow.core.config import Config, source_identity
+from streamflow.core.digest import RowsDigest
+from streamflow.core.errors import HistoryError
+from streamflow.core.schema import TABLES
 from streamflow.pipeline.layout import INGEST_RECEIPTS, SNAPSHOTS
 from streamflow.pipeline.parquet import frozen_schema, with_event_timestamp, write_parquet
 from streamflow.pipeline.reporting import progress, say
 from streamflow.pipeline.stage import stage
 from streamflow.postgres.server import database
-from streamflow.schema import TABLES
 from streamflow.warehouse.history import Warehouse, warehouse
 
 

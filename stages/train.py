@@ -15,9 +15,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from threadpoolctl import threadpool_limits
 
-from streamflow.config import Config
-from streamflow.digest import bytes_sha256
-from streamflow.errors import ModelError
+from streamflow.core.config import Config
+from streamflow.core.digest import bytes_sha256
+from streamflow.core.errors import ModelError
+from streamflow.core.schema import LABEL
 from streamflow.features.dataset import SPLIT
 from streamflow.features.splits import PARTS, TEST, VALIDATION
 from streamflow.model.card import feature_schema, golden_rows
@@ -30,7 +31,6 @@ from streamflow.pipeline.layout import DATASET_ROWS, FEATURE_SCHEMA, GOLDEN, ONN
 from streamflow.pipeline.project import replacing, state_dir, write_json
 from streamflow.pipeline.reporting import say
 from streamflow.pipeline.stage import stage
-from streamflow.schema import LABEL
 
 
 def run(config: Config) -> str:

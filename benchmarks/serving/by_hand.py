@@ -24,12 +24,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from benchmarks.serving.listening import listen
+from streamflow.core.schema import ENTITY_KEY, EVENT_TIMESTAMP, FEATURE_VIEWS, MODEL_NAME, Column, Kind, views_of
 from streamflow.model.scoring import ChurnModel
 from streamflow.pipeline.project import snapshot_pattern
 from streamflow.postgres.server import database
 from streamflow.registry.loading import LoadedModel
 from streamflow.registry.registry import PRODUCTION, open_registry
-from streamflow.schema import ENTITY_KEY, EVENT_TIMESTAMP, FEATURE_VIEWS, MODEL_NAME, Column, Kind, views_of
 
 CONNECTIONS = 4
 MAX_AGE = timedelta(days=62)

@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from sklearn.base import BaseEstimator, ClassifierMixin
 
+from streamflow.core.schema import LABEL, service_features
 from streamflow.features.dataset import SPLIT
 from streamflow.features.splits import TEST, VALIDATION
 from streamflow.model.recipe import recipe_of
@@ -16,7 +17,6 @@ from streamflow.model.sklearn_pipeline import pipeline_frame
 from streamflow.model.training import Trained, sample_weights, train
 from streamflow.pipeline.layout import DATASET
 from streamflow.pipeline.params import read_params
-from streamflow.schema import LABEL, service_features
 
 
 class CalibratedForest(ClassifierMixin, BaseEstimator):  # type: ignore[misc]

@@ -20,11 +20,11 @@ from pydantic import BaseModel
 
 from benchmarks.serving.forest import fitted_forest, held_out_users
 from benchmarks.serving.listening import listen
+from streamflow.core.schema import ENTITY_KEY, service_features
 from streamflow.model.scoring import model_inputs
 from streamflow.online.publication import online_feature_store
 from streamflow.pipeline.params import read_all_params
 from streamflow.postgres.server import database
-from streamflow.schema import ENTITY_KEY, service_features
 
 if TYPE_CHECKING:
     from feast import FeatureStore

@@ -21,12 +21,12 @@ from pathlib import Path
 import asyncpg
 
 from benchmarks.serving.online_tables_filled import fill
+from streamflow.core.schema import ENTITY_KEY, FEATURE_SERVICES, views_of
 from streamflow.extracts.synthetic import user_ids
 from streamflow.online.rows import OnlineRows, connect_arguments
 from streamflow.online.tables import SCHEMA, online_table
 from streamflow.postgres.connection import transaction
 from streamflow.postgres.server import database
-from streamflow.schema import ENTITY_KEY, FEATURE_SERVICES, views_of
 
 SERVICE = "churn_v1"
 ROUNDS, READS, WARM_UP = 3, 3000, 300

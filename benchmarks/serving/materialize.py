@@ -19,14 +19,14 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from streamflow.calendar import instant
+from streamflow.core.calendar import instant
+from streamflow.core.schema import ENTITY_KEY, EVENT_TIMESTAMP, FEAST_PROJECT, FEATURE_VIEWS
 from streamflow.extracts.synthetic import generate_month
 from streamflow.features.point_in_time import REPO, definitions, import_feast
 from streamflow.online.publication import materialize
 from streamflow.pipeline.project import project_root
 from streamflow.postgres.connection import connection_fields, ensure_schema, transaction
 from streamflow.postgres.server import database
-from streamflow.schema import ENTITY_KEY, EVENT_TIMESTAMP, FEAST_PROJECT, FEATURE_VIEWS
 
 MONTH = "2024-01-31"
 ROUNDS = 3

@@ -5,11 +5,11 @@ import io
 import pyarrow as pa
 import pyarrow.csv
 
-from streamflow.calendar import instant
+from streamflow.core.calendar import instant
+from streamflow.core.schema import FEATURE_VIEWS
 from streamflow.extracts.synthetic import generate_month
 from streamflow.online.tables import online_table
 from streamflow.postgres.connection import ensure_schema, transaction
-from streamflow.schema import FEATURE_VIEWS
 
 MONTH = "2024-01-31"
 

@@ -27,12 +27,12 @@ from benchmarks.serving.report import line, record, report
 from benchmarks.serving.servers import SERVERS, Server, changed, running
 from benchmarks.serving.targets import Loads
 from benchmarks.serving.wrk import loaded, require_wrk
-from streamflow.errors import EnvironmentFault
+from streamflow.core.errors import EnvironmentFault
+from streamflow.core.schema import ENTITY_KEY
 from streamflow.pipeline.project import snapshot_pattern
 from streamflow.pipeline.reporting import one_line_errors
 from streamflow.postgres.server import database
 from streamflow.registry.registry import PRODUCTION, open_registry
-from streamflow.schema import ENTITY_KEY
 
 CONNECTIONS = (1, 8, 32, 128)
 WARM_UP_CONNECTIONS = 8

@@ -17,7 +17,7 @@ from typing import TypeVar
 import numpy as np
 
 from benchmarks.serving.forest import fitted_forest, held_out_users
-from streamflow.errors import ModelError
+from streamflow.core.errors import ModelError
 from streamflow.model.card import schema_features
 from streamflow.model.export import PARITY_TOLERANCE
 from streamflow.model.scoring import ChurnModel

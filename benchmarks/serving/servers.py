@@ -16,7 +16,7 @@ from pathlib import Path
 import httpx
 import psutil
 
-from streamflow.errors import EnvironmentFault
+from streamflow.core.errors import EnvironmentFault
 
 READY_SECONDS = 240
 END_SECONDS = 60

@@ -6,7 +6,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from streamflow.errors import EnvironmentFault
+from streamflow.core.errors import EnvironmentFault
 
 SCRIPT = Path(__file__).with_name("predict.lua")
 ERRORS = ("not_200", "connect", "read", "write", "timeout")

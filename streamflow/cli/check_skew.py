@@ -6,10 +6,10 @@ from typing import Any
 
 import click
 
+from streamflow.core.schema import FEATURE_SERVICES
 from streamflow.operations.skew.compare import ABSENT, Skew
 from streamflow.pipeline.reporting import say
 from streamflow.postgres.server import database
-from streamflow.schema import FEATURE_SERVICES
 
 
 @click.command("check-skew")

@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from streamflow.errors import EnvironmentFault
+from streamflow.core.errors import EnvironmentFault
 from streamflow.pipeline.project import state_dir
 from streamflow.pipeline.reporting import say
 from streamflow.postgres.connection import URL_VARIABLE, connection_fields

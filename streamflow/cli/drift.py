@@ -10,14 +10,14 @@ from pathlib import Path
 import click
 
 from streamflow.cli import repro
-from streamflow.config import DriftConfig
-from streamflow.errors import ConfigError
+from streamflow.core.config import DriftConfig
+from streamflow.core.errors import ConfigError
+from streamflow.core.schema import LABEL
 from streamflow.operations.drift.verdict import RETRAIN, SCORE, DataDrift, Policy, Shift, percent, points
 from streamflow.operations.repro.compose import redate
 from streamflow.pipeline.params import read_all_params
 from streamflow.pipeline.project import replacing
 from streamflow.pipeline.reporting import say
-from streamflow.schema import LABEL
 
 
 @click.command()

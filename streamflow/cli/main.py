@@ -27,7 +27,7 @@ from streamflow.cli import (
     tag,
     tune,
 )
-from streamflow.errors import first_line
+from streamflow.core.errors import first_line
 from streamflow.pipeline.environment import silence_telemetry
 from streamflow.pipeline.project import project_root
 from streamflow.pipeline.reporting import USER_ERROR, one_line_errors

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from streamflow.errors import ConfigError, RegistryError, StreamFlowError
+from streamflow.core.errors import ConfigError, RegistryError, StreamFlowError
 from streamflow.pipeline.params import read_all_params
 from streamflow.pipeline.reporting import say
 from streamflow.postgres.server import database

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from streamflow.core.schema import MODEL_NAME
 from streamflow.operations.repro.compose import StageFailed, compose, only_one, reproduce, undone_if_refused
 from streamflow.pipeline.layout import DATASET_COUNTS, METRICS, REPORT
 from streamflow.pipeline.params import read_all_params
@@ -16,7 +17,6 @@ from streamflow.pipeline.project import state_dir
 from streamflow.pipeline.reporting import USER_ERROR, say
 from streamflow.postgres.server import database
 from streamflow.provenance.gather import reasons_against_promotion
-from streamflow.schema import MODEL_NAME
 
 
 @click.command()

@@ -5,7 +5,7 @@ import sys
 
 import click
 
-from streamflow.errors import StreamFlowError
+from streamflow.core.errors import StreamFlowError
 from streamflow.operations.rerun.verdict import IDENTICAL, Rederivation
 from streamflow.pipeline.reporting import say
 

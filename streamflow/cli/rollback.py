@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import click
 
-from streamflow.errors import RegistryError
+from streamflow.core.errors import RegistryError
 from streamflow.pipeline.reporting import say
 from streamflow.postgres.server import database
 

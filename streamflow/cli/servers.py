@@ -15,7 +15,7 @@ from pathlib import Path
 import click
 import psutil
 
-from streamflow.errors import EnvironmentFault
+from streamflow.core.errors import EnvironmentFault
 from streamflow.pipeline import lifeline
 from streamflow.pipeline.project import state_dir
 from streamflow.pipeline.reporting import say

@@ -2,7 +2,7 @@
 
 import click
 
-from streamflow.errors import StreamFlowError
+from streamflow.core.errors import StreamFlowError
 from streamflow.pipeline.reporting import say
 from streamflow.postgres.server import database
 from streamflow.provenance.result import Result

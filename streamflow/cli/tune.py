@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from streamflow.config import Config
+from streamflow.core.config import Config
 from streamflow.pipeline.reporting import say
 
 if TYPE_CHECKING:

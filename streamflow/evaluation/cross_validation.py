@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from streamflow.errors import ModelError
+from streamflow.core.errors import ModelError
 from streamflow.evaluation.metrics import DIGITS, classification_metrics
 from streamflow.features.splits import user_fraction
 from streamflow.model.sklearn_pipeline import Labels

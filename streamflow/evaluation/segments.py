@@ -9,9 +9,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from sklearn.metrics import roc_auc_score
 
-from streamflow.errors import ModelError
+from streamflow.core.errors import ModelError
+from streamflow.core.schema import ENTITY_KEY, SUBSCRIPTIONS
 from streamflow.evaluation.metrics import DIGITS
-from streamflow.schema import ENTITY_KEY, SUBSCRIPTIONS
 
 TENURE = "tenure"
 TENURE_BANDS = ((0, 6), (7, 12), (13, 24), (25, 48), (49, None))

@@ -8,10 +8,10 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.csv
 
-from streamflow.arrow import typed_rows
-from streamflow.calendar import months_between
-from streamflow.errors import ExtractError, first_line
-from streamflow.schema import TABLES, Table
+from streamflow.core.arrow import typed_rows
+from streamflow.core.calendar import months_between
+from streamflow.core.errors import ExtractError, first_line
+from streamflow.core.schema import TABLES, Table
 
 
 def month_folder(root: Path, month: str, folders: Mapping[str, str], first_month: str) -> Path:

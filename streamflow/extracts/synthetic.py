@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from streamflow.calendar import FIRST_SYNTHETIC_MONTH, months_between
-from streamflow.schema import ENTITY_KEY, NO_INTERNET, TABLES
+from streamflow.core.calendar import FIRST_SYNTHETIC_MONTH, months_between
+from streamflow.core.schema import ENTITY_KEY, NO_INTERNET, TABLES
 
 KNOWN_USER = "7590-VHVEG"
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"

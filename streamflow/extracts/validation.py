@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from streamflow.arrow import FIRST_DATA_ROW, field_error
-from streamflow.errors import ExtractError
-from streamflow.schema import ENTITY_KEY, NO_INTERNET, TABLES, USERS, Column, Table
+from streamflow.core.arrow import FIRST_DATA_ROW, field_error
+from streamflow.core.errors import ExtractError
+from streamflow.core.schema import ENTITY_KEY, NO_INTERNET, TABLES, USERS, Column, Table
 
 if TYPE_CHECKING:
     from pandera.pandas import DataFrameSchema

@@ -5,10 +5,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from streamflow.arrow import ARROW_TYPES
-from streamflow.errors import FeatureStoreError, HistoryError
+from streamflow.core.arrow import ARROW_TYPES
+from streamflow.core.errors import FeatureStoreError, HistoryError
+from streamflow.core.schema import ENTITY_KEY, EVENT_TIMESTAMP, LABEL, service_features
 from streamflow.features.splits import PARTS, split_by_user
-from streamflow.schema import ENTITY_KEY, EVENT_TIMESTAMP, LABEL, service_features
 
 SPLIT = "split"
 TIMESTAMP = pa.timestamp("us", tz="UTC")

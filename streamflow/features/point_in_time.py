@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from streamflow.core.schema import ENTITY_KEY, EVENT_TIMESTAMP, FEAST_PROJECT, FEATURE_SERVICES
 from streamflow.pipeline.project import project_root
-from streamflow.schema import ENTITY_KEY, EVENT_TIMESTAMP, FEAST_PROJECT, FEATURE_SERVICES
 
 if TYPE_CHECKING:
     from feast.repo_contents import RepoContents

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
-from streamflow.errors import ModelError
+from streamflow.core.errors import ModelError
 from streamflow.model.sklearn_pipeline import Labels, Probabilities
 
 CLIP = 1e-6

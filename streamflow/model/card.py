@@ -5,9 +5,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from streamflow.errors import ModelError
+from streamflow.core.errors import ModelError
+from streamflow.core.schema import ENTITY_KEY, LABEL, Column, feature_view_of, service_features
 from streamflow.model.scoring import ChurnModel
-from streamflow.schema import ENTITY_KEY, LABEL, Column, feature_view_of, service_features
 
 GOLDEN_ROWS = 16
 GOLDEN_TOLERANCE = 1e-6

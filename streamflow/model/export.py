@@ -12,11 +12,11 @@ from skl2onnx.common.data_types import FloatTensorType, StringTensorType
 from sklearn.ensemble import HistGradientBoostingClassifier, VotingClassifier
 from sklearn.pipeline import Pipeline
 
-from streamflow.errors import ModelError, first_line
-from streamflow.estimators import Standardised
+from streamflow.core.errors import ModelError, first_line
+from streamflow.core.schema import MODEL_NAME, Column
 from streamflow.model.calibration import CLIP, UNCHANGED, Calibration
+from streamflow.model.estimators import Standardised
 from streamflow.model.scoring import PREDICTION_OUTPUT, PROBABILITY_OUTPUT
-from streamflow.schema import MODEL_NAME, Column
 
 OPSETS = {"": 17, "ai.onnx.ml": 3}
 PARITY_TOLERANCE = 1e-5

@@ -4,10 +4,10 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from streamflow.config import Config
+from streamflow.core.config import Config
+from streamflow.core.schema import service_features
 from streamflow.model.thresholds import ThresholdPolicy
 from streamflow.model.training import Recipe
-from streamflow.schema import service_features
 
 
 def recipe_of(config: Config) -> Recipe:

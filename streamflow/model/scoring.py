@@ -7,8 +7,8 @@ import numpy as np
 import onnxruntime as ort
 import pyarrow as pa
 
-from streamflow.errors import ModelError, first_line
-from streamflow.schema import Column
+from streamflow.core.errors import ModelError, first_line
+from streamflow.core.schema import Column
 
 PROBABILITY_OUTPUT = "churn_probability"
 PREDICTION_OUTPUT = "churn"

@@ -13,8 +13,8 @@ from sklearn.linear_model._base import LinearClassifierMixin
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
+from streamflow.core.schema import Column
 from streamflow.model.scoring import model_inputs
-from streamflow.schema import Column
 
 _NULL = -1.0
 _NULLABLE_LEVELS = [_NULL, 0.0, 1.0]

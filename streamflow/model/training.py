@@ -9,12 +9,12 @@ import pandas as pd
 import pyarrow as pa
 from sklearn.pipeline import Pipeline
 
-from streamflow.errors import ModelError
-from streamflow.estimators import estimator_of, unusable_settings
+from streamflow.core.errors import ModelError
+from streamflow.core.schema import Column
 from streamflow.model.calibration import Calibration, calibration
+from streamflow.model.estimators import estimator_of, unusable_settings
 from streamflow.model.sklearn_pipeline import Labels, Probabilities, churn_pipeline, fit, uncalibrated_probability
 from streamflow.model.thresholds import ThresholdPolicy, choose_threshold
-from streamflow.schema import Column
 
 Weights = np.ndarray[Any, np.dtype[np.float64]]
 Mask = np.ndarray[Any, np.dtype[np.bool_]]

@@ -10,13 +10,13 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from streamflow.calendar import instant
-from streamflow.errors import FeatureStoreError, first_line
+from streamflow.core.calendar import instant
+from streamflow.core.errors import FeatureStoreError, first_line
+from streamflow.core.schema import ENTITY_KEY
 from streamflow.features.point_in_time import REPO, definitions, import_feast, quiet
 from streamflow.online.tables import SCHEMA, TIMESTAMP, online_table
 from streamflow.pipeline.project import project_root
 from streamflow.postgres.connection import connection_fields, ensure_schema, sqlalchemy_url, tls_variables, transaction
-from streamflow.schema import ENTITY_KEY
 
 if TYPE_CHECKING:
     from feast import FeatureStore

@@ -13,11 +13,11 @@ from urllib.parse import urlencode
 
 import asyncpg
 
-from streamflow.errors import FeatureStoreError, first_line
+from streamflow.core.errors import FeatureStoreError, first_line
+from streamflow.core.schema import views_of
 from streamflow.online.tables import SCHEMA, TIMESTAMP, online_table, service_statement, storable
 from streamflow.online.values import UserFeatures
 from streamflow.postgres.connection import connection_fields, tls_variables, without_password
-from streamflow.schema import views_of
 
 _INCOMPLETE = (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError, asyncpg.InvalidSchemaNameError)
 # asyncpg's InternalClientError: the server's farewell has been read, the end of the connection has not.

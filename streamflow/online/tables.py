@@ -7,8 +7,8 @@ A feature is a column of its own type, so a stored NULL is a NULL, and a view wi
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from streamflow.errors import FeatureStoreError
-from streamflow.schema import ENTITY_KEY, FEAST_PROJECT, FEATURE_VIEWS, Kind, views_of
+from streamflow.core.errors import FeatureStoreError
+from streamflow.core.schema import ENTITY_KEY, FEAST_PROJECT, FEATURE_VIEWS, Kind, views_of
 
 SCHEMA = "feast"
 TIMESTAMP = "event_timestamp"

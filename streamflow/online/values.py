@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from streamflow.schema import Column
+from streamflow.core.schema import Column
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,10 +22,10 @@ from feast.protos.feast.types.Value_pb2 import Value
 from feast.repo_config import FeastConfigBaseModel
 from psycopg_pool import ConnectionPool, PoolTimeout
 
-from streamflow.arrow import ARROW_TYPES
-from streamflow.errors import FeatureStoreError, first_line
+from streamflow.core.arrow import ARROW_TYPES
+from streamflow.core.errors import FeatureStoreError, first_line
+from streamflow.core.schema import Kind
 from streamflow.online.tables import COLUMNS_OF_TABLE, CREATED, TIMESTAMP, OnlineTable, quoted, storable
-from streamflow.schema import Kind
 
 KINDS: dict[str, Kind] = {"STRING": "text", "BOOL": "boolean", "INT64": "integer", "DOUBLE": "real"}
 """Feast's value types that the tables hold."""

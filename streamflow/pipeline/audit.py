@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from streamflow.errors import EnvironmentFault, ModelError
+from streamflow.core.errors import EnvironmentFault, ModelError
 from streamflow.pipeline.dvc_files import Declared, declaration, locked_stages, read_receipt, receipt_of
 from streamflow.pipeline.dvc_hash import Content, content_of
 from streamflow.pipeline.layout import PARAMS, PIPELINE

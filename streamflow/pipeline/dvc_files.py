@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from streamflow.errors import ConfigError, ModelError
+from streamflow.core.errors import ConfigError, ModelError
 from streamflow.pipeline.layout import LOCK, PARAMS, PIPELINE, RECEIPTS
 from streamflow.pipeline.lock import LockedStage, read_lock
 

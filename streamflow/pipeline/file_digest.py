@@ -3,7 +3,7 @@
 import hashlib
 from pathlib import Path
 
-from streamflow.digest import mapping_sha256
+from streamflow.core.digest import mapping_sha256
 
 _COMPILED = "__pycache__"
 

@@ -8,7 +8,7 @@ PIPELINE = Path("dvc.yaml")
 LOCK = Path("dvc.lock")
 REQUIREMENTS = Path("requirements.lock")
 FEATURE_REPO = Path("feature_repo")
-SCHEMA_MODULE = Path("streamflow/schema.py")
+SCHEMA_MODULE = Path("streamflow/core/schema.py")
 """From which feature_repo/ takes columns and services."""
 
 SNAPSHOTS = Path("data/snapshots")

@@ -10,8 +10,8 @@ from typing import Any
 
 import yaml
 
-from streamflow.digest import bytes_sha256
-from streamflow.errors import ModelError, first_line
+from streamflow.core.digest import bytes_sha256
+from streamflow.core.errors import ModelError, first_line
 
 _HEXADECIMAL = set("0123456789abcdef")
 # libyaml's reader and writer, which say the same ten times faster.

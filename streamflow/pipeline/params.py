@@ -5,8 +5,8 @@ from typing import Any
 
 import yaml
 
-from streamflow.config import Config, typed
-from streamflow.errors import ConfigError
+from streamflow.core.config import Config, typed
+from streamflow.core.errors import ConfigError
 from streamflow.pipeline.layout import PARAMS, PIPELINE
 
 

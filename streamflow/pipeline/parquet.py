@@ -7,9 +7,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from streamflow.arrow import arrow_schema
+from streamflow.core.arrow import arrow_schema
+from streamflow.core.schema import EVENT_TIMESTAMP, Table
 from streamflow.pipeline.project import replacing
-from streamflow.schema import EVENT_TIMESTAMP, Table
 
 ROW_GROUP_ROWS = 131_072
 # Feast's DuckDB store can't cast TIMESTAMPTZ_NS, so microseconds.

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from streamflow.errors import ConfigError
+from streamflow.core.errors import ConfigError
 from streamflow.pipeline.layout import CONF, PIPELINE, SNAPSHOTS
 
 # A queued or --temp experiment of DVC runs in a copy of the project below this folder.

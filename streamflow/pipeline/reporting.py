@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-from streamflow.errors import StreamFlowError
+from streamflow.core.errors import StreamFlowError
 
 USER_ERROR = 2
 _T = TypeVar("_T")

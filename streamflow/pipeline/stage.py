@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from streamflow.config import Config
+from streamflow.core.config import Config
 from streamflow.pipeline.audit import audited
 from streamflow.pipeline.params import read_params
 from streamflow.pipeline.reporting import one_line_errors

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, unquote, urlencode, urlsplit, urlunsplit
 
 import psycopg2
 
-from streamflow.errors import EnvironmentFault, first_line
+from streamflow.core.errors import EnvironmentFault, first_line
 
 URL_VARIABLE = "STREAMFLOW_DATABASE_URL"
 _NOTATION = "write it as postgresql://USER:PASSWORD@HOST:PORT/DATABASE, special characters percent-encoded"

@@ -26,7 +26,7 @@ from urllib.parse import quote
 
 from psycopg2.extensions import ISOLATION_LEVEL_AUTOCOMMIT
 
-from streamflow.errors import EnvironmentFault
+from streamflow.core.errors import EnvironmentFault
 from streamflow.pipeline.project import state_dir
 from streamflow.postgres.connection import URL_VARIABLE, connect, named_url
 

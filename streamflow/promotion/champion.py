@@ -9,8 +9,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import yaml
 
-from streamflow.config import Config
-from streamflow.errors import ModelError, StreamFlowError
+from streamflow.core.config import Config
+from streamflow.core.errors import ModelError, StreamFlowError
+from streamflow.core.schema import ENTITY_KEY, FEATURE_VIEWS, LABEL, feature_view_of
 from streamflow.features.dataset import SPLIT
 from streamflow.features.splits import TEST
 from streamflow.model.card import schema_features
@@ -25,7 +26,6 @@ from streamflow.promotion.overlap import Split
 from streamflow.registry.decision import Comparison, DecisionRecord, Gate, PromotionRule
 from streamflow.registry.loading import LoadedModel
 from streamflow.registry.registry import Registry
-from streamflow.schema import ENTITY_KEY, FEATURE_VIEWS, LABEL, feature_view_of
 
 
 def decision(config: Config, registry: Registry, champion: Any) -> DecisionRecord:

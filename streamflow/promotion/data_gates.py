@@ -6,14 +6,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from streamflow.config import Config
+from streamflow.core.config import Config
+from streamflow.core.schema import ENTITY_KEY, EVENT_TIMESTAMP, LABEL, service_features
 from streamflow.features.dataset import SPLIT
 from streamflow.features.splits import TEST, TRAIN
 from streamflow.pipeline.layout import DATASET, DATASET_ROWS
 from streamflow.promotion.leakage import rows_after, strongest_feature
 from streamflow.promotion.overlap import Split, misplaced_users
 from streamflow.registry.decision import Gate
-from streamflow.schema import ENTITY_KEY, EVENT_TIMESTAMP, LABEL, service_features
 
 
 def data_gates(config: Config) -> Iterator[Gate]:

@@ -3,10 +3,11 @@
 import os
 from collections.abc import Iterator
 
-from streamflow.config import Config, source_identity
+from streamflow.core.config import Config, source_identity
 from streamflow.pipeline.environment import environment_differences
 from streamflow.pipeline.layout import REQUIREMENTS
 from streamflow.promotion.refit import refit_sha256
+from streamflow.provenance.commits import with_its_files
 from streamflow.provenance.gather import changes_of_run, unlike_the_lock
 from streamflow.registry.decision import Gate
 from streamflow.registry.registry import Registry
@@ -40,7 +41,12 @@ def quick_gates(config: Config) -> Iterator[Gate]:
         way_out = "commit or remove them"
     yield Gate("clean git tree", f"{dirt.describe()}; {way_out}, then `streamflow promote`" if dirt else "")
     other = unlike_the_lock()
-    yield Gate("code", f"the run read another {other[0]} than is here now; `streamflow repro --force`" if other else "")
+    yield Gate(
+        "code",
+        f"the run read another {with_its_files(other[0])} than is here now; `streamflow repro --force`"
+        if other
+        else "",
+    )
     differences = environment_differences(REQUIREMENTS.read_text(encoding="utf-8"))
     yield Gate(
         "environment", f"{', '.join(differences[:3])}; `make environment` installs the lock" if differences else ""

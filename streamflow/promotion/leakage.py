@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from streamflow.core.schema import Column
 from streamflow.promotion.challenge import ranking_metrics
-from streamflow.schema import Column
 
 
 @dataclass(frozen=True)

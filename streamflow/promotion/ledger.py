@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from streamflow.errors import RegistryError
+from streamflow.core.errors import RegistryError
 from streamflow.postgres.connection import transaction
 from streamflow.registry.decision import Gate
 from streamflow.registry.registry import Registry

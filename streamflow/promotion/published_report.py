@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from streamflow.core.schema import MODEL_NAME
 from streamflow.pipeline.layout import SNAPSHOTS
 from streamflow.provenance.record import PREFIX
 from streamflow.registry.decision import DecisionRecord, decision_of
 from streamflow.report.publication import Publication
-from streamflow.schema import MODEL_NAME
 from streamflow.snapshots.frozen import proven_files
 from streamflow.snapshots.profile import MonthProfile, month_profile
 

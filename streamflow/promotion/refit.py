@@ -7,7 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from streamflow.errors import ModelError
+from streamflow.core.errors import ModelError
 from streamflow.pipeline.environment import STEERING
 from streamflow.pipeline.file_digest import file_sha256
 from streamflow.pipeline.project import state_dir

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from streamflow.errors import EnvironmentFault, ModelError, first_line
+from streamflow.core.errors import EnvironmentFault, ModelError, first_line
 from streamflow.pipeline.dvc_hash import Content, file_digests, folder_manifest
 from streamflow.pipeline.project import replacing
 

@@ -1,6 +1,6 @@
 """Results as commits hold them, and whether a commit holds the code that a run read."""
 
-from streamflow.provenance.git import file_at, md5_at, tree
+from streamflow.provenance.git import file_at, files_unlike, md5_at, tree
 from streamflow.provenance.result import Result, read_result
 
 
@@ -16,3 +16,12 @@ def code_differences(commit: str, result: Result) -> list[str]:
     return sorted(
         path for path, md5 in read.items() if path not in made and md5_at(commit, files, path, made) != md5
     )  # fmt: skip
+
+
+def with_its_files(path: str, commit: str = "HEAD") -> str:
+    """A path for a message: of a folder, also the first files that the working tree has otherwise than a commit."""
+    files = files_unlike(commit, path)
+    if not files or files == [path]:
+        return path
+    more = f" and {len(files) - 3} more" if len(files) > 3 else ""
+    return f"{path} ({', '.join(files[:3])}{more})"

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import yaml
 
-from streamflow.config import Config
-from streamflow.digest import bytes_sha256
-from streamflow.errors import StreamFlowError
+from streamflow.core.config import Config
+from streamflow.core.digest import bytes_sha256
+from streamflow.core.errors import StreamFlowError
 from streamflow.pipeline.dvc_files import lock_text, locked_stages, tracked_outputs
 from streamflow.pipeline.dvc_hash import content_of
 from streamflow.pipeline.environment import environment_differences, machine

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from streamflow.errors import EnvironmentFault, first_line
+from streamflow.core.errors import EnvironmentFault, first_line
 from streamflow.pipeline.dvc_hash import folder_md5
 
 TAG_PREFIX = "exp/"
@@ -111,6 +111,14 @@ def changes() -> Changes:
         name for name, (mode, blob) in head.items() if mode != _SUBMODULE and _differs(name, mode, blob, modes_count)
     ]
     return Changes(tuple(sorted(changed)), tuple(sorted(_code_in_no_commit(head))))
+
+
+def files_unlike(commit: str, folder: str) -> list[str]:
+    """Files at or below a path that the working tree has otherwise than a commit, or that only one of them has; sorted."""
+    held = {name: entry for name, entry in tree(commit).items() if name == folder or name.startswith(f"{folder}/")}
+    here = {path.as_posix() for path in Path(folder).rglob("*") if path.is_file() and "__pycache__" not in path.parts}
+    changed = {name for name, (mode, blob) in held.items() if _differs(name, mode, blob, modes_count=False)}
+    return sorted(changed | (here - set(held)))
 
 
 def patch_of(names: Iterable[str]) -> bytes:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from streamflow.digest import mapping_sha256
+from streamflow.core.digest import mapping_sha256
 from streamflow.pipeline.lock import LockedStage
 
 PREFIX = "streamflow."

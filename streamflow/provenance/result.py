@@ -7,8 +7,8 @@ from typing import Any
 
 import yaml
 
-from streamflow.digest import bytes_sha256
-from streamflow.errors import ConfigError, ModelError
+from streamflow.core.digest import bytes_sha256
+from streamflow.core.errors import ConfigError, ModelError
 from streamflow.pipeline.layout import DATASET, LOCK, METRICS, ONNX, PARAMS, RECEIPTS, REQUIREMENTS, SNAPSHOTS
 from streamflow.pipeline.lock import LockedStage, derivation_sha256, outputs, read_lock
 from streamflow.provenance.record import input_fingerprint

@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from streamflow.errors import RegistryError, first_line
+from streamflow.core.errors import RegistryError, first_line
 from streamflow.pipeline.project import state_dir
 from streamflow.postgres.connection import sqlalchemy_url
 

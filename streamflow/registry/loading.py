@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from streamflow.digest import bytes_sha256
-from streamflow.errors import ModelError
+from streamflow.core.digest import bytes_sha256
+from streamflow.core.errors import ModelError
+from streamflow.core.schema import MODEL_NAME
 from streamflow.model.card import check_golden, schema_features
 from streamflow.model.scoring import ChurnModel
 from streamflow.provenance.record import PREFIX
-from streamflow.schema import MODEL_NAME
 
 
 @dataclass(frozen=True)

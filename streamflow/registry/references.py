@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from streamflow.errors import ConfigError, RegistryError, StreamFlowError
+from streamflow.core.errors import ConfigError, RegistryError, StreamFlowError
 from streamflow.pipeline.project import state_dir
 from streamflow.postgres.connection import URL_VARIABLE
 from streamflow.postgres.server import database

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from streamflow.errors import ModelError
+from streamflow.core.errors import ModelError
+from streamflow.core.schema import MODEL_NAME
 from streamflow.features.splits import TEST, TRAIN, VALIDATION
 from streamflow.pipeline.layout import DATASET
-from streamflow.schema import MODEL_NAME
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -13,8 +13,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from streamflow.digest import bytes_sha256
-from streamflow.errors import ModelError, RegistryError, first_line
+from streamflow.core.digest import bytes_sha256
+from streamflow.core.errors import ModelError, RegistryError, first_line
+from streamflow.core.schema import MODEL_NAME
 from streamflow.postgres.connection import ensure_schema
 from streamflow.provenance.record import PREFIX
 from streamflow.registry.connection import (
@@ -28,7 +29,6 @@ from streamflow.registry.connection import (
 from streamflow.registry.decision import DECISION_TAG
 from streamflow.registry.loading import LoadedModel, ModelFiles, prove
 from streamflow.registry.registration import CARD_FILES, Registration, log_and_register
-from streamflow.schema import MODEL_NAME
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from streamflow.errors import ModelError
+from streamflow.core.errors import ModelError
+from streamflow.core.schema import MODEL_NAME
 from streamflow.pipeline.project import state_dir
 from streamflow.provenance.record import PREFIX
 from streamflow.registry.loading import LoadedModel, ModelFiles, prove
 from streamflow.registry.registry import Registry
-from streamflow.schema import MODEL_NAME
 
 # Every answer names them.
 ANSWERED_TAGS = (f"{PREFIX}git_commit", f"{PREFIX}as_of")

@@ -12,10 +12,10 @@ from urllib.parse import unquote, urlsplit
 
 import psycopg2
 
+from streamflow.core.schema import MODEL_NAME
 from streamflow.pipeline.file_digest import file_sha256
 from streamflow.postgres.connection import connect
 from streamflow.registry.connection import SCHEMA, TRACKING_VARIABLE
-from streamflow.schema import MODEL_NAME
 
 _QUERY = f"""
     SELECT version.version, version.storage_location, production.version, decision.value, changes.value

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 import jinja2
 from markupsafe import Markup, escape
 
-from streamflow.errors import ModelError
+from streamflow.core.errors import ModelError
+from streamflow.core.schema import FEATURE_SERVICES, LABELS, TABLES, USERS, service_features
 from streamflow.evaluation.metrics import baseline_metrics
 from streamflow.evaluation.segments import Segment
 from streamflow.report import charts
-from streamflow.schema import FEATURE_SERVICES, LABELS, TABLES, USERS, service_features
 from streamflow.snapshots.profile import MonthProfile
 
 if TYPE_CHECKING:

@@ -8,14 +8,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from streamflow.config import main_overrides
-from streamflow.errors import ConfigError, HistoryError, first_line
-from streamflow.pipeline.dvc_files import lock_text, read_receipt
-from streamflow.pipeline.layout import SNAPSHOTS
-from streamflow.pipeline.lock import read_lock
-from streamflow.pipeline.params import read_all_params
-from streamflow.provenance.outputs import output_problems
-from streamflow.schema import (
+from streamflow.core.config import main_overrides
+from streamflow.core.errors import ConfigError, HistoryError, first_line
+from streamflow.core.schema import (
     ENTITY_KEY,
     EVENT_TIMESTAMP,
     FEATURE_SERVICES,
@@ -25,6 +20,11 @@ from streamflow.schema import (
     feature_view_of,
     views_of,
 )
+from streamflow.pipeline.dvc_files import lock_text, read_receipt
+from streamflow.pipeline.layout import SNAPSHOTS
+from streamflow.pipeline.lock import read_lock
+from streamflow.pipeline.params import read_all_params
+from streamflow.provenance.outputs import output_problems
 
 SLICE_ROWS = 8192
 

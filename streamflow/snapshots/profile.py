@@ -8,9 +8,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from streamflow.errors import HistoryError, first_line
+from streamflow.core.errors import HistoryError, first_line
+from streamflow.core.schema import LABEL, LABEL_TABLE, TABLES, USERS, Table
 from streamflow.pipeline.layout import SNAPSHOTS
-from streamflow.schema import LABEL, LABEL_TABLE, TABLES, USERS, Table
 
 
 @dataclass(frozen=True)

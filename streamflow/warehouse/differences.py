@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 
-from streamflow.schema import ENTITY_KEY
+from streamflow.core.schema import ENTITY_KEY
 
 NAMED_KEYS = 5
 

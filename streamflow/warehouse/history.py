@@ -20,11 +20,11 @@ import psycopg2
 import pyarrow as pa
 import pyarrow.csv
 
-from streamflow.arrow import arrow_schema
-from streamflow.digest import rows_sha256
-from streamflow.errors import HistoryError, first_line
+from streamflow.core.arrow import arrow_schema
+from streamflow.core.digest import rows_sha256
+from streamflow.core.errors import HistoryError, first_line
+from streamflow.core.schema import ENTITY_KEY, EVENT_TIMESTAMP, TABLES, Kind, Table
 from streamflow.postgres.connection import connect
-from streamflow.schema import ENTITY_KEY, EVENT_TIMESTAMP, TABLES, Kind, Table
 
 _SQL_TYPES: dict[Kind, str] = {
     "text": "text",

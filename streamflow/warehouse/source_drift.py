@@ -7,10 +7,10 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from streamflow.arrow import arrow_schema
-from streamflow.digest import rows_sha256
+from streamflow.core.arrow import arrow_schema
+from streamflow.core.digest import rows_sha256
+from streamflow.core.schema import TABLES, Table
 from streamflow.pipeline.layout import SNAPSHOTS
-from streamflow.schema import TABLES, Table
 from streamflow.warehouse.differences import describe_differences
 from streamflow.warehouse.history import Warehouse
 

@@ -15,7 +15,7 @@ from http_server import gone, listening, serving
 from plain_sql import differences
 from project import Project
 
-from streamflow.schema import FEATURE_SERVICES
+from streamflow.core.schema import FEATURE_SERVICES
 from streamflow.snapshots.frozen import snapshot_rows
 
 JANUARY = "2024-01-31"

@@ -14,12 +14,12 @@ import yaml
 from plain_sql import differences
 from project import ROOT, Project
 
+from streamflow.core.schema import LABEL, SUBSCRIPTIONS, USERS
 from streamflow.model.card import schema_features
 from streamflow.model.scoring import ChurnModel
 from streamflow.operations.drift.months import frozen_month
 from streamflow.operations.drift.shifts import churn_rate, churn_scores, compare
 from streamflow.operations.drift.verdict import SCORE, DataDrift, Month, Policy
-from streamflow.schema import LABEL, SUBSCRIPTIONS, USERS
 from streamflow.snapshots.frozen import snapshot_rows
 
 EXTRACTS = ROOT.parent / "shared" / "data" / "streamflow"

@@ -13,10 +13,10 @@ from registered_models import model_folder, register
 from small_month import joined_month
 
 from streamflow.cli.batch import batch
-from streamflow.errors import ConfigError, HistoryError, ModelError, RegistryError
+from streamflow.core.errors import ConfigError, HistoryError, ModelError, RegistryError
+from streamflow.core.schema import FEATURE_SERVICES
 from streamflow.features.dataset import entity_rows
 from streamflow.features.point_in_time import point_in_time_rows
-from streamflow.schema import FEATURE_SERVICES
 from streamflow.snapshots.frozen import proven_snapshot, snapshot_rows
 
 pytestmark = pytest.mark.filterwarnings("default")

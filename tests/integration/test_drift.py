@@ -8,7 +8,7 @@ from frozen_project import freeze
 from registered_models import model_folder, register
 
 from streamflow.cli.drift import drift
-from streamflow.errors import RegistryError
+from streamflow.core.errors import RegistryError
 from streamflow.extracts.synthetic import generate_month
 
 JANUARY, FEBRUARY = "2024-01-31", "2024-02-29"

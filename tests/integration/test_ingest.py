@@ -7,10 +7,10 @@ import pytest
 from extract_files import edit, file_names, set_value, write_month
 
 from stages import ingest
-from streamflow.config import Config, SourceConfig
-from streamflow.errors import ExtractError, HistoryError
+from streamflow.core.config import Config, SourceConfig
+from streamflow.core.errors import ExtractError, HistoryError
+from streamflow.core.schema import SUBSCRIPTIONS, TABLES, USAGE, USERS
 from streamflow.postgres.connection import connect
-from streamflow.schema import SUBSCRIPTIONS, TABLES, USAGE, USERS
 from streamflow.warehouse.history import warehouse
 
 JANUARY, FEBRUARY = "2024-01-31", "2024-02-29"

@@ -12,12 +12,12 @@ import pytest
 from online_months import JANUARY, fill
 from postgres_server import password_server
 
-from streamflow.calendar import instant
-from streamflow.errors import FeatureStoreError
+from streamflow.core.calendar import instant
+from streamflow.core.errors import FeatureStoreError
+from streamflow.core.schema import FEATURE_SERVICES
 from streamflow.online.rows import OnlineRows, connect_arguments
 from streamflow.postgres.connection import connection_fields, transaction
 from streamflow.postgres.server import EmbeddedPostgres
-from streamflow.schema import FEATURE_SERVICES
 
 KNOWN = "7590-VHVEG"
 

@@ -17,15 +17,15 @@ from hypothesis import strategies as st
 from online_months import FEBRUARY, JANUARY, USERS, frozen, inside, make_project, without_internet
 
 from stages.materialize import run
-from streamflow.calendar import instant
-from streamflow.errors import FeatureStoreError
+from streamflow.core.calendar import instant
+from streamflow.core.errors import FeatureStoreError
+from streamflow.core.schema import FEATURE_SERVICES, FEATURE_VIEWS
 from streamflow.features.point_in_time import definitions, import_feast
 from streamflow.online import publication as online_store
 from streamflow.online.publication import materialize, online_feature_store, publish, published
 from streamflow.online.rows import OnlineRows
 from streamflow.postgres.connection import connection_fields, ensure_schema, transaction
 from streamflow.postgres.server import EmbeddedPostgres
-from streamflow.schema import FEATURE_SERVICES, FEATURE_VIEWS
 
 import_feast()
 

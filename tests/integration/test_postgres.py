@@ -15,7 +15,7 @@ import psycopg2
 import pytest
 from project import ROOT
 
-from streamflow.errors import EnvironmentFault
+from streamflow.core.errors import EnvironmentFault
 from streamflow.postgres.connection import connect, connection_fields, sqlalchemy_url, without_password
 from streamflow.postgres.server import EmbeddedPostgres, database
 

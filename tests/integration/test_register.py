@@ -22,8 +22,9 @@ from stages import register
 from streamflow.cli.models import models
 from streamflow.cli.promote import promote
 from streamflow.cli.rollback import rollback
-from streamflow.config import typed
-from streamflow.errors import ModelError, RegistryError
+from streamflow.core.config import typed
+from streamflow.core.errors import ModelError, RegistryError
+from streamflow.core.schema import TABLES, service_features
 from streamflow.evaluation.metrics import classification_metrics
 from streamflow.features.dataset import dataset_schema, summary
 from streamflow.features.splits import split_by_user
@@ -41,7 +42,6 @@ from streamflow.promotion.ledger import entries
 from streamflow.registry.decision import decision_of
 from streamflow.registry.registry import open_registry
 from streamflow.report.report import evaluation_of, render_report
-from streamflow.schema import TABLES, service_features
 
 pytestmark = pytest.mark.filterwarnings("default")
 SPLIT = {"salt": "s", "validation": 0.2, "test": 0.4}

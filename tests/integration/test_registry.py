@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 from registered_models import model_folder, register
 
-from streamflow.digest import bytes_sha256
-from streamflow.errors import ModelError, RegistryError
+from streamflow.core.digest import bytes_sha256
+from streamflow.core.errors import ModelError, RegistryError
+from streamflow.core.schema import service_features
 from streamflow.model.scoring import ChurnModel
 from streamflow.model.sklearn_pipeline import pipeline_frame
 from streamflow.promotion.decisions import FIRST
 from streamflow.registry.decision import DecisionRecord, PromotionRule, decision_of
 from streamflow.registry.served import RegistrySource
 from streamflow.registry.settled import Settled, settled_version
-from streamflow.schema import service_features
 
 pytestmark = pytest.mark.filterwarnings("default")
 

@@ -14,9 +14,9 @@ from registered_models import model_folder, register
 
 from serve.reloading import CurrentModel
 from serve.scorer import Scorer
-from streamflow.calendar import instant
-from streamflow.digest import bytes_sha256
-from streamflow.errors import ModelError, RegistryError
+from streamflow.core.calendar import instant
+from streamflow.core.digest import bytes_sha256
+from streamflow.core.errors import ModelError, RegistryError
 from streamflow.online.values import UserFeatures
 from streamflow.registry.registry import Registry
 from streamflow.registry.served import RegistrySource

@@ -7,13 +7,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from stages import ingest, snapshot
-from streamflow.arrow import sorted_by_user
-from streamflow.config import Config, SourceConfig
-from streamflow.errors import HistoryError
+from streamflow.core.arrow import sorted_by_user
+from streamflow.core.config import Config, SourceConfig
+from streamflow.core.errors import HistoryError
+from streamflow.core.schema import TABLES
 from streamflow.extracts.synthetic import generate_month
 from streamflow.pipeline.file_digest import file_sha256
 from streamflow.postgres.connection import connect
-from streamflow.schema import TABLES
 from streamflow.warehouse.history import warehouse
 
 JANUARY = "2024-01-31"

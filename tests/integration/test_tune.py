@@ -14,7 +14,8 @@ from project import ROOT
 from small_month import joined_month
 
 from streamflow.cli.tune import tune as command
-from streamflow.errors import ConfigError, ModelError
+from streamflow.core.errors import ConfigError, ModelError
+from streamflow.core.schema import ENTITY_KEY, EVENT_TIMESTAMP, LABEL, service_features
 from streamflow.features.dataset import assemble, summary
 from streamflow.model.recipe import recipe_of
 from streamflow.model.training import fitted
@@ -23,7 +24,6 @@ from streamflow.pipeline.dvc_hash import content_of
 from streamflow.pipeline.file_digest import tree_sha256
 from streamflow.pipeline.layout import DATASET
 from streamflow.pipeline.parquet import write_parquet
-from streamflow.schema import ENTITY_KEY, EVENT_TIMESTAMP, LABEL, service_features
 
 AS_OF = "2024-01-31"
 QUICK = ["--trials", "5", "cross_validation.repeats=1", "cross_validation.folds=3"]

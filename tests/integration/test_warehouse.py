@@ -8,12 +8,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from streamflow.arrow import sorted_by_user
-from streamflow.digest import rows_sha256
-from streamflow.errors import HistoryError
+from streamflow.core.arrow import sorted_by_user
+from streamflow.core.digest import rows_sha256
+from streamflow.core.errors import HistoryError
+from streamflow.core.schema import LABELS, SUBSCRIPTIONS, TABLES, USAGE
 from streamflow.extracts.synthetic import generate_month
 from streamflow.postgres.connection import connect
-from streamflow.schema import LABELS, SUBSCRIPTIONS, TABLES, USAGE
 from streamflow.warehouse.history import warehouse
 
 JANUARY, FEBRUARY = "2024-01-31", "2024-02-29"

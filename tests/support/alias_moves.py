@@ -7,9 +7,9 @@ alias_moves.py back        version 1 becomes Production again, the others are de
 
 import sys
 
+from streamflow.core.schema import MODEL_NAME
 from streamflow.postgres.server import database
 from streamflow.registry.registry import PRODUCTION, open_registry
-from streamflow.schema import MODEL_NAME
 
 
 def main(what: str) -> None:

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from streamflow.core.schema import TABLES
 from streamflow.extracts.synthetic import generate_month
-from streamflow.schema import TABLES
 
 
 def write_month(folder: Path, users: int, month: str, seed: int = 7) -> Path:

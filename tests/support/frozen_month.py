@@ -6,12 +6,12 @@ from pathlib import Path
 import pyarrow as pa
 import yaml
 
-from streamflow.arrow import arrow_schema, sorted_by_user
-from streamflow.calendar import instant
+from streamflow.core.arrow import arrow_schema, sorted_by_user
+from streamflow.core.calendar import instant
+from streamflow.core.schema import TABLES
 from streamflow.extracts.synthetic import generate_month
 from streamflow.pipeline.dvc_hash import content_of
 from streamflow.pipeline.parquet import frozen_schema, with_event_timestamp, write_parquet
-from streamflow.schema import TABLES
 
 
 def freeze(folder: Path, users: int, month: str = "2024-01-31", seed: int = 3) -> Path:

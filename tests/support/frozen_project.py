@@ -7,11 +7,11 @@ import pyarrow as pa
 import yaml
 from project import ROOT
 
-from streamflow.arrow import arrow_schema
-from streamflow.calendar import instant
+from streamflow.core.arrow import arrow_schema
+from streamflow.core.calendar import instant
+from streamflow.core.schema import TABLES
 from streamflow.pipeline.dvc_hash import content_of
 from streamflow.pipeline.parquet import frozen_schema, with_event_timestamp, write_parquet
-from streamflow.schema import TABLES
 
 
 def freeze(folder: Path, month: str, tables: dict[str, pa.Table]) -> None:

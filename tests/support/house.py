@@ -10,7 +10,6 @@ from pathlib import Path
 from import_closure import imported_modules
 
 CODE = ("streamflow", "stages", "serve", "feature_repo")
-GROUND = "ground"
 # A clock, the environment, processes, files, network and the systems behind it.
 _IMPURE_IMPORTS = {
     *(
@@ -50,12 +49,12 @@ class Module:
 
     @property
     def room(self) -> str:
-        """Where it lives: a room of streamflow/, `operations/NAME`, the ground, stages, serve or feature_repo."""
+        """Where it lives: a room of streamflow/, `operations/NAME`, stages, serve or feature_repo."""
         top, *inner = self.name.split(".")
         if top != "streamflow":
             return top
         if len(inner) < 2:
-            return GROUND
+            return "no room"
         return "/".join(inner[:2]) if inner[0] == "operations" and len(inner) > 2 else inner[0]
 
     @cached_property

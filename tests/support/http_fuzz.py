@@ -150,7 +150,7 @@ class Documented:
         if sent.method == "HEAD":
             return None
         return self._kind(kind, "application/json") or self._shape(
-            {"$ref": "#/components/schemas/Problem"}, "application/json", body
+            {"$ref": "#/components/schemas/ErrorAnswer"}, "application/json", body
         )
 
     @staticmethod

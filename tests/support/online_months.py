@@ -11,11 +11,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from project import ROOT
 
-from streamflow.calendar import instant
+from streamflow.core.calendar import instant
+from streamflow.core.schema import FEATURE_SERVICES, FEATURE_VIEWS, feature_view_of
 from streamflow.extracts.synthetic import generate_month
 from streamflow.online.tables import online_table
 from streamflow.pipeline.project import snapshot_pattern
-from streamflow.schema import FEATURE_SERVICES, FEATURE_VIEWS, feature_view_of
 
 JANUARY, FEBRUARY = "2024-01-31", "2024-02-29"
 USERS = 300

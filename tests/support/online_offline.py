@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
+from streamflow.core.schema import FEATURE_SERVICES, FEATURE_VIEWS, feature_view_of
 from streamflow.online.rows import OnlineRows
 from streamflow.online.values import UserFeatures
 from streamflow.postgres.server import database
-from streamflow.schema import FEATURE_SERVICES, FEATURE_VIEWS, feature_view_of
 
 
 def offline(month: str, service: str) -> dict[str, dict[str, object]]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import duckdb
 
-from streamflow.schema import FEATURE_SERVICES
+from streamflow.core.schema import FEATURE_SERVICES
 
 _TABLES = ("users", "subscriptions", "usage_agg_30d", "payments_agg_90d", "support_agg_90d")
 

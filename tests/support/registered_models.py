@@ -4,12 +4,13 @@ import json
 
 import numpy as np
 
-from streamflow.digest import bytes_sha256
+from streamflow.core.digest import bytes_sha256
+from streamflow.core.schema import service_features
 from streamflow.model.card import feature_schema, golden_rows
 from streamflow.model.export import export_onnx
 from streamflow.model.scoring import ChurnModel
 from streamflow.model.sklearn_pipeline import churn_pipeline, fit, pipeline_frame
-from streamflow.schema import service_features
+from streamflow.registry.registration import Registration
 
 
 def model_folder(tmp_path, rows, strength, service="churn_v1"):
@@ -41,11 +42,13 @@ def register(registry, folder, digest, fingerprint):
         "streamflow.changes_sha256": "",
     }
     return registry.register(
-        model_folder=folder,
-        artifacts={str(folder / "golden.json"): "", str(folder): "folder"},
-        params={"seed": 42},
-        metrics={"roc_auc": 0.8, "training_seconds": 1.5},
-        tags=tags,
-        run_tags={"mlflow.source.git.commit": "abc"},
-        description="a test",
+        Registration(
+            model_folder=folder,
+            artifacts={str(folder / "golden.json"): "", str(folder): "folder"},
+            params={"seed": 42},
+            metrics={"roc_auc": 0.8, "training_seconds": 1.5},
+            tags=tags,
+            run_tags={"mlflow.source.git.commit": "abc"},
+            description="a test",
+        )
     )

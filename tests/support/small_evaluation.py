@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from streamflow.core.schema import TABLES
 from streamflow.evaluation.metrics import (
     calibration_points,
     classification_metrics,
@@ -14,7 +15,6 @@ from streamflow.evaluation.segments import score_rows, segments
 from streamflow.registry.decision import Comparison, DecisionRecord, Gate, PairedDifference, PromotionRule
 from streamflow.report.publication import Publication
 from streamflow.report.report import Evaluation
-from streamflow.schema import TABLES
 from streamflow.snapshots.profile import MonthProfile
 
 SCORES = [round((position + 0.5) / 40, 4) for position in range(40)]

@@ -8,9 +8,9 @@ from counters import counters
 
 from serve.gateway import Gateway
 from serve.http_api import HttpApi
-from streamflow.errors import FeatureStoreError, RegistryError
+from streamflow.core.errors import FeatureStoreError, RegistryError
+from streamflow.core.schema import FEATURE_SERVICES, service_features
 from streamflow.online.values import Score, Scored, UserFeatures, is_complete
-from streamflow.schema import FEATURE_SERVICES, service_features
 
 NAMES = list(FEATURE_SERVICES["churn_v1"])
 WANTED = service_features("churn_v1")

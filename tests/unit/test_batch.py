@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 from registered_models import model_folder
 from small_month import joined_month
 
-from streamflow.arrow import arrow_schema
-from streamflow.errors import ConfigError, EnvironmentFault, HistoryError
+from streamflow.core.arrow import arrow_schema
+from streamflow.core.errors import ConfigError, EnvironmentFault, HistoryError
+from streamflow.core.schema import FEATURE_SERVICES, SUBSCRIPTIONS, service_features
 from streamflow.model.scoring import ChurnModel
 from streamflow.operations.batch.scores import check_output, score_snapshot
 from streamflow.pipeline.file_digest import file_sha256
 from streamflow.registry.loading import LoadedModel
-from streamflow.schema import FEATURE_SERVICES, SUBSCRIPTIONS, service_features
 from streamflow.snapshots.frozen import snapshot_rows
 
 USERS = 500

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serve.batching import MicroBatch
-from streamflow.errors import EnvironmentFault, FeatureStoreError
+from streamflow.core.errors import EnvironmentFault, FeatureStoreError
 
 
 class Squares:

@@ -4,7 +4,7 @@ import hashlib
 
 import pytest
 
-from streamflow.errors import ModelError
+from streamflow.core.errors import ModelError
 from streamflow.pipeline.dvc_hash import content_of
 from streamflow.provenance.cache import Cache
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamflow.calendar import instant, month_later, months_between, parse_date
-from streamflow.errors import ConfigError
+from streamflow.core.calendar import instant, month_later, months_between, parse_date
+from streamflow.core.errors import ConfigError
 
 
 @pytest.mark.parametrize(

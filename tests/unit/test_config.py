@@ -8,8 +8,8 @@ from omegaconf import OmegaConf
 from omegaconf.errors import MissingMandatoryValue
 from project import ROOT
 
-from streamflow.config import SourceConfig, check, choices, source_identity, typed
-from streamflow.errors import ConfigError
+from streamflow.core.config import SourceConfig, check, choices, source_identity, typed
+from streamflow.core.errors import ConfigError
 from streamflow.operations.repro.compose import compose
 
 

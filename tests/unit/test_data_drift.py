@@ -8,10 +8,10 @@ import pyarrow as pa
 import pytest
 from small_month import joined_month
 
+from streamflow.core.schema import LABEL
 from streamflow.operations.drift.page import render_page
 from streamflow.operations.drift.shifts import churn_rate, compare
 from streamflow.operations.drift.verdict import NO_ACTION, RETRAIN, SCORE, DataDrift, Month, Policy, ScoreMeans
-from streamflow.schema import LABEL
 
 POLICY = Policy(alpha=0.05, psi=0.005, psi_major=0.1, label_rate=0.02, share=0.2)
 USERS = 2000

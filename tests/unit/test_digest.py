@@ -4,7 +4,7 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamflow.digest import RowsDigest, mapping_sha256, rows_sha256
+from streamflow.core.digest import RowsDigest, mapping_sha256, rows_sha256
 from streamflow.pipeline.file_digest import tree_sha256
 
 ROWS = st.lists(

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from frozen_project import freeze
 
 from streamflow.cli import drift as command
-from streamflow.errors import ConfigError, HistoryError, RegistryError, StreamFlowError
+from streamflow.core.errors import ConfigError, HistoryError, RegistryError, StreamFlowError
 from streamflow.extracts.synthetic import generate_month
 from streamflow.operations.repro.compose import redate
 

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 from extract_files import edit, file_names, set_value, write_month
 
-from streamflow.arrow import sorted_by_user
-from streamflow.digest import rows_sha256
-from streamflow.errors import ExtractError
+from streamflow.core.arrow import sorted_by_user
+from streamflow.core.digest import rows_sha256
+from streamflow.core.errors import ExtractError
+from streamflow.core.schema import TABLES
 from streamflow.extracts.csv_files import month_folder, read_month
 from streamflow.extracts.synthetic import generate_month
 from streamflow.extracts.validation import check_month, check_row_count
-from streamflow.schema import TABLES
 
 MONTH = "2024-01-31"
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from small_month import joined_month
 
+from streamflow.core.schema import feature_column, service_features
 from streamflow.features.splits import split_by_user
 from streamflow.promotion.leakage import category_rates, rows_after, strongest_feature
 from streamflow.promotion.overlap import Split, misplaced_users
-from streamflow.schema import feature_column, service_features
 
 TRAIN = [True, False] * 50
 TEST = [True, False, False] * 20

@@ -20,15 +20,15 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from small_month import joined_month
 
-from streamflow.arrow import ARROW_TYPES
-from streamflow.digest import bytes_sha256
-from streamflow.errors import ModelError
+from streamflow.core.arrow import ARROW_TYPES
+from streamflow.core.digest import bytes_sha256
+from streamflow.core.errors import ModelError
+from streamflow.core.schema import FEATURE_SERVICES, service_features
 from streamflow.model.calibration import Calibration
 from streamflow.model.card import check_golden, feature_schema, golden_rows, schema_features
 from streamflow.model.export import export_onnx
 from streamflow.model.scoring import ChurnModel, arrow_inputs, model_inputs
 from streamflow.model.sklearn_pipeline import churn_pipeline, fit, pipeline_frame, uncalibrated_probability
-from streamflow.schema import FEATURE_SERVICES, service_features
 
 ESTIMATORS = {
     "random_forest": lambda: RandomForestClassifier(20, min_samples_leaf=5, n_jobs=2, random_state=0),

@@ -3,10 +3,10 @@
 import pyarrow.compute as pc
 import pytest
 
-from streamflow.errors import HistoryError
+from streamflow.core.errors import HistoryError
+from streamflow.core.schema import TABLES
 from streamflow.extracts.synthetic import generate_month
 from streamflow.pipeline import parquet
-from streamflow.schema import TABLES
 from streamflow.snapshots.profile import MonthProfile, month_profile
 
 

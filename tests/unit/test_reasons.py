@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 from small_month import joined_month
 
+from streamflow.core.schema import Column, service_features
 from streamflow.model.export import export_onnx
 from streamflow.model.scoring import ChurnModel, model_inputs
 from streamflow.model.sklearn_pipeline import churn_pipeline, fit, pipeline_frame
 from streamflow.operations.batch.reasons import contributions, reference_value, strongest
-from streamflow.schema import Column, service_features
 
 FEATURES = service_features("churn_v1")
 NAMES = [column.name for column in FEATURES]

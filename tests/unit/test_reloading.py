@@ -6,7 +6,7 @@ import pytest
 from counters import counters
 
 from serve.reloading import SECOND_LOOK_SECONDS, CurrentModel
-from streamflow.errors import ModelError, RegistryError
+from streamflow.core.errors import ModelError, RegistryError
 from streamflow.registry.loading import LoadedModel
 from streamflow.registry.served import Named
 

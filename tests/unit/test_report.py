@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from project import ROOT
 from small_evaluation import month, small_evaluation, small_publication
 
-from streamflow.errors import ModelError
+from streamflow.core.errors import ModelError
 from streamflow.registry.decision import DecisionRecord
 from streamflow.report.report import MARKS, charts, evaluation_of, publish, render_report
 

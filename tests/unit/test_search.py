@@ -12,7 +12,8 @@ from project import ROOT
 from small_month import joined_month
 from threadpoolctl import threadpool_limits
 
-from streamflow.errors import ConfigError, ModelError
+from streamflow.core.errors import ConfigError, ModelError
+from streamflow.core.schema import LABEL, service_features
 from streamflow.features.splits import TEST, split_by_user
 from streamflow.model.recipe import recipe_of
 from streamflow.model.thresholds import ThresholdPolicy
@@ -30,7 +31,6 @@ from streamflow.operations.tuning.search import (
     space_of,
     with_values,
 )
-from streamflow.schema import LABEL, service_features
 
 LINEAR = {"_target_": "sklearn.linear_model.LogisticRegression", "C": 0.0001, "max_iter": 500}
 RECIPE = Recipe(LINEAR, service_features("churn_v1"), "sigmoid", ThresholdPolicy("f1"))

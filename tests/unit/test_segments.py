@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamflow.errors import ModelError
+from streamflow.core.errors import ModelError
 from streamflow.evaluation.metrics import baseline_metrics, classification_metrics, confusion_counts, offer_costs
 from streamflow.evaluation.segments import score_rows, segment_score_rows, segment_values, segments, tenure_band
 

@@ -7,10 +7,10 @@ import pytest
 from counters import counters
 
 from serve.scorer import Scorer
-from streamflow.errors import RegistryError
+from streamflow.core.errors import RegistryError
+from streamflow.core.schema import service_features
 from streamflow.online.values import UserFeatures
 from streamflow.registry.loading import LoadedModel
-from streamflow.schema import service_features
 
 TAGS = {"streamflow.model_sha256": "ab", "streamflow.git_commit": "cd", "streamflow.as_of": "2024-01-31"}
 WANTED = service_features("churn_v1")

@@ -11,14 +11,14 @@ from project import ROOT
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import roc_auc_score
 
-from streamflow.arrow import arrow_schema, sorted_by_user
-from streamflow.calendar import parse_date
-from streamflow.digest import rows_sha256
+from streamflow.core.arrow import arrow_schema, sorted_by_user
+from streamflow.core.calendar import parse_date
+from streamflow.core.digest import rows_sha256
+from streamflow.core.schema import TABLES, service_features
 from streamflow.extracts.synthetic import KNOWN_USER, generate_month, user_ids
 from streamflow.extracts.validation import check_month
 from streamflow.features.splits import user_fraction
 from streamflow.model.sklearn_pipeline import pipeline_frame
-from streamflow.schema import TABLES, service_features
 
 JANUARY, FEBRUARY = "2024-01-31", "2024-02-29"
 
@@ -122,8 +122,8 @@ def test_another_seed_gives_other_months_and_another_process_the_same(january):
     digest = rows_sha256(sorted_by_user(january["usage_agg_30d"]))
     assert rows_sha256(sorted_by_user(generate_month(7043, JANUARY, 43)["usage_agg_30d"])) != digest
     code = (
-        "from streamflow.extracts.synthetic import generate_month; from streamflow.arrow import sorted_by_user;"
-        "from streamflow.digest import rows_sha256;"
+        "from streamflow.extracts.synthetic import generate_month; from streamflow.core.arrow import sorted_by_user;"
+        "from streamflow.core.digest import rows_sha256;"
         "print(rows_sha256(sorted_by_user(generate_month(7043, '2024-01-31', 42)['usage_agg_30d'])))"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from sklearn.metrics import brier_score_loss, f1_score
 from small_month import joined_month
 
-from streamflow.errors import ModelError
+from streamflow.core.errors import ModelError
+from streamflow.core.schema import service_features
 from streamflow.evaluation.cross_validation import cross_validate, fold_numbers, spread
 from streamflow.model.calibration import UNCHANGED, Calibration, calibration
 from streamflow.model.export import export_onnx
@@ -18,7 +19,6 @@ from streamflow.model.scoring import ChurnModel
 from streamflow.model.sklearn_pipeline import pipeline_frame, uncalibrated_probability
 from streamflow.model.thresholds import GRID, ThresholdPolicy, choose_threshold
 from streamflow.model.training import Recipe, fitted, sample_weights, train
-from streamflow.schema import service_features
 
 F1 = ThresholdPolicy("f1")
 FEATURES = service_features("churn_v1")
@@ -31,7 +31,7 @@ FOREST = {
 }
 LINEAR = {"_target_": "sklearn.linear_model.LogisticRegression", "max_iter": 500}
 BLEND = {
-    "_target_": "streamflow.estimators.blend",
+    "_target_": "streamflow.model.estimators.blend",
     "weights": {"boosting": 2, "linear": 1},
     "boosting": {"_target_": "sklearn.ensemble.HistGradientBoostingClassifier", "max_iter": 10, "random_state": 0},
     "linear": LINEAR,

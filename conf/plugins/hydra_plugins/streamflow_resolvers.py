@@ -4,7 +4,7 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 
-from streamflow.calendar import month_later
+from streamflow.core.calendar import month_later
 from streamflow.pipeline.file_digest import tree_sha256
 
 CONF = Path(__file__).parents[2]

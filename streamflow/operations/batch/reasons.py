@@ -13,8 +13,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from streamflow.core.schema import Column
 from streamflow.model.scoring import ChurnModel, Inputs
-from streamflow.schema import Column
 
 DECIMALS = 6
 _NEAREST = 1e-6

@@ -7,9 +7,9 @@ from typing import Any
 
 import pyarrow as pa
 
+from streamflow.core.schema import ENTITY_KEY, EVENT_TIMESTAMP
 from streamflow.model.scoring import PROBABILITY_OUTPUT, ChurnModel, arrow_inputs, model_inputs
 from streamflow.operations.batch.reasons import contributions, strongest
-from streamflow.schema import ENTITY_KEY, EVENT_TIMESTAMP
 
 PREDICTION = "prediction"
 REFERENCE = "streamflow.reference"

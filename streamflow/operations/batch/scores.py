@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from streamflow.errors import ConfigError, EnvironmentFault
+from streamflow.core.errors import ConfigError, EnvironmentFault
 from streamflow.operations.batch.reasons import reference_value
 from streamflow.operations.batch.scorer import PREDICTION, BatchScorer
 from streamflow.pipeline.file_digest import file_sha256

@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from streamflow.errors import RegistryError
+from streamflow.core.errors import RegistryError
+from streamflow.core.schema import LABEL, MODEL_NAME
 from streamflow.operations.drift.months import frozen_month
 from streamflow.operations.drift.shifts import churn_rate, churn_scores, compare
 from streamflow.operations.drift.verdict import SCORE, DataDrift, Policy, ScoreMeans
 from streamflow.provenance.git import resolve
 from streamflow.provenance.record import PREFIX
 from streamflow.registry.references import find, registry_if_any
-from streamflow.schema import LABEL, MODEL_NAME
 
 if TYPE_CHECKING:
     from streamflow.registry.loading import LoadedModel

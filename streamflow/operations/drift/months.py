@@ -6,9 +6,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from streamflow.calendar import parse_date
+from streamflow.core.calendar import parse_date
+from streamflow.core.schema import ENTITY_KEY, FEATURE_SERVICES, FEATURE_VIEWS, LABEL, LABELS, Table
 from streamflow.operations.drift.verdict import Month
-from streamflow.schema import ENTITY_KEY, FEATURE_SERVICES, FEATURE_VIEWS, LABEL, LABELS, Table
 from streamflow.snapshots.frozen import proven_files
 
 

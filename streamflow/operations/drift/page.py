@@ -5,8 +5,8 @@ from pathlib import Path
 
 import jinja2
 
+from streamflow.core.schema import LABEL
 from streamflow.operations.drift.verdict import BETWEEN, SCORE, DataDrift, Histogram, Shift, percent, points
-from streamflow.schema import LABEL
 
 _TEMPLATE = Path(__file__).with_name("page.html.j2")
 _WIDTH, _HEIGHT, _GAP = 640.0, 200.0, 0.2

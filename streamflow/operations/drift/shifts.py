@@ -8,10 +8,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from streamflow.core.schema import ENTITY_KEY, EVENT_TIMESTAMP
 from streamflow.model.scoring import ChurnModel
 from streamflow.operations.drift.two_sample import Numbers, chi_square, decile_counts, holm, kolmogorov_smirnov, psi
 from streamflow.operations.drift.verdict import BETWEEN, Histogram, Shift
-from streamflow.schema import ENTITY_KEY, EVENT_TIMESTAMP
 
 NULL = "NULL"
 BARS = 20

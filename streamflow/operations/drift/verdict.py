@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from streamflow.schema import LABEL
+from streamflow.core.schema import LABEL
 
 NO_ACTION, RETRAIN = "NO_ACTION", "RETRAIN"
 SCORE = "churn_probability"

@@ -6,8 +6,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from streamflow.config import check, source_identity
-from streamflow.errors import StreamFlowError, first_line
+from streamflow.core.config import check, source_identity
+from streamflow.core.errors import StreamFlowError, first_line
+from streamflow.core.schema import MODEL_NAME
 from streamflow.pipeline.dvc_files import declarations, disagreements, locked_stages, read_receipt
 from streamflow.pipeline.dvc_hash import content_of
 from streamflow.pipeline.environment import PINNED, environment_differences, machine
@@ -17,10 +18,10 @@ from streamflow.pipeline.lock import contradictions
 from streamflow.pipeline.params import read_all_params
 from streamflow.postgres.server import database
 from streamflow.provenance.cache import local_cache, mend
+from streamflow.provenance.commits import with_its_files
 from streamflow.provenance.git import changes, file_at, resolve
 from streamflow.provenance.outputs import output_problems
 from streamflow.provenance.problems import Check, Problem
-from streamflow.schema import MODEL_NAME
 from streamflow.warehouse.history import warehouse
 from streamflow.warehouse.source_drift import live_drift, source_drift
 
@@ -88,7 +89,9 @@ def lock() -> Check:
                 problems.append(Problem(f"{path} is missing", f"`git checkout {path}`, or `dvc checkout {path}`"))
             elif content.md5 != expected:
                 digests = f"MD5 {expected[:12]}, now {content.md5[:12]}"
-                problems.append(Problem(f"{path} is not what the run of dvc.lock read ({digests})", rerun))
+                problems.append(
+                    Problem(f"{with_its_files(path)} is not what the run of dvc.lock read ({digests})", rerun)
+                )
     return Check("dvc.lock", f"{len(stages)} stages", tuple(dict.fromkeys(problems)))
 
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from streamflow.digest import bytes_sha256
-from streamflow.errors import StreamFlowError
+from streamflow.core.digest import bytes_sha256
+from streamflow.core.errors import StreamFlowError
 from streamflow.operations.health.doctor import guarded
 from streamflow.operations.health.installed import altered_files
 from streamflow.pipeline.dvc_files import declarations, locked_stages, read_receipt, tracked_outputs

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from streamflow.core.schema import MODEL_NAME
 from streamflow.operations.rerun.checkout import checkout
 from streamflow.pipeline.environment import locked_packages
 from streamflow.pipeline.layout import ONNX
@@ -13,7 +14,6 @@ from streamflow.provenance.git import file_at, git, tag_message, tags_of
 from streamflow.provenance.record import PREFIX
 from streamflow.provenance.result import Result, read_result
 from streamflow.registry.references import Target
-from streamflow.schema import MODEL_NAME
 
 if TYPE_CHECKING:
     from streamflow.registry.registry import Registry

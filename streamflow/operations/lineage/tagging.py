@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from streamflow.errors import ConfigError, ModelError
+from streamflow.core.errors import ConfigError, ModelError
 from streamflow.operations.health.doctor import lock, outputs
 from streamflow.operations.lineage.tag_message import tag_message
 from streamflow.pipeline.dvc_files import tracked_outputs
 from streamflow.pipeline.layout import LOCK, PARAMS
-from streamflow.provenance.commits import code_differences, result_of
+from streamflow.provenance.commits import code_differences, result_of, with_its_files
 from streamflow.provenance.git import (
     TAG_PREFIX,
     annotate,
@@ -68,8 +68,8 @@ def _tagged(name: str, commit: str) -> Result:
     result = result_of(commit)
     if different := code_differences(commit, result):
         raise ModelError(
-            f"commit {commit[:12]} does not hold {different[0]} as the run read it: code that was never committed;"
-            " commit it, `streamflow repro`, then tag"
+            f"commit {commit[:12]} has another {with_its_files(different[0], commit)} than the run read: that code was"
+            " never committed; commit it, `streamflow repro`, then tag"
         )
     annotate(f"{TAG_PREFIX}{name}", commit, tag_message(name, result))
     return result

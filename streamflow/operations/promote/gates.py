@@ -5,14 +5,14 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from streamflow.digest import bytes_sha256
-from streamflow.errors import StreamFlowError
+from streamflow.core.digest import bytes_sha256
+from streamflow.core.errors import StreamFlowError
 from streamflow.operations.health.doctor import all_checks
 from streamflow.operations.rerun.verdict import IDENTICAL
 from streamflow.pipeline.lock import read_lock
 from streamflow.pipeline.params import read_all_params
 from streamflow.promotion.decisions import DATA_GATES
-from streamflow.provenance.commits import code_differences, result_of
+from streamflow.provenance.commits import code_differences, result_of, with_its_files
 from streamflow.provenance.git import resolve
 from streamflow.provenance.problems import problems_of
 from streamflow.provenance.record import PREFIX
@@ -56,7 +56,11 @@ def _committed(registry: Registry, version: Any) -> str:
         different = code_differences(commit, result)
     except StreamFlowError as error:
         return str(error)
-    return f"commit {commit[:12]} does not hold {different[0]} as the run read it" if different else ""
+    return (
+        f"commit {commit[:12]} has another {with_its_files(different[0], commit)} than the run read"
+        if different
+        else ""
+    )
 
 
 def _files(registry: Registry, version: Any) -> str:

@@ -12,9 +12,9 @@ from tempfile import TemporaryDirectory
 
 import yaml
 
-from streamflow.calendar import month_later
-from streamflow.config import Config, check, typed
-from streamflow.errors import ConfigError, StreamFlowError, first_line
+from streamflow.core.calendar import month_later
+from streamflow.core.config import Config, check, typed
+from streamflow.core.errors import ConfigError, StreamFlowError, first_line
 from streamflow.pipeline.audit import no_writer_left
 from streamflow.pipeline.environment import STEERING
 from streamflow.pipeline.layout import (

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from streamflow.errors import EnvironmentFault
+from streamflow.core.errors import EnvironmentFault
 from streamflow.pipeline.lifeline import VARIABLE
 from streamflow.pipeline.project import project_root, state_dir
 from streamflow.provenance.git import without_git_variables

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from streamflow.digest import bytes_sha256
-from streamflow.errors import EnvironmentFault
+from streamflow.core.digest import bytes_sha256
+from streamflow.core.errors import EnvironmentFault
 from streamflow.pipeline.environment import PINNED, locked_packages, package_differences
 from streamflow.pipeline.project import state_dir
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import yaml
 
-from streamflow.config import Config, source_identity, typed
-from streamflow.errors import HistoryError, StreamFlowError
+from streamflow.core.config import Config, source_identity, typed
+from streamflow.core.errors import HistoryError, StreamFlowError
 from streamflow.pipeline.layout import SNAPSHOTS
 from streamflow.postgres.connection import URL_VARIABLE
 from streamflow.postgres.server import database

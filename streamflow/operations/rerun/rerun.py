@@ -13,8 +13,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from streamflow.digest import rows_sha256
-from streamflow.errors import ModelError, StreamFlowError
+from streamflow.core.digest import rows_sha256
+from streamflow.core.errors import ModelError, StreamFlowError
+from streamflow.core.schema import TABLES
 from streamflow.operations.rerun.attestation import statement
 from streamflow.operations.rerun.checkout import checkout
 from streamflow.operations.rerun.environments import Environment, clean_variables, describe, environment_of
@@ -30,7 +31,6 @@ from streamflow.pipeline.project import state_dir, write_json
 from streamflow.provenance.cache import fetch, local_cache
 from streamflow.provenance.result import Result, read_result
 from streamflow.registry.references import Target
-from streamflow.schema import TABLES
 from streamflow.warehouse.source_drift import frozen_rows
 
 if TYPE_CHECKING:

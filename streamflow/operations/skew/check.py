@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from streamflow.arrow import ARROW_TYPES
-from streamflow.errors import EnvironmentFault, FeatureStoreError, HistoryError, ModelError, first_line
+from streamflow.core.arrow import ARROW_TYPES
+from streamflow.core.errors import EnvironmentFault, FeatureStoreError, HistoryError, ModelError, first_line
+from streamflow.core.schema import ENTITY_KEY, USERS, service_features, views_of
 from streamflow.features.dataset import entity_rows
 from streamflow.features.point_in_time import point_in_time_rows, quiet
 from streamflow.online.publication import online_feature_store
@@ -27,7 +28,6 @@ from streamflow.provenance.record import PREFIX
 from streamflow.registry.loading import LoadedModel
 from streamflow.registry.registry import PRODUCTION, open_registry
 from streamflow.registry.served import RegistrySource
-from streamflow.schema import ENTITY_KEY, USERS, service_features, views_of
 
 if TYPE_CHECKING:
     from feast import FeatureStore

@@ -7,8 +7,8 @@ from typing import Any
 
 import yaml
 
-from streamflow.config import Config, choices
-from streamflow.errors import ConfigError
+from streamflow.core.config import Config, choices
+from streamflow.core.errors import ConfigError
 from streamflow.operations.tuning.search import Found, Spread, with_values
 from streamflow.provenance.comparison import flat
 

@@ -8,7 +8,7 @@ from typing import Any
 import optuna
 from optuna.trial import TrialState
 
-from streamflow.errors import ModelError
+from streamflow.core.errors import ModelError
 from streamflow.operations.tuning.search import Choices, Found, Range, Space, Trial
 
 _FIRST = 10

@@ -13,14 +13,14 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from streamflow.errors import ConfigError
+from streamflow.core.errors import ConfigError
+from streamflow.core.schema import ENTITY_KEY, LABEL
 from streamflow.evaluation.cross_validation import Train, cross_validate
 from streamflow.features.dataset import SPLIT
 from streamflow.features.splits import TEST
 from streamflow.model.calibration import UNCHANGED
 from streamflow.model.sklearn_pipeline import Labels, pipeline_frame
 from streamflow.model.training import Mask, Recipe, Trained, Weights, fitted, sample_weights, train
-from streamflow.schema import ENTITY_KEY, LABEL
 
 RANKINGS = ("roc_auc", "average_precision")
 """Scores that only the order of users decides; calibration and threshold do not touch them."""

@@ -6,12 +6,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from omegaconf import OmegaConf
 
-from streamflow.config import Config
-from streamflow.errors import ModelError
+from streamflow.core.config import Config
+from streamflow.core.errors import ModelError
+from streamflow.core.schema import FEATURE_SERVICES
 from streamflow.pipeline.dvc_files import locked_stages, read_receipt
 from streamflow.pipeline.layout import DATASET, DATASET_COUNTS, DATASET_ROWS, PARAMS
 from streamflow.provenance.outputs import output_problems
-from streamflow.schema import FEATURE_SERVICES
 
 _STAGE = "dataset"
 

@@ -10,8 +10,8 @@ from typing import Any
 import yaml
 from threadpoolctl import threadpool_limits
 
-from streamflow.config import Config, main_overrides
-from streamflow.errors import ConfigError
+from streamflow.core.config import Config, main_overrides
+from streamflow.core.errors import ConfigError
 from streamflow.model.recipe import recipe_of
 from streamflow.operations.repro.compose import composed
 from streamflow.operations.tuning.experiment import (

@@ -12,9 +12,9 @@ from typing import Any
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from streamflow.calendar import FIRST_SYNTHETIC_MONTH, month_later, parse_date
-from streamflow.errors import ConfigError, first_line
-from streamflow.schema import FEATURE_SERVICES, service_features
+from streamflow.core.calendar import FIRST_SYNTHETIC_MONTH, month_later, parse_date
+from streamflow.core.errors import ConfigError, first_line
+from streamflow.core.schema import FEATURE_SERVICES, service_features
 
 SOURCES = ("csv", "postgres", "synthetic")
 POLICIES = ("auto", "manual", "never")

@@ -3,8 +3,8 @@
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from streamflow.errors import ExtractError
-from streamflow.schema import ENTITY_KEY, Column, Kind, Table
+from streamflow.core.errors import ExtractError
+from streamflow.core.schema import ENTITY_KEY, Column, Kind, Table
 
 ARROW_TYPES: dict[Kind, pa.DataType] = {
     "text": pa.string(),

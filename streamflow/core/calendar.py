@@ -3,7 +3,7 @@
 import calendar
 from datetime import UTC, date, datetime
 
-from streamflow.errors import ConfigError
+from streamflow.core.errors import ConfigError
 
 FIRST_SYNTHETIC_MONTH = "2024-01-31"
 """Before it the generator of synthetic users makes nothing."""

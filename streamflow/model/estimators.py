@@ -10,7 +10,7 @@ from sklearn.linear_model._base import LinearClassifierMixin
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
-from streamflow.errors import ModelError
+from streamflow.core.errors import ModelError
 
 
 def estimator_of(settings: Mapping[str, Any]) -> BaseEstimator:
