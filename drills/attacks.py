@@ -81,9 +81,9 @@ def install(*arguments: str) -> Callable[[Project], object]:
 
 def shadow(project: Project) -> None:
     """A package that takes precedence over the module streamflow/features/splits.py."""
-    folder = project.path / "streamflow" / "splits"
+    folder = project.path / "streamflow" / "features" / "splits"
     folder.mkdir()
-    source = (project.path / "streamflow" / "splits.py").read_text()
+    source = (project.path / "streamflow" / "features" / "splits.py").read_text()
     (folder / "__init__.py").write_text(source + "\nSHADOW = True\n")
 
 
@@ -128,7 +128,7 @@ ATTACKS = (
     ),
     Attack(
         "an untracked module that shadows one", shadow,
-        lambda project: shutil.rmtree(project.path / "streamflow" / "splits"),
+        lambda project: shutil.rmtree(project.path / "streamflow" / "features" / "splits"),
         "streamflow/splits/__init__.py is code in no commit",
     ),
     Attack(

@@ -185,7 +185,7 @@ def test_a_clone_without_database_cache_and_packages_derives_it_from_git_and_the
 
 
 def test_code_that_was_never_committed_is_kept_with_its_version_and_can_be_derived_again(project):
-    helper = project.path / "streamflow" / "model.py"
+    helper = project.path / "streamflow" / "model" / "sklearn_pipeline.py"
     good = helper.read_text()
     helper.write_text(good + "\nUNCOMMITTED = True\n")
     done = project.streamflow("repro", *small("seed=43"))
@@ -260,7 +260,7 @@ def test_what_can_not_be_found_is_one_line(project, ref, said):
 
 
 def test_a_tag_of_uncommitted_code_is_refused_and_nothing_is_committed(project):
-    helper = project.path / "streamflow" / "model.py"
+    helper = project.path / "streamflow" / "model" / "sklearn_pipeline.py"
     good = helper.read_text()
     helper.write_text(good + "\n# edited\n")
     before = project.run("git", "rev-parse", "HEAD").stdout

@@ -27,8 +27,8 @@ def make_project(folder: Path) -> None:
     """Write the project; of the last user of February there is no row."""
     shutil.copytree(ROOT / "feature_repo", folder / "feature_repo", ignore=shutil.ignore_patterns("__pycache__"))
     (folder / "conf").mkdir()
-    (folder / "streamflow").mkdir()
-    shutil.copy(ROOT / "streamflow" / "schema.py", folder / "streamflow")
+    (folder / "streamflow" / "core").mkdir(parents=True)
+    shutil.copy(ROOT / "streamflow" / "core" / "schema.py", folder / "streamflow" / "core")
     shutil.copy(ROOT / "dvc.yaml", folder)
     for month, users in ((JANUARY, USERS), (FEBRUARY, USERS - 1)):
         target = folder / "data" / "snapshots" / month

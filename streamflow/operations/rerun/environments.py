@@ -15,11 +15,11 @@ from typing import Any
 
 from streamflow.core.digest import bytes_sha256
 from streamflow.core.errors import EnvironmentFault
+from streamflow.pipeline import environment as environment_facts
 from streamflow.pipeline.environment import PINNED, locked_packages, package_differences
 from streamflow.pipeline.project import state_dir
 
 STAMP = "requirements.lock.installed"
-_FACTS = Path(__file__).with_name("environment.py")
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,11 @@ def _inspected(python: Path, lock: str, kind: str) -> Environment:
     )
     environment = {**clean_variables(), **PINNED}
     done = subprocess.run(
-        [python, "-c", script, str(_FACTS)], capture_output=True, text=True, env=environment, check=False
+        [python, "-c", script, str(environment_facts.__file__)],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
     )
     try:
         installed, machine = json.loads(done.stdout.splitlines()[-1])

@@ -13,6 +13,7 @@ from streamflow.core.schema import service_features
 from streamflow.model.scoring import ChurnModel
 from streamflow.model.sklearn_pipeline import pipeline_frame
 from streamflow.promotion.decisions import FIRST
+from streamflow.promotion.record import record_comparison
 from streamflow.registry.decision import DecisionRecord, PromotionRule, decision_of
 from streamflow.registry.served import RegistrySource
 from streamflow.registry.settled import Settled, settled_version
@@ -105,7 +106,7 @@ def test_a_look_at_the_tables_says_what_mlflow_would_say(registry, version, modu
     assert settled_version(module_database_url, "f1", digest) is None
     stored.write_bytes(content)
     registry._client.delete_registered_model_alias("streamflow_churn", "Production")
-    assert settled_version(module_database_url, "f1", digest) is None
+    assert settled_version(module_database_url, "f1", digest) == Settled("1", None, "auto: a reason", "")
     registry.promote("1")
     assert settled_version(module_database_url, "f1", digest) == Settled("1", "1", "auto: a reason", "")
 
@@ -200,12 +201,12 @@ def test_a_version_of_which_no_decision_is_recorded_is_promoted_by_force_only(re
 
 def test_a_decision_that_is_recorded_is_not_written_again(registry, version):
     record = DecisionRecord(True, FIRST.reason, PromotionRule("auto", "roc_auc", 0.0, 0.95, 2000, 0.95, 42), None, None)
-    registry.record_comparison(registry.version("1"), record)
+    record_comparison(registry, registry.version("1"), record)
     assert decision_of(registry.version("1")) == record
     client = registry._client
     registry._client = None  # nothing is asked of MLflow
     try:
-        registry.record_comparison(version_with(client, record), record)
+        record_comparison(registry, version_with(client, record), record)
     finally:
         registry._client = client
 
@@ -213,5 +214,5 @@ def test_a_decision_that_is_recorded_is_not_written_again(registry, version):
 def version_with(client, record):
     """Version 1 as MLflow has it, which holds the record."""
     found = client.get_model_version("streamflow_churn", "1")
-    assert json.loads(found.tags["streamflow.provenance.comparison"]) == record.to_json()
+    assert json.loads(found.tags["streamflow.comparison"]) == record.to_json()
     return found
