@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from streamflow.core.errors import ConfigError, ModelError
+from streamflow.core.yaml_text import parse_yaml
 from streamflow.pipeline.layout import LOCK, PARAMS, PIPELINE, RECEIPTS
 from streamflow.pipeline.lock import LockedStage, read_lock
 
@@ -26,21 +27,21 @@ class Declared:
 
 def declaration(stage: str, item: str | None = None) -> Declared:
     """The entry of dvc.yaml for a stage, with the values of params.yaml put in."""
-    definition = yaml.safe_load(PIPELINE.read_text(encoding="utf-8"))["stages"][stage]
-    return _declared(stage, item, definition, yaml.safe_load(PARAMS.read_text(encoding="utf-8")))
+    definition = parse_yaml(PIPELINE.read_text(encoding="utf-8"))["stages"][stage]
+    return _declared(stage, item, definition, parse_yaml(PARAMS.read_text(encoding="utf-8")))
 
 
 def declarations(root: Path = Path()) -> Iterator[Declared]:
     """Every stage instance of a project folder, in the order of its dvc.yaml."""
-    values = yaml.safe_load((root / PARAMS).read_text(encoding="utf-8"))
-    for stage, definition in yaml.safe_load((root / PIPELINE).read_text(encoding="utf-8"))["stages"].items():
+    values = parse_yaml((root / PARAMS).read_text(encoding="utf-8"))
+    for stage, definition in parse_yaml((root / PIPELINE).read_text(encoding="utf-8"))["stages"].items():
         for item in values["months"] if "foreach" in definition else (None,):
             yield _declared(stage, item, definition, values)
 
 
 def disagreements(stages: Mapping[str, LockedStage], root: Path = Path()) -> list[str]:
     """Where dvc.lock says other than dvc.yaml and params.yaml of a project folder: DVC would run the stage again."""
-    values = yaml.safe_load((root / PARAMS).read_text(encoding="utf-8"))
+    values = parse_yaml((root / PARAMS).read_text(encoding="utf-8"))
     found = []
     for declared in declarations(root):
         recorded = stages.get(declared.name)
@@ -76,7 +77,7 @@ def tracked_outputs() -> list[str]:
 
 def locked_stages() -> dict[str, LockedStage]:
     """The stages of dvc.lock, as DVC has written it so far. Raises ModelError if it is not what DVC writes."""
-    months = yaml.safe_load(PARAMS.read_text(encoding="utf-8"))["months"]
+    months = parse_yaml(PARAMS.read_text(encoding="utf-8"))["months"]
     return read_lock(lock_text(), months)
 
 
@@ -105,7 +106,7 @@ def read_receipt(stage: str, root: Path = Path()) -> dict[str, str]:
 def parse_receipt(text: str) -> dict[str, str]:
     """The files of a receipt. Raises ValueError if it is damaged."""
     try:
-        files = yaml.safe_load(text)["files"]
+        files = parse_yaml(text)["files"]
         return {str(name): str(digest) for name, digest in files.items()}
     except (yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
         raise ValueError("no receipt") from error

@@ -7,6 +7,7 @@ import yaml
 
 from streamflow.core.config import Config, typed
 from streamflow.core.errors import ConfigError
+from streamflow.core.yaml_text import parse_yaml
 from streamflow.pipeline.layout import PARAMS, PIPELINE
 
 
@@ -15,7 +16,7 @@ def read_params(stage: str) -> Config:
 
     A stage that depends on the file itself sees all of it.
     """
-    definition = yaml.safe_load(PIPELINE.read_text(encoding="utf-8"))["stages"][stage]
+    definition = parse_yaml(PIPELINE.read_text(encoding="utf-8"))["stages"][stage]
     body = definition.get("do") or definition
     return read_all_params() if str(PARAMS) in body["deps"] else typed(_load_params(), body.get("params", ()))
 
@@ -28,7 +29,7 @@ def read_all_params() -> Config:
 def _load_params() -> Mapping[str, Any]:
     # The base loader would leave numbers as text; the safe loader would make dates of quoted text only.
     try:
-        values = yaml.safe_load(PARAMS.read_text(encoding="utf-8"))
+        values = parse_yaml(PARAMS.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ConfigError("params.yaml is missing; compose it with `streamflow repro model=random_forest`") from None
     except yaml.YAMLError as error:

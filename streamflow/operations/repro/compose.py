@@ -10,11 +10,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import yaml
-
 from streamflow.core.calendar import month_later
 from streamflow.core.config import Config, check, typed
 from streamflow.core.errors import ConfigError, StreamFlowError, first_line
+from streamflow.core.yaml_text import parse_yaml
 from streamflow.pipeline.audit import no_writer_left
 from streamflow.pipeline.environment import STEERING
 from streamflow.pipeline.layout import (
@@ -78,7 +77,7 @@ def composed(overrides: Sequence[str]) -> tuple[Config, str]:
         except (HydraException, OmegaConfBaseException) as error:
             raise _refused(error, overrides) from error
         text = dumped.read_text(encoding="utf-8")
-    config = typed(yaml.safe_load(text))
+    config = typed(parse_yaml(text))
     check(config)
     return config, text
 
@@ -91,7 +90,7 @@ def redate(as_of: str) -> Config:
     from omegaconf import OmegaConf
 
     horizon = read_all_params().label_horizon_months
-    values = yaml.safe_load(PARAMS.read_text(encoding="utf-8"))
+    values = parse_yaml(PARAMS.read_text(encoding="utf-8"))
     values |= {"as_of": as_of, "label_as_of": month_later(as_of, horizon)}
     config = typed(values)
     check(config)

@@ -7,6 +7,7 @@ import yaml
 
 from streamflow.core.config import Config, source_identity, typed
 from streamflow.core.errors import HistoryError, StreamFlowError
+from streamflow.core.yaml_text import parse_yaml
 from streamflow.pipeline.layout import SNAPSHOTS
 from streamflow.postgres.connection import URL_VARIABLE
 from streamflow.postgres.server import database
@@ -53,7 +54,7 @@ def _known_at(store: Warehouse, month: str, digests: dict[str, str]) -> str:
 
 def _ingest_receipts(folder: Path, result: Result) -> dict[str, dict[str, str]]:
     read = {
-        month: yaml.safe_load((folder / "artifacts" / "ingest" / f"{month}.json").read_text(encoding="utf-8"))
+        month: parse_yaml((folder / "artifacts" / "ingest" / f"{month}.json").read_text(encoding="utf-8"))
         for month in result.snapshots
     }
     return {

@@ -12,6 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from streamflow.core.config import Config, main_overrides
 from streamflow.core.errors import ConfigError
+from streamflow.core.yaml_text import parse_yaml
 from streamflow.model.recipe import recipe_of
 from streamflow.operations.repro.compose import composed
 from streamflow.operations.tuning.experiment import (
@@ -141,7 +142,7 @@ def _free_path(name: str, force: bool) -> Path:
 def _space(config: Config) -> Space:
     path = SPACES / f"{config.model_name}.yaml"
     try:
-        content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content: Any = parse_yaml(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         known = ", ".join(sorted(each.stem for each in SPACES.glob("*.yaml")))
         raise ConfigError(f"{path} is missing, so there is nothing to choose from; write it, or tune {known}") from None
