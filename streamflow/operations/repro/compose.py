@@ -13,7 +13,8 @@ from tempfile import TemporaryDirectory
 import yaml
 
 from streamflow.core.calendar import month_later
-from streamflow.core.config import Config, check, typed
+from streamflow.core.config import Config, typed
+from streamflow.core.config_checks import check
 from streamflow.core.errors import ConfigError, StreamFlowError, first_line
 from streamflow.pipeline.audit import no_writer_left
 from streamflow.pipeline.environment import STEERING
