@@ -3,7 +3,8 @@
 Refuses a params.yaml that was composed from another conf/, misses a value or makes no sense, before any work is done.
 """
 
-from streamflow.core.config import Config, check, choices, main_overrides
+from streamflow.core.config import Config, choices, main_overrides
+from streamflow.core.config_checks import check
 from streamflow.core.errors import ConfigError
 from streamflow.pipeline.file_digest import tree_sha256
 from streamflow.pipeline.layout import CHOICES, CONF

@@ -7,35 +7,21 @@ one row for each recorded version of a month's table. Each source has a history 
 users never corrects real ones.
 """
 
-import io
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
-from pathlib import Path
 from typing import Any
 
 import psycopg2
 import pyarrow as pa
-import pyarrow.csv
 
-from streamflow.core.arrow import arrow_schema
 from streamflow.core.digest import rows_sha256
 from streamflow.core.errors import HistoryError, first_line
-from streamflow.core.schema import ENTITY_KEY, EVENT_TIMESTAMP, TABLES, Kind, Table
+from streamflow.core.schema import ENTITY_KEY, TABLES, Table
 from streamflow.postgres.connection import connect
-
-_SQL_TYPES: dict[Kind, str] = {
-    "text": "text",
-    "boolean": "boolean",
-    "integer": "bigint",
-    "real": "double precision",
-    "date": "date",
-}
-LANDED = "postgres"
-"""The source whose live rows others land; nothing here ever writes them."""
-_BLOCK_BYTES = 8 << 20
+from streamflow.warehouse.copying import copied_batches, copied_table, csv_buffer
+from streamflow.warehouse.definitions import LANDED, definitions
 
 
 @dataclass(frozen=True)
@@ -79,20 +65,18 @@ class Warehouse:
             if cursor.fetchone()[0] >= 2 * len(TABLES) + 1:
                 return
             cursor.execute("SELECT pg_advisory_xact_lock(hashtext('streamflow warehouse'))")
-            cursor.execute(_definitions())
+            cursor.execute(definitions())
 
     def live_month(self, month: str) -> dict[str, pa.Table]:
         """The live rows of a month, sorted by user, all tables as of one moment; keyed by table name."""
         with self._transaction() as cursor:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-            return {
-                table.name: _copied_table(cursor, table, self._live_query(cursor, table, month)) for table in TABLES
-            }
+            return {table.name: copied_table(cursor, table, self._live_query(cursor, table, month)) for table in TABLES}
 
     def history_rows(self, table: Table, month: str, known_at: str | None = None) -> pa.Table:
         """The state of a month as known at `known_at` (None: now), sorted by user."""
         with self._transaction() as cursor:
-            return _copied_table(cursor, table, self._state_query(cursor, table, month, known_at))
+            return copied_table(cursor, table, self._state_query(cursor, table, month, known_at))
 
     def recorded_digest(self, table: Table, month: str) -> str | None:
         """Content digest of the last recorded version of a month's table; None if there is none."""
@@ -177,12 +161,12 @@ class Warehouse:
             for table in TABLES:
                 self._require_known(cursor, table, month, known_at)
                 query = self._state_query(cursor, table, month, known_at)
-                yield table, _copied_batches(cursor, table, query)
+                yield table, copied_batches(cursor, table, query)
 
     def _record_table(self, cursor: Any, table: Table, month: str, rows: pa.Table, moment: Any) -> Recorded:
         columns = ", ".join(table.header)
         cursor.execute(f"CREATE TEMP TABLE staging ON COMMIT DROP AS SELECT {columns} FROM live.{table.name} LIMIT 0")
-        cursor.copy_expert(f"COPY staging ({columns}) FROM STDIN (FORMAT csv, HEADER true)", _csv_buffer(rows))
+        cursor.copy_expert(f"COPY staging ({columns}) FROM STDIN (FORMAT csv, HEADER true)", csv_buffer(rows))
         if self._source != LANDED:
             self._land(cursor, table, month)
         digest = rows_sha256(rows)
@@ -298,54 +282,3 @@ class Warehouse:
 def _bound(cursor: Any, query: str, *values: Any) -> str:
     text: bytes = cursor.mogrify(query, values)
     return text.decode()
-
-
-def _copied_table(cursor: Any, table: Table, query: str) -> pa.Table:
-    return pa.Table.from_batches(_copied_batches(cursor, table, query), schema=arrow_schema(table))
-
-
-def _copied_batches(cursor: Any, table: Table, query: str) -> Iterator[pa.RecordBatch]:
-    """COPY to a file on disk, then stream it: memory stays bounded, and floats keep every bit in CSV's text."""
-    schema = arrow_schema(table)
-    with tempfile.TemporaryFile() as spool:
-        cursor.copy_expert(f"COPY ({query}) TO STDOUT (FORMAT csv, HEADER true)", spool)
-        spool.seek(0)
-        reader = pyarrow.csv.open_csv(
-            spool,
-            read_options=pyarrow.csv.ReadOptions(block_size=_BLOCK_BYTES),
-            convert_options=pyarrow.csv.ConvertOptions(
-                column_types=schema,
-                null_values=[""],
-                strings_can_be_null=True,
-                quoted_strings_can_be_null=False,
-                true_values=["t"],
-                false_values=["f"],
-            ),
-        )
-        for batch in reader:
-            yield pa.RecordBatch.from_arrays(batch.columns, schema=schema)
-
-
-def _csv_buffer(rows: pa.Table) -> io.BytesIO:
-    sink = pa.BufferOutputStream()
-    pyarrow.csv.write_csv(rows, sink)
-    return io.BytesIO(sink.getvalue().to_pybytes())
-
-
-def _definitions() -> str:
-    statements = [Path(__file__).with_name("schema.sql").read_text(encoding="utf-8")]
-    for table in TABLES:
-        plain = ", ".join(f"{c.name} {_SQL_TYPES[c.kind]}{'' if c.nullable else ' NOT NULL'}" for c in table.columns)
-        versioned = ", ".join(f"{c.name} {_SQL_TYPES[c.kind]}" for c in table.columns)
-        required = " AND ".join(f"{c.name} IS NOT NULL" for c in table.columns if not c.nullable)
-        key = f'{EVENT_TIMESTAMP} date NOT NULL, {ENTITY_KEY} text COLLATE "C" NOT NULL'
-        statements.append(
-            f"CREATE TABLE IF NOT EXISTS live.{table.name} (source text NOT NULL DEFAULT '{LANDED}',"
-            f" {key}, {plain}, PRIMARY KEY (source, {EVENT_TIMESTAMP}, {ENTITY_KEY}));"
-            f" CREATE TABLE IF NOT EXISTS history.{table.name} (source text NOT NULL, {key},"
-            f" recorded_at timestamptz NOT NULL, {versioned}, retracted boolean NOT NULL, CHECK (retracted OR ({required})),"
-            f" PRIMARY KEY (source, {EVENT_TIMESTAMP}, {ENTITY_KEY}, recorded_at));"
-            f" CREATE OR REPLACE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON history.{table.name}"
-            f" FOR EACH STATEMENT EXECUTE FUNCTION history.refuse_change();"
-        )
-    return "\n".join(statements)

@@ -6,7 +6,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from streamflow.core.config import check, source_identity
+from streamflow.core.config import source_identity
+from streamflow.core.config_checks import check
 from streamflow.core.errors import StreamFlowError, first_line
 from streamflow.core.schema import MODEL_NAME
 from streamflow.pipeline.dvc_files import declarations, disagreements, locked_stages, read_receipt

@@ -11,7 +11,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from streamflow.core.calendar import month_later
-from streamflow.core.config import Config, check, typed
+from streamflow.core.config import Config, typed
+from streamflow.core.config_checks import check
 from streamflow.core.errors import ConfigError, StreamFlowError, first_line
 from streamflow.core.yaml_text import parse_yaml
 from streamflow.pipeline.audit import no_writer_left

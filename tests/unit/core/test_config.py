@@ -8,7 +8,8 @@ from omegaconf import OmegaConf
 from omegaconf.errors import MissingMandatoryValue
 from project import ROOT
 
-from streamflow.core.config import SourceConfig, check, choices, source_identity, typed
+from streamflow.core.config import SourceConfig, choices, source_identity, typed
+from streamflow.core.config_checks import check
 from streamflow.core.errors import ConfigError
 from streamflow.operations.repro.compose import compose
 
