@@ -56,6 +56,6 @@ def _show(check: Check, most: int = 5) -> None:
     say(f"{'ok    ' if check.ok else 'FAILED'}  {check.name:<14} {check.note}".rstrip())
     for problem in check.problems[:most]:
         say(f"          {problem.what}")
-        say(f"            {problem.mend}")
+        say(f"            {problem.fix}")
     if len(check.problems) > most:
         say(f"          … and {len(check.problems) - most} more (--json shows all)")

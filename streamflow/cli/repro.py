@@ -52,7 +52,7 @@ def run(overrides: Sequence[str], choose: Callable[[], object] | None, force: bo
             if choose:
                 choose()
             for reason in reasons_against_promotion():
-                say(f"explores: {reason}; the difference is kept with the run, which can't be promoted")
+                say(f"this run can't be promoted: {reason}")
             # One server for all stages, rather than one start and stop for each.
             with database():
                 reproduce(force)

@@ -12,7 +12,7 @@ from streamflow.pipeline.layout import PARAMS, PIPELINE
 
 
 def read_params(stage: str) -> Config:
-    """The part of params.yaml that dvc.yaml declares for a stage; any other section raises when it is read.
+    """The part of params.yaml that dvc.yaml declares for a stage; reading any other section raises.
 
     A stage that depends on the file itself sees all of it.
     """
@@ -35,5 +35,5 @@ def _load_params() -> Mapping[str, Any]:
     except yaml.YAMLError as error:
         raise ConfigError(f"params.yaml is not YAML: {error}; `git checkout params.yaml`") from error
     if not isinstance(values, dict):
-        raise ConfigError("params.yaml holds no mapping; `git checkout params.yaml`")
+        raise ConfigError("params.yaml is not a mapping of names to values; `git checkout params.yaml`")
     return values

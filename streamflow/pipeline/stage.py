@@ -1,4 +1,4 @@
-"""What every stage has around its work: the parameters it declares, the audit, and a failure as one line."""
+"""The frame of every stage: its declared parameters, the audit, and a failure as one line."""
 
 import sys
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from importlib.abc import MetaPathFinder
 import pyarrow as pa
 
 from streamflow.core.config import Config
-from streamflow.pipeline.audit import audited
+from streamflow.pipeline.audit import audit
 from streamflow.pipeline.params import read_params
 from streamflow.pipeline.reporting import one_line_errors
 
@@ -17,10 +17,10 @@ from streamflow.pipeline.reporting import one_line_errors
 def stage(name: str, item: str | None = None) -> Iterator[Config]:
     """Run the block as the work of a stage (`item` is its month), on the parameters that dvc.yaml declares for it.
 
-    A StreamFlowError becomes one line on stderr and exit code 2; what the audit finds is one.
+    A StreamFlowError, also one that the audit raises, becomes one line on stderr and exit code 2.
     """
     _keep_pandas_out_of_arrow()
-    with one_line_errors(f"{name} {item}" if item else name), audited(name, item):
+    with one_line_errors(f"{name} {item}" if item else name), audit(name, item):
         yield read_params(name)
 
 

@@ -7,8 +7,8 @@ from streamflow.core.config import Config, source_identity
 from streamflow.pipeline.environment import environment_differences
 from streamflow.pipeline.layout import REQUIREMENTS
 from streamflow.promotion.refit import refit_sha256
-from streamflow.provenance.commits import with_its_files
-from streamflow.provenance.gather import changes_of_run, unlike_the_lock
+from streamflow.provenance.commits import path_with_files
+from streamflow.provenance.gather import changed_inputs, changes_of_run
 from streamflow.registry.decision import Gate
 from streamflow.registry.registry import Registry
 from streamflow.warehouse.history import warehouse
@@ -20,7 +20,7 @@ def gates(config: Config, url: str, registry: Registry, version: str, model_sha2
     yield from quick_gates(config)
     with warehouse(url, source_identity(config.source)) as store:
         drift = source_drift(store, config.months, config.known_at)
-    yield Gate("source drift", f"{drift[0].what}; {drift[0].mend}" if drift else "")
+    yield Gate("source drift", f"{drift[0].what}; {drift[0].fix}" if drift else "")
     refitted = refit_sha256()
     registry.set_tags(version, {"refit_sha256": refitted})
     yield Gate(
@@ -40,10 +40,10 @@ def quick_gates(config: Config) -> Iterator[Gate]:
     if dirt.untracked:
         way_out = "commit or remove them"
     yield Gate("clean git tree", f"{dirt.describe()}; {way_out}, then `streamflow promote`" if dirt else "")
-    other = unlike_the_lock()
+    other = changed_inputs()
     yield Gate(
         "code",
-        f"the run read another {with_its_files(other[0])} than is here now; `streamflow repro --force`"
+        f"the run read another {path_with_files(other[0])} than is here now; `streamflow repro --force`"
         if other
         else "",
     )

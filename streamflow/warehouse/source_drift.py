@@ -23,7 +23,7 @@ class SourceDrift:
     """One table of one month that is not what was frozen, in words, and what mends it."""
 
     what: str
-    mend: str
+    fix: str
 
 
 def source_drift(

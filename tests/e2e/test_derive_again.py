@@ -191,7 +191,10 @@ def test_code_that_was_never_committed_is_kept_with_its_version_and_can_be_deriv
     done = project.streamflow("repro", *small("seed=43"))
     helper.write_text(good)
     project.run("git", "checkout", "--", ".")
-    assert "explores: params.yaml, streamflow/model/sklearn_pipeline.py changed since the commit" in done.stdout
+    assert (
+        "this run can't be promoted: params.yaml, streamflow/model/sklearn_pipeline.py changed since the commit; commit"
+        in done.stdout
+    )
     assert "register: version 2 is not promoted" in done.stdout
     assert production(project) == "1"
     found = answer(project.streamflow("rerun", "v2", "--json"))

@@ -18,8 +18,8 @@ from streamflow.pipeline.layout import CONF, LOCK, REQUIREMENTS
 from streamflow.pipeline.lock import contradictions
 from streamflow.pipeline.params import read_all_params
 from streamflow.postgres.server import database
-from streamflow.provenance.cache import local_cache, mend
-from streamflow.provenance.commits import with_its_files
+from streamflow.provenance.cache import fix_of, local_cache
+from streamflow.provenance.commits import path_with_files
 from streamflow.provenance.git import changes, file_at, resolve
 from streamflow.provenance.outputs import output_problems
 from streamflow.provenance.problems import Check, Problem
@@ -91,7 +91,7 @@ def lock() -> Check:
             elif content.md5 != expected:
                 digests = f"MD5 {expected[:12]}, now {content.md5[:12]}"
                 problems.append(
-                    Problem(f"{with_its_files(path)} is not what the run of dvc.lock read ({digests})", rerun)
+                    Problem(f"{path_with_files(path)} is not what the run of dvc.lock read ({digests})", rerun)
                 )
     return Check("dvc.lock", f"{len(stages)} stages", tuple(dict.fromkeys(problems)))
 
@@ -116,7 +116,7 @@ def cache() -> Check:
         for path, md5 in stage.outs.items():
             if path not in tracked:
                 count += 1
-                problems += [Problem(str(fault), mend(fault)) for fault in store.faults(path, md5, receipt)]
+                problems += [Problem(str(fault), fix_of(fault)) for fault in store.faults(path, md5, receipt)]
     return Check("cache", f"{count} outputs, every object hashed", tuple(problems))
 
 
@@ -127,7 +127,7 @@ def history() -> Check:
     with database() as url, warehouse(url, source_identity(config.source)) as store:
         found = [*source_drift(store, months, config.known_at), *live_drift(store, months)]
         nothing = [month for month in months if not store.tables_of(month)]
-    problems = [Problem(each.what, each.mend) for each in found]
+    problems = [Problem(each.what, each.fix) for each in found]
     problems += [
         Problem(f"the history holds nothing of {month}", "`streamflow repro` ingests it again")
         for month in nothing

@@ -7,7 +7,7 @@ from streamflow.operations.health.doctor import lock, outputs
 from streamflow.operations.lineage.tag_message import tag_message
 from streamflow.pipeline.dvc_files import tracked_outputs
 from streamflow.pipeline.layout import LOCK, PARAMS
-from streamflow.provenance.commits import code_differences, result_of, with_its_files
+from streamflow.provenance.commits import code_differences, path_with_files, result_of
 from streamflow.provenance.git import (
     TAG_PREFIX,
     annotate,
@@ -68,7 +68,7 @@ def _tagged(name: str, commit: str) -> Result:
     result = result_of(commit)
     if different := code_differences(commit, result):
         raise ModelError(
-            f"commit {commit[:12]} has another {with_its_files(different[0], commit)} than the run read: that code was"
+            f"commit {commit[:12]} has another {path_with_files(different[0], commit)} than the run read: that code was"
             " never committed; commit it, `streamflow repro`, then tag"
         )
     annotate(f"{TAG_PREFIX}{name}", commit, tag_message(name, result))

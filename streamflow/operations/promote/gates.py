@@ -12,7 +12,7 @@ from streamflow.operations.rerun.verdict import IDENTICAL
 from streamflow.pipeline.lock import read_lock
 from streamflow.pipeline.params import read_all_params
 from streamflow.promotion.decisions import DATA_GATES
-from streamflow.provenance.commits import code_differences, result_of, with_its_files
+from streamflow.provenance.commits import code_differences, path_with_files, result_of
 from streamflow.provenance.git import resolve
 from streamflow.provenance.problems import problems_of
 from streamflow.provenance.record import PREFIX
@@ -57,7 +57,7 @@ def _committed(registry: Registry, version: Any) -> str:
     except StreamFlowError as error:
         return str(error)
     return (
-        f"commit {commit[:12]} has another {with_its_files(different[0], commit)} than the run read"
+        f"commit {commit[:12]} has another {path_with_files(different[0], commit)} than the run read"
         if different
         else ""
     )

@@ -15,7 +15,7 @@ from streamflow.core.config import Config, typed
 from streamflow.core.config_checks import check
 from streamflow.core.errors import ConfigError, StreamFlowError, first_line
 from streamflow.core.yaml_text import parse_yaml
-from streamflow.pipeline.audit import no_writer_left
+from streamflow.pipeline.audit import wait_for_writers
 from streamflow.pipeline.environment import STEERING
 from streamflow.pipeline.layout import (
     CHOICES,
@@ -153,7 +153,7 @@ def only_one() -> Iterator[None]:
             raise ConfigError(
                 "another `streamflow repro` works in this clone; wait for it to end, then run this again"
             ) from None
-        with no_writer_left(), lifeline(state_dir()) as line:
+        with wait_for_writers(), lifeline(state_dir()) as line:
             os.environ[VARIABLE] = str(line)
             try:
                 yield

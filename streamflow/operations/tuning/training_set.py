@@ -27,7 +27,7 @@ def frozen_dataset(config: Config) -> pa.Table:
     if stage is None or not DATASET.exists():
         raise ModelError(f"{DATASET} is missing; {mend}, or `dvc checkout {DATASET}` brings it back")
     if problems := output_problems(str(DATASET), stage.outs[str(DATASET)], read_receipt(_STAGE), _STAGE):
-        raise ModelError(f"{problems[0].what}; {problems[0].mend}")
+        raise ModelError(f"{problems[0].what}; {problems[0].fix}")
     counts = json.loads(DATASET_COUNTS.read_text(encoding="utf-8"))
     made_with = stage.params.get(str(PARAMS), {}).get("split")
     wanted = OmegaConf.to_container(OmegaConf.create(config.split))  # type: ignore[call-overload]

@@ -512,7 +512,7 @@ def test_a_dirty_run_is_registered_with_its_changes_and_waits_for_a_commit(works
     refused = workspace.register()
     assert (refused["version"], refused["production"]) == ("1", "none")
     assert refused["reason"].startswith(
-        "gate clean git tree: params.yaml changed since the commit; streamflow/new_helper.py in no commit"
+        "gate clean git tree: params.yaml changed since the commit; streamflow/new_helper.py not committed"
     )
     (version,) = open_registry(workspace.url).versions()
     assert version.tags["streamflow.git_dirty"] == "true"
