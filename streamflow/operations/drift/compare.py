@@ -12,7 +12,7 @@ from streamflow.operations.drift.shifts import churn_rate, churn_scores, compare
 from streamflow.operations.drift.verdict import SCORE, DataDrift, Policy, ScoreMeans
 from streamflow.provenance.git import resolve
 from streamflow.provenance.record import PREFIX
-from streamflow.registry.references import find, registry_if_any
+from streamflow.registry.references import find_target, registry_if_any
 
 if TYPE_CHECKING:
     from streamflow.registry.loading import LoadedModel
@@ -47,7 +47,7 @@ def _model(ref: str | None) -> "LoadedModel | str":
         if ref is None:
             production = registry.production()
             return registry.load(production) if production else f"no version of {MODEL_NAME} is Production"
-        version = find(ref, registry).version if resolve(f"refs/tags/{ref}") else registry.version(ref)
+        version = find_target(ref, registry).version if resolve(f"refs/tags/{ref}") else registry.version(ref)
         if version is None:
             raise RegistryError(f"--model {ref}: no version came from that tag; `streamflow models` lists them")
         return registry.load(version)

@@ -133,7 +133,7 @@ def _attestations(target: Target, registry: "Registry | None") -> list[dict[str,
     if registry is None or target.version is None:
         return []
     found = []
-    for name in registry.attached(target.version, "attestations"):
+    for name in registry.attachments(target.version, "attestations"):
         predicate = json.loads(registry.attachment(target.version, name))["predicate"]
         found.append(
             {

@@ -90,7 +90,7 @@ def _production(url: str) -> LoadedModel:
     registry = open_registry(url)
     service = registry.version(PRODUCTION).tags.get(f"{PREFIX}feature_service", "")
     source = RegistrySource(lambda: registry, PRODUCTION, service)
-    return source.load(source.named().version)
+    return source.load(source.wanted().version)
 
 
 def _offline(service: str, as_of: str) -> Users:

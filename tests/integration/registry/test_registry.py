@@ -73,10 +73,10 @@ def test_production_is_the_alias_and_the_stage(registry, version, module_databas
     assert registry.production() is None
     production = RegistrySource(lambda: registry, "Production", "churn_v1")
     with pytest.raises(RegistryError, match="has no version or alias Production"):
-        production.named()
+        production.wanted()
     registry.promote("1")
     assert str(registry.production().version) == "1"
-    assert production.load(production.named().version).version == "1"
+    assert production.load(production.wanted().version).version == "1"
     assert production.last_verified().model_sha256 == production.load("1").model_sha256
     for uri in ("models:/streamflow_churn@Production", "models:/streamflow_churn/Production"):
         assert mlflow.models.get_model_info(uri).signature is not None
