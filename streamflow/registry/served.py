@@ -86,7 +86,7 @@ class RegistrySource:
         except ModelError as error:
             raise ModelError(f"the copy kept at {self._kept} can't answer: {error}") from error
 
-    def _asked(self) -> Registry:
+    def _connect(self) -> Registry:
         if self._registry is None:
             self._registry = self._open()
         return self._registry
