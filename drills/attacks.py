@@ -116,7 +116,7 @@ ATTACKS = (
     ),
     Attack(
         "TRUNCATE a live table", sql("TRUNCATE live.usage_agg_30d"), lambda project: project.streamflow("repro"),
-        f"live.usage_agg_30d of {JANUARY}: holds 0 of",
+        f"live.usage_agg_30d of {JANUARY}: has 0 of",
     ),
     Attack(
         "edit an imported helper", edit("streamflow/features/splits.py", lambda text: text.replace("2**53", "2**54")),
@@ -151,7 +151,7 @@ ATTACKS = (
         lambda project: project.streamflow(
             "db", "psql", "--", "-q", "-d", "postgres", "-c", "DROP DATABASE streamflow WITH (FORCE)"
         ),
-        lambda project: project.streamflow("repro"), "holds nothing",
+        lambda project: project.streamflow("repro"), "has no rows",
     ),
 )  # fmt: skip
 

@@ -128,7 +128,7 @@ def history() -> Check:
         nothing = [month for month in months if not store.tables_of(month)]
     problems = [Problem(each.what, each.fix) for each in found]
     problems += [
-        Problem(f"the history holds nothing of {month}", "`streamflow repro` ingests it again")
+        Problem(f"the history has no rows of {month}", "`streamflow repro` ingests it again")
         for month in nothing
         if not any(month in problem.what for problem in problems)
     ]
