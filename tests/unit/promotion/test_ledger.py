@@ -65,7 +65,7 @@ def test_as_many_rollbacks_as_promotions_of_distinct_versions_lead_through_all_o
 def test_a_description_keeps_its_first_line_and_ends_with_the_last_move():
     at = datetime(2024, 2, 1, 13, 5, 7, tzinfo=timezone(timedelta(hours=1)))
     forced = Entry(at, "ada", "promote", None, "2", "by policy:\nbetter", {"environment": "numpy is another"})
-    line = "2024-02-01 12:05:07 UTC, ada: promote none to 2: by policy: better; gates passed by force: environment"
+    line = "2024-02-01 12:05:07 UTC, ada: promote none to 2: by policy: better; failed gates overridden: environment"
     assert forced.in_one_line() == line
     once = with_last_line("random_forest on churn_v1", line)
     assert once == f"random_forest on churn_v1\n\n{line}"
