@@ -347,8 +347,8 @@ def test_a_model_that_saw_a_leaked_column_is_refused_even_as_the_first(workspace
     workspace.rows = replaced(workspace.rows, "skips_7d", leaked)
     workspace.train(1.0, "a")
     assert workspace.refused() == (
-        "gate leakage: skips_7d alone ranks the test users with ROC AUC 1.0000, above promotion.leak_auc=0.95: it reveals the"
-        " label; train without it, or on an earlier value"
+        "gate leakage: skips_7d alone ranks the test users with ROC AUC 1.0000, above promotion.leak_auc=0.95: it reveals"
+        " the label; train without it, or on an earlier value"
     )
     assert workspace.register()["reason"] == "registered before; Production stays"
     shut = {gate.name for gate in version_gates(open_registry(workspace.url), workspace.version("1")) if gate.detail}
