@@ -161,7 +161,7 @@ def decide_now(
     record_comparison(registry, registry.version(version), record)
     if record.promote:
         move(url, registry, "promote", version, f"by policy: {record.reason}")
-    # Before the decide_promotion is recorded: a version that is decided on is not looked at again.
+    # Before the decision is recorded: a version that is decided on is not looked at again.
     keep_report(config, registry, version, record)
     registry.record_decision(version, f"promoted: {record.reason}" if record.promote else record.reason)
     return Decision(record.promote, record.reason)
@@ -228,7 +228,7 @@ def say_registered(version: str, made: MadeModel) -> None:
 
 
 def conclude(version: str, production: str | None, decided: Decision) -> None:
-    """Say a decide_promotion, and leave it for the summary of `streamflow repro`."""
+    """Say a decision, and leave it for the summary of `streamflow repro`."""
     record = {"version": version, "production": production or "none", "reason": decided.reason}
     write_json(state_dir() / "registered.json", record)
     outcome = "becomes Production" if decided.promote else "is not promoted"
@@ -251,7 +251,7 @@ def training_seconds(model_sha256: str) -> dict[str, float]:
 
 
 def keep_report(config: Config, registry: Registry, version: str, decided: DecisionRecord) -> None:
-    """Publish the report of a version; one that can't be made is said, because the decide_promotion stands without it."""
+    """Publish the report of a version; one that can't be made is said, because the decision stands without it."""
     published_at = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     try:
         publish_report(registry, version, decided, list(config.months), published_at)

@@ -196,7 +196,7 @@ def test_a_version_of_which_no_decision_is_recorded_is_promoted_by_force_only(re
     assert decision_of(registered) is None
     shut = {gate.name: gate.detail for gate in version_gates(registry, registered)}
     for name in ("leakage", "overlap"):
-        assert shut[name] == "nothing is recorded of version 1: other code registered it"
+        assert shut[name] == "version 1 has no record of it: other code registered it; `streamflow repro` at its commit"
 
 
 def test_a_decision_that_is_recorded_is_not_written_again(registry, version):

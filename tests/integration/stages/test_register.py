@@ -428,7 +428,7 @@ def test_a_snapshot_that_is_not_the_locked_one_is_not_compared_with(workspace):
     workspace.freeze()
     (workspace.folder / "data/snapshots/2024-01-31/users.parquet").unlink()
     workspace.train(1.0, "b")
-    with pytest.raises(ModelError, match=r"data/snapshots/2024-01-31 is not what dvc\.lock names"):
+    with pytest.raises(ModelError, match=r"data/snapshots/2024-01-31 differs from dvc\.lock"):
         workspace.register()
 
 
