@@ -13,7 +13,7 @@ from serve.metrics import Metrics
 from streamflow.core.errors import RegistryError, StreamFlowError
 from streamflow.provenance.record import PREFIX
 from streamflow.registry.loading import LoadedModel
-from streamflow.registry.served import ANSWERED_TAGS, Named
+from streamflow.registry.served import ANSWERED_TAGS, WantedVersion
 
 LOG = logging.getLogger("ray.serve")
 POLL_SECONDS = 2.0
@@ -25,7 +25,7 @@ _SWITCH_SECONDS = 0.0005
 class Source(Protocol):
     """Where versions come from."""
 
-    def named(self) -> Named:
+    def wanted(self) -> WantedVersion:
         """The version that is wanted now. Raises RegistryError if the registry can't tell or there is none."""
 
     def load(self, version: str) -> LoadedModel:
@@ -76,7 +76,7 @@ class CurrentModel:
         """Look at the registry once and take over what it names, if that is another version and can be proven."""
         wanted = None
         try:
-            named = self._source.named()
+            named = self._source.wanted()
             wanted = named.version
             if self._model is not None and wanted == self._model.version and not self._kept_copy:
                 self._refused = None

@@ -33,7 +33,7 @@ from streamflow.pipeline.project import state_dir, write_json
 from streamflow.pipeline.reporting import say
 from streamflow.pipeline.stage import stage
 from streamflow.postgres.server import database
-from streamflow.promotion.decisions import Decision, after_gates
+from streamflow.promotion.decisions import Decision, record_after_gates
 from streamflow.promotion.gates import gates, quick_gates
 from streamflow.promotion.ledger import move
 from streamflow.promotion.published_report import publish_report
@@ -103,7 +103,7 @@ class MadeModel:
 
     @cached_property
     def is_committed(self) -> bool:
-        """Whether HEAD holds every file that the run used and made."""
+        """Whether every file that the run used and made is in HEAD."""
         return not changes_of_run(list(self._config.months))[1]
 
     @cached_property
@@ -112,8 +112,8 @@ class MadeModel:
         return not environment_differences(REQUIREMENTS.read_text(encoding="utf-8"))
 
     @cached_property
-    def gates_are_open(self) -> bool:
-        """Whether nothing in git, packages or data speaks against a promotion."""
+    def gates_pass(self) -> bool:
+        """Whether the gates on git, packages and data pass."""
         if not all(gate.passed for gate in quick_gates(self._config)):
             return False
         # An import that takes time and that most runs of this stage don't need; so below.
@@ -122,8 +122,8 @@ class MadeModel:
         return all(gate.passed for gate in data_gates(self._config))
 
     @cached_property
-    def registered_files_are_whole(self) -> bool:
-        """Whether the files of the registered version are there and the registered ones."""
+    def registered_files_are_intact(self) -> bool:
+        """Whether the files of the registered version exist and have the registered digests."""
         registry, version = self.registered
         try:
             registry.load(version)
@@ -140,7 +140,7 @@ def facts_of(version: Any) -> Registered | None:
     tags = version.tags
     return Registered(
         model_sha256=tags[f"{PREFIX}model_sha256"],
-        decision=tags.get(DECISION_TAG),
+        decide_promotion=tags.get(DECISION_TAG),
         is_committed=not tags.get(f"{PREFIX}changes_sha256"),
         as_locked=tags.get(f"{PREFIX}environment_matches_lock") != "false",
         derivation=tags.get(f"{PREFIX}dvc_lock_sha256", ""),
@@ -151,9 +151,11 @@ def decide_now(
     config: Config, url: str, registry: Registry, version: str, champion: Any, model_sha256: str
 ) -> Decision:
     """Compare with the champion, ask the gates, keep all of it with the version; move Production if that is the outcome."""
-    from streamflow.promotion.champion import decision
+    from streamflow.promotion.champion import decide_promotion
 
-    record = after_gates(decision(config, registry, champion), gates(config, url, registry, version, model_sha256))
+    record = record_after_gates(
+        decide_promotion(config, registry, champion), gates(config, url, registry, version, model_sha256)
+    )
     if record.comparison:
         say(f"register: version {version} less version {record.champion_version}: {record.comparison.in_short}")
     record_comparison(registry, registry.version(version), record)

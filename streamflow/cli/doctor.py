@@ -32,10 +32,10 @@ def fsck(repair: bool, as_json: bool) -> None:
     """
     from streamflow.operations.health.fsck import integrity
     from streamflow.operations.health.fsck import repair as put_back
-    from streamflow.operations.repro.compose import only_one
+    from streamflow.operations.repro.compose import single_run
 
     if repair:
-        with only_one():  # not under a pipeline that works
+        with single_run():  # not under a pipeline that works
             for line in put_back():
                 say(line)
     conclude(integrity(), as_json)

@@ -16,10 +16,10 @@ from streamflow.registry.registry import headline
 def lineage(ref: str, as_json: bool) -> None:
     """Show where REF (a tag, commit, v3 or Production) came from, down to the extracts."""
     from streamflow.operations.lineage.lineage import lineage as gather
-    from streamflow.registry.references import find, registry_if_any
+    from streamflow.registry.references import find_target, registry_if_any
 
     with registry_if_any() as registry:
-        found = gather(find(ref, registry), registry)
+        found = gather(find_target(ref, registry), registry)
     if as_json:
         say(json.dumps(found, indent=2, ensure_ascii=False))
         return
@@ -36,10 +36,10 @@ def lineage(ref: str, as_json: bool) -> None:
 def diff(before: str, after: str, as_json: bool) -> None:
     """Show what differs between two results: code, snapshots, packages, configuration, metrics."""
     from streamflow.operations.lineage.lineage import differences
-    from streamflow.registry.references import find, registry_if_any
+    from streamflow.registry.references import find_target, registry_if_any
 
     with registry_if_any() as registry:
-        found = differences(find(before, registry), find(after, registry))
+        found = differences(find_target(before, registry), find_target(after, registry))
     say(json.dumps(found, indent=2, ensure_ascii=False) if as_json else "\n".join(_in_words(found)))
 
 

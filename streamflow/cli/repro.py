@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from streamflow.core.schema import MODEL_NAME
-from streamflow.operations.repro.compose import StageFailed, compose, only_one, reproduce, undone_if_refused
+from streamflow.operations.repro.compose import StageFailed, compose, reproduce, restore_on_failure, single_run
 from streamflow.pipeline.layout import DATASET_COUNTS, METRICS, REPORT
 from streamflow.pipeline.params import read_all_params
 from streamflow.pipeline.project import state_dir
@@ -48,7 +48,7 @@ def run(overrides: Sequence[str], choose: Callable[[], object] | None, force: bo
     """
     started = time.monotonic()
     try:
-        with only_one(), undone_if_refused(overrides):
+        with single_run(), restore_on_failure(overrides):
             if choose:
                 choose()
             for reason in reasons_against_promotion():

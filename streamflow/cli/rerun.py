@@ -29,11 +29,11 @@ def rerun(ref: str, fresh_env: bool, from_source: bool, as_json: bool) -> None:
     """
     from streamflow.operations.rerun.rerun import keep_attestation
     from streamflow.operations.rerun.rerun import rerun as derive
-    from streamflow.registry.references import find, registry_if_any
+    from streamflow.registry.references import find_target, registry_if_any
 
     tell = _to_stderr if as_json else say
     with registry_if_any() as registry:
-        target = find(ref, registry)
+        target = find_target(ref, registry)
         done = derive(target, fresh_env, from_source, tell)
         try:
             kept = keep_attestation(done, target, registry)

@@ -76,7 +76,7 @@ def tune(
     if tuned.path is None:
         say("tune: on folds that were cut otherwise that is not better than the untuned model; nothing is written")
         sys.exit(_NOTHING_FOUND)
-    say(f"tune: {tuned.path} is written: {found.trials} trials, {found.given_up} given up early")
+    say(f"tune: {tuned.path} is written: {found.trials} trials, {found.given_up} pruned")
     say(
         f"  next        git add {tuned.path} params.yaml && git commit, then streamflow repro experiment={tuned.path.stem}"
     )

@@ -1,10 +1,10 @@
 """The Postgres server: the one that STREAMFLOW_DATABASE_URL names, or an embedded one under var/postgres.
 
-The embedded server is shared by every process that uses it and ends with the last of them. Each process holds a
-shared flock on `postgres.leases`; the kernel drops it even after SIGKILL, so a lost process never keeps the server up
-once a later one leaves. `streamflow db start` keeps it up until `streamflow db stop`.
+All processes that use the embedded server share it, and the last of them stops it. Each process holds a shared flock on
+`postgres.leases`; the kernel releases it even after SIGKILL, and the next process that ends then stops the server.
+`streamflow db start` keeps it up until `streamflow db stop`.
 
-It trusts whoever reaches its socket, so the socket lies in the data folder, which only its owner may enter (ADR 4).
+It asks for no password, so its socket is in the data folder, which only the owner may enter (ADR 4).
 """
 
 import atexit
@@ -34,7 +34,7 @@ from streamflow.postgres.connection import URL_VARIABLE, connect, named_url
 DATABASE = "streamflow"
 _SOCKET = ".s.PGSQL.5432"
 _LONGEST_ADDRESS = 107  # bytes; sun_path of unix(7) less its final NUL
-# A path relative to the data folder, so that neither a shell nor a length limit has a say in it.
+# A path relative to the data folder: no shell and no length limit matters.
 _SERVER = "-c listen_addresses= -c unix_socket_directories=. -c unix_socket_permissions=0700"
 _PATIENCE_SECONDS = 60
 _LOOKS_A_SECOND = 200
@@ -68,7 +68,7 @@ class EmbeddedPostgres:
         return url
 
     def release(self) -> None:
-        """Give the lease back; the last one to do so stops the server."""
+        """Release the lease; stop the server if it was the last one."""
         atexit.unregister(self.release)
         with _locked(self._mutex):
             if self._lease is None:
@@ -79,15 +79,15 @@ class EmbeddedPostgres:
                 self._stop()
 
     def keep(self) -> None:
-        """Leave the server up when the last lease is given back."""
+        """Keep the server up after the last lease is released."""
         self._keep.touch()
 
     def stop(self) -> bool:
-        """End a kept server; False if it was not running. Raises EnvironmentFault while a process uses it."""
+        """Stop the server; False if it was not running. Raises EnvironmentFault while a process uses it."""
         with _locked(self._mutex):
             if self.in_use():
                 raise EnvironmentFault(
-                    f"{self.pgdata} is in use by a running pipeline or server; end that first, then `streamflow db stop`"
+                    f"{self.pgdata} is in use by a running pipeline or server; end that first, then run `streamflow db stop`"
                 )
             self._keep.unlink(missing_ok=True)
             return self._stop()
@@ -108,13 +108,13 @@ class EmbeddedPostgres:
                     self._initialise()
                 self._drop_stale_pid_file()
                 if not (self.pgdata / _SOCKET).is_socket():
-                    self._stop()  # a server that an earlier version of this project started lets everybody in
+                    self._stop()  # started by an earlier version of this project: everybody can reach its socket
                 if not self._pid_file.exists():
                     self._start()
         except (subprocess.SubprocessError, OSError) as error:
             raise EnvironmentFault(
                 f"the embedded Postgres under {self.pgdata} does not start: {error}; read {self.pgdata / 'log'}, or"
-                f" name a server: export {URL_VARIABLE}=postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
+                f" use another server: export {URL_VARIABLE}=postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
             ) from error
         host = quote(str(_plain_path(self.pgdata)), safe="/")
         _create_database(f"postgresql://postgres@/postgres?host={host}")
@@ -128,7 +128,7 @@ class EmbeddedPostgres:
         fresh.mkdir(mode=0o700, exist_ok=True)
         if owner := _server_user():
             os.chown(fresh, owner.pw_uid, owner.pw_gid)
-            _let_pass(fresh.parent)
+            _grant_access(fresh.parent)
         self._run("initdb", "--auth=trust", "--encoding=utf8", "-U", "postgres", "-D", str(fresh))
         if self.pgdata.exists():
             self.pgdata.rmdir()
@@ -171,15 +171,15 @@ class EmbeddedPostgres:
 
     def _run(self, program: str, *arguments: str) -> None:
         # Files instead of pipes: the server inherits them, and would keep a pipe open for as long as it runs.
-        with tempfile.TemporaryFile("w+", encoding="utf-8") as said:
+        with tempfile.TemporaryFile("w+", encoding="utf-8") as output:
             command = [str(client_program(program)), *arguments]
             owner = _server_user()
             other: dict[str, Any] = {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": []} if owner else {}
-            ended = subprocess.run(command, stdout=said, stderr=said, cwd="/", check=False, **other)
-            said.seek(0)
+            ended = subprocess.run(command, stdout=output, stderr=output, cwd="/", check=False, **other)
+            output.seek(0)
             if ended.returncode:
                 raise subprocess.SubprocessError(
-                    (said.read().strip() or f"exit code {ended.returncode}").splitlines()[-1]
+                    (output.read().strip() or f"exit code {ended.returncode}").splitlines()[-1]
                 )
 
 
@@ -203,7 +203,7 @@ def _soon(reached: Callable[[], bool], check: Callable[[], object] = lambda: Non
 
 
 def _server_user() -> pwd.struct_passwd | None:
-    """The user that the server runs as, made if it is missing: PostgreSQL refuses to run as root. None: our own."""
+    """The user of the server process if this one is root: PostgreSQL does not run as root. Else None."""
     if os.geteuid() != 0:
         return None
     with suppress(KeyError):
@@ -211,11 +211,11 @@ def _server_user() -> pwd.struct_passwd | None:
     made = subprocess.run(["useradd", "--system", "--no-create-home", _USER_OF_ROOT], capture_output=True, text=True)
     with suppress(KeyError):  # another process may have been first
         return pwd.getpwnam(_USER_OF_ROOT)
-    raise OSError(f"the user {_USER_OF_ROOT} can't be made: {made.stderr.strip()}")
+    raise OSError(f"the user {_USER_OF_ROOT} can't be created: {made.stderr.strip()}")
 
 
-def _let_pass(folder: Path) -> None:
-    """Let the server's user pass through the folders above its data and run its programs, which root may have closed."""
+def _grant_access(folder: Path) -> None:
+    """Give the server's user access to the folders above its data and to its programs, which root's umask may forbid."""
     package = client_program("postgres").parents[2]
     for each in {folder, *folder.parents, *package.parents}:
         _allow(each, stat.S_IXOTH)
@@ -232,9 +232,9 @@ def _allow(path: Path, bits: int) -> None:
 
 
 def _plain_path(pgdata: Path) -> Path:
-    """The data folder, where the socket lies, or a link to it if its path is too long for one or odd for a shell.
+    """The data folder with the socket, or a link to it if its path is too long for a socket or needs quotes in a shell.
 
-    Raises EnvironmentFault if something else is in the place of the link, as another user could put it there.
+    Raises EnvironmentFault if the path of the link is something else, which another user could create.
     """
     if quote(str(pgdata)) == str(pgdata) and len(str(pgdata / _SOCKET)) <= _LONGEST_ADDRESS:
         return pgdata
@@ -246,7 +246,7 @@ def _plain_path(pgdata: Path) -> Path:
         link.symlink_to(pgdata)
     if link.lstat().st_uid != os.geteuid() or link.resolve() != pgdata.resolve():
         raise EnvironmentFault(
-            f"{link} is not the link that leads to {pgdata}; remove it, or name another folder: export TMPDIR=FOLDER"
+            f"{link} is not a link to {pgdata} of this user; remove it, or use another folder: export TMPDIR=FOLDER"
         )
     return link
 
@@ -264,7 +264,7 @@ def client_program(name: str) -> Path:
 
 @contextmanager
 def database(state: Path | None = None) -> Iterator[str]:
-    """URL of the Postgres database, up for as long as the block runs."""
+    """URL of the Postgres database; the server is up while the block runs."""
     if url := os.environ.get(URL_VARIABLE):
         yield named_url(url)
         return
@@ -277,7 +277,7 @@ def database(state: Path | None = None) -> Iterator[str]:
 
 @cache
 def hold_database() -> str:
-    """URL of the Postgres database, up until this process ends; one lease, however often it is asked for."""
+    """URL of the Postgres database; the server is up until this process ends, with one lease for all calls."""
     if url := os.environ.get(URL_VARIABLE):
         return named_url(url)
     return EmbeddedPostgres(state_dir()).acquire()
@@ -297,7 +297,7 @@ def _create_database(url: str) -> None:
 
 @contextmanager
 def _plain_locale() -> Iterator[None]:
-    """The locale C for what the block starts: initdb fails on one that the machine lacks, as ssh may bring one along."""
+    """The locale C for processes of the block: initdb fails if the user's locale (from ssh, say) is not installed."""
     before = os.environ.get("LC_ALL")
     os.environ["LC_ALL"] = "C"
     try:

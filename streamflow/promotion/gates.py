@@ -1,4 +1,4 @@
-"""The gates that a new version passes before it becomes Production by policy."""
+"""The gates that a new version must pass before it becomes Production by policy."""
 
 import os
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from streamflow.warehouse.source_drift import source_drift
 
 
 def gates(config: Config, url: str, registry: Registry, version: str, model_sha256: str) -> Iterator[Gate]:
-    """What must hold before a version becomes Production, besides `data_gates`; the costly last."""
+    """The gates before Production besides `data_gates`; the slow ones last."""
     yield from quick_gates(config)
     with warehouse(url, source_identity(config.source)) as store:
         drift = source_drift(store, config.months, config.known_at)
@@ -25,7 +25,8 @@ def gates(config: Config, url: str, registry: Registry, version: str, model_sha2
     registry.set_tags(version, {"refit_sha256": refitted})
     yield Gate(
         "re-fit",
-        f"another process made {refitted[:12]} of the same inputs, not {model_sha256[:12]}: training is not deterministic"
+        f"a second training on the same inputs made model {refitted[:12]}, not {model_sha256[:12]}: it is not deterministic;"
+        " `streamflow doctor` checks threads and packages"
         if refitted != model_sha256
         else "",
     )
@@ -36,18 +37,16 @@ def quick_gates(config: Config) -> Iterator[Gate]:
     dirt, _ = changes_of_run(list(config.months))
     # DVC names the experiment that a stage runs for, here and in a copy of the project below .dvc/tmp.
     of_experiment = f" --experiment {name}" if (name := os.environ.get("DVC_EXP_NAME")) else ""
-    way_out = f"`streamflow tag NAME{of_experiment}` commits and tags a result"
+    fix = f"`streamflow tag NAME{of_experiment}` commits and tags a result"
     if dirt.untracked:
-        way_out = "commit or remove them"
-    yield Gate("clean git tree", f"{dirt.describe()}; {way_out}, then `streamflow promote`" if dirt else "")
+        fix = "commit or remove them"
+    yield Gate("clean git tree", f"{dirt.describe()}; {fix}, then `streamflow promote`" if dirt else "")
     other = changed_inputs()
     yield Gate(
         "code",
-        f"the run read another {path_with_files(other[0])} than is here now; `streamflow repro --force`"
-        if other
-        else "",
+        f"{path_with_files(other[0])} changed since the run read it; `streamflow repro --force`" if other else "",
     )
     differences = environment_differences(REQUIREMENTS.read_text(encoding="utf-8"))
     yield Gate(
-        "environment", f"{', '.join(differences[:3])}; `make environment` installs the lock" if differences else ""
+        "environment", f"{', '.join(differences[:3])}; `make install` installs requirements.lock" if differences else ""
     )

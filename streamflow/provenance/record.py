@@ -18,8 +18,8 @@ _ONLY_IN_THE_RECORD = ("outs", "artifacts")
 class Provenance:
     """The provenance of a model version; each field becomes the tag streamflow.NAME. Digests are hex, dates ISO text.
 
-    `changes_sha256` is the digest of changes.patch, which turns `git_commit` into the files of the run: empty if they are
-    the same. `git_dirty`: it has more than the run's own results. `dvc_lock_sha256` is that of the derivation (see
+    `changes_sha256` is the digest of changes.patch, which turns `git_commit` into the files of the run: empty if equal.
+    `git_dirty`: it has more than the run's own results. `dvc_lock_sha256` is that of the derivation (see
     streamflow/pipeline/lock.py). `outs` are path to MD5 of every DVC output, `artifacts` path to SHA-256 of the run's files.
     """
 

@@ -1,9 +1,9 @@
-"""The warehouse in Postgres: live tables as they landed, and their append-only, bitemporal history.
+"""The warehouse in Postgres: live tables with the latest extracts, and their append-only, bitemporal history.
 
-`live.TABLE` holds the latest extract of each source and month and may be overwritten; rows that name no source are those
-that others land. `history.TABLE` holds every version of every row: `as_of` is the date the row describes, `recorded_at` when
-this database learned it, `retracted` marks a user that a corrected extract no longer has. `history.extracts` is the ledger:
-one row for each recorded version of a month's table. Each source has a history of its own, so that a trial with made-up
+`live.TABLE` holds the latest extract of each source and month and may be overwritten; rows without a source are
+of other programs. `history.TABLE` has every version of every row: `as_of` is the date the row describes, `recorded_at` when
+this database recorded it, `retracted` marks a user that a corrected extract no longer has. `history.extracts` has
+one row for each recorded version of a month's table. Each source has a history of its own, so that a run with synthetic
 users never corrects real ones.
 """
 
@@ -26,7 +26,7 @@ from streamflow.warehouse.definitions import LANDED, definitions
 
 @dataclass(frozen=True)
 class Recorded:
-    """What recording one table of a month did; counts are rows."""
+    """Rows that were appended for one table of a month."""
 
     table: str
     added: int
@@ -41,7 +41,7 @@ class Recorded:
 
 @contextmanager
 def warehouse(url: str, source: str) -> Iterator["Warehouse"]:
-    """The warehouse of a database with the history of one source, its tables made if they are missing."""
+    """The warehouse of a database with the history of one source; creates its tables if they are missing."""
     connection = connect(url)
     try:
         store = Warehouse(connection, source)
@@ -85,7 +85,7 @@ class Warehouse:
 
     @property
     def is_landed(self) -> bool:
-        """Whether others land the live rows of this source, which they may take away again."""
+        """Whether other programs write the live rows of this source; they may also delete them."""
         return self._source == LANDED
 
     def tables_of(self, month: str) -> int:
@@ -98,7 +98,7 @@ class Warehouse:
             return int(cursor.fetchone()[0])
 
     def rows_before(self, table: Table, month: str) -> tuple[str, int] | None:
-        """The latest recorded month up to and including `month`, and its rows; None if nothing was recorded."""
+        """The latest recorded month up to and including `month`, and its number of rows; None if nothing was recorded."""
         with self._transaction() as cursor:
             cursor.execute(
                 "SELECT as_of::text, rows FROM history.extracts WHERE source = %s AND as_of <= %s AND table_name = %s"
@@ -109,7 +109,7 @@ class Warehouse:
         return found
 
     def corrections(self, table: Table, month: str) -> int:
-        """Rows that the ledger says were appended for a month after its first version."""
+        """Rows that were appended for a month after its first version, from history.extracts."""
         with self._transaction() as cursor:
             cursor.execute(
                 "SELECT added + changed + retracted FROM history.extracts"
@@ -139,22 +139,22 @@ class Warehouse:
         return known.isoformat() if known else None
 
     def record(self, month: str, extracts: Mapping[str, pa.Table], tables: Iterable[Table] = TABLES) -> list[Recorded]:
-        """Land a month in the live tables and append what differs to the history, in one transaction.
+        """Write a month to the live tables and append what differs to the history, in one transaction.
 
         `extracts` holds typed rows sorted by user, keyed by table name. A table whose content is recorded already gets
-        no history; its live rows are put right all the same. `tables` may report its progress while it is gone through.
+        no new history, but its live rows are written again. `tables` may report progress while it is iterated.
         """
         with self._transaction() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(hashtext('streamflow ingest'))")
-            # Never earlier than what is recorded, even if the clock was set back.
+            # Later than everything recorded, even if the clock was set back.
             cursor.execute("SELECT greatest(now(), max(recorded_at) + interval '1 microsecond') FROM history.extracts")
             moment = cursor.fetchone()[0]
             return [self._record_table(cursor, table, month, extracts[table.name], moment) for table in tables]
 
     def freeze(self, month: str, known_at: str | None) -> Iterator[tuple[Table, Iterator[pa.RecordBatch]]]:
-        """Each table's state at a month, sorted by user, as a stream; all of one REPEATABLE READ snapshot.
+        """Each table's state at a month, sorted by user, as a stream; all from one REPEATABLE READ transaction.
 
-        Raises HistoryError if nothing is known of the month at `known_at`.
+        Raises HistoryError if nothing of the month was recorded at `known_at`.
         """
         with self._transaction() as cursor:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
@@ -243,11 +243,13 @@ class Warehouse:
         )
         first = cursor.fetchone()[0]
         if first is None:
-            raise HistoryError(f"history.{table.name} holds nothing of {month}; ingest it: `dvc repro ingest@{month}`")
+            raise HistoryError(
+                f"history.{table.name} has no rows of {month}; ingest the month: `dvc repro ingest@{month}`"
+            )
         cursor.execute("SELECT %s::timestamptz < %s", (known_at, first))
         if cursor.fetchone()[0]:
             raise HistoryError(
-                f"known_at={known_at}: {month} was first recorded at {first.isoformat()}; choose a later known_at or none"
+                f"known_at={known_at}: {month} was first recorded at {first.isoformat()}; use a later known_at or none"
             )
 
     def _live_query(self, cursor: Any, table: Table, month: str) -> str:
@@ -276,7 +278,7 @@ class Warehouse:
                 yield cursor
         except psycopg2.Error as error:
             reason = first_line(error)
-            raise HistoryError(f"the warehouse refused: {reason}; nothing was written") from error
+            raise HistoryError(f"the warehouse: {reason}; nothing was written") from error
 
 
 def _bound(cursor: Any, query: str, *values: Any) -> str:

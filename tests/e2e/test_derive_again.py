@@ -201,7 +201,7 @@ def test_code_that_was_never_committed_is_kept_with_its_version_and_can_be_deriv
     assert found["verdict"] == "identical"
     refused = project.streamflow("promote", "v2", check=False)
     assert refused.returncode == 2
-    assert "version 2 was trained on files that are in no commit" in refused.stderr
+    assert "version 2 was trained on files that are not committed" in refused.stderr
     assert "--force needs --reason" in project.streamflow("promote", "v2", "--force", check=False).stderr
     forced = project.streamflow("promote", "v2", "--force", "--reason", "a trial")
     assert "version 2 is Production: forced by" in forced.stdout

@@ -186,7 +186,7 @@ def test_a_second_pipeline_in_the_same_clone_is_refused_and_touches_nothing(proj
         done = project.streamflow("repro", "seed=7", check=False)
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 1
-    assert "another `streamflow repro` works in this clone" in done.stderr
+    assert "another `streamflow repro` is running in this clone" in done.stderr
     assert tree(project) == before
 
 

@@ -156,5 +156,5 @@ def test_a_receipt_of_other_rows_than_the_frozen_ones_is_named(tmp_path):
     assert receipt_contradictions(tmp_path, result) == []
     receipt.write_text(json.dumps({"tables": {**facts, "users": {**facts["users"], "rows": 9999}}}))
     assert receipt_contradictions(tmp_path, result) == [
-        "ingest@2024-01-31 left a receipt for users that is not of the frozen rows"
+        "ingest@2024-01-31 has a receipt for users that differs from the frozen rows"
     ]

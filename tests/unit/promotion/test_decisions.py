@@ -16,7 +16,7 @@ from streamflow.evaluation.metrics import (
 )
 from streamflow.pipeline.environment import environment_differences, installed_packages, locked_packages
 from streamflow.pipeline.lock import LockedStage
-from streamflow.promotion.decisions import FIRST, Decision, after_gates, decide, guarded, in_short, judge
+from streamflow.promotion.decisions import FIRST, Decision, apply_gates, decide, in_short, judge, record_after_gates
 from streamflow.provenance.record import Provenance, input_fingerprint
 from streamflow.registry.decision import Comparison, DecisionRecord, Gate, PairedDifference, PromotionRule
 from streamflow.warehouse.differences import describe_differences
@@ -98,7 +98,7 @@ def compared(auc, precision=(0.0, -0.01, 0.01)):
             (0.0, 0.0, 0.0),
             (0.0, 0.0, 0.0),
             False,
-            "equal: it ranks as the champion, version 1, on the same 1797 test",
+            "equal: it ranks the users like the champion, version 1, on the same 1797 test",
         ),
         ({"delta": 0.01}, (0.02, 0.01, 0.03), (0.0, -0.01, 0.01), True, ": better by 0.0200"),
         ({"delta": 0.015}, (0.02, 0.01, 0.03), (0.0, -0.01, 0.01), False, "0.0100, less than promotion.delta=0.015"),
@@ -132,14 +132,14 @@ def test_the_policy_follows_the_judgement_or_leaves_it_to_a_person_or_to_nobody(
     assert decide(rule(), better) == better
     assert decide(rule(), FIRST) == FIRST
     manual = decide(rule(policy="manual"), better)
-    assert manual == Decision(False, f"promotion.policy is manual, `streamflow promote` decides; {better.reason}")
+    assert manual == Decision(False, f"promotion.policy is manual, `streamflow promote vN` decides; {better.reason}")
     assert decide(rule(policy="never"), better) == Decision(False, "promotion.policy is never")
 
 
 def test_a_record_of_a_decision_survives_json_and_says_what_the_run_shows():
     judged = judge(rule(), compared((0.02, 0.01, 0.03)))
     opened = DecisionRecord(True, judged.reason, rule(), "1", compared((0.02, 0.01, 0.03)), (Gate("leakage"),))
-    record = after_gates(opened, iter([Gate("code"), Gate("re-fit", "another model"), Gate("never asked")]))
+    record = record_after_gates(opened, iter([Gate("code"), Gate("re-fit", "another model"), Gate("never asked")]))
     assert (record.promote, record.reason) == (False, "gate re-fit: another model")
     content = json.loads(json.dumps(record.to_json()))
     assert DecisionRecord.from_json(content) == record
@@ -167,7 +167,7 @@ def test_a_record_of_a_decision_survives_json_and_says_what_the_run_shows():
         ("promoted: roc_auc 0.82 against the champion's 0.80", "promoted, roc_auc +0.0200"),
         ("promoted: forced by me: a trial", "promoted by force, roc_auc +0.0200"),
         ("gate leakage: skips_7d alone", "gate leakage, roc_auc +0.0200"),
-        ("promotion.policy is manual, `streamflow promote` decides; x", "manual, roc_auc +0.0200"),
+        ("promotion.policy is manual, `streamflow promote vN` decides; x", "manual, roc_auc +0.0200"),
         ("roc_auc 0.79 against the champion's 0.80", "refused, roc_auc +0.0200"),
     ],
 )
@@ -243,13 +243,13 @@ def test_a_decision_to_promote_passes_every_gate_or_names_the_first_that_is_shut
             asked.append(number)
             yield Gate(f"g{number}", detail)
 
-    assert guarded(promote, gates("", "")) == (promote, (Gate("g0"), Gate("g1")))
-    assert guarded(promote, gates("", "broken; mend it", "broken as well")) == (
+    assert apply_gates(promote, gates("", "")) == (promote, (Gate("g0"), Gate("g1")))
+    assert apply_gates(promote, gates("", "broken; mend it", "broken as well")) == (
         Decision(False, "gate g1: broken; mend it"),
         (Gate("g0"), Gate("g1", "broken; mend it")),
     )
     assert asked == [0, 1, 0, 1]
-    assert guarded(Decision(False, "worse"), gates("broken")) == (Decision(False, "worse"), ())
+    assert apply_gates(Decision(False, "worse"), gates("broken")) == (Decision(False, "worse"), ())
     assert asked == [0, 1, 0, 1]
 
 

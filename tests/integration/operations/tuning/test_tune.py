@@ -93,7 +93,7 @@ def test_the_best_is_an_experiment_that_composes_and_trains_and_is_the_same_agai
     lines = text.splitlines()
     assert lines[:2] == ["# @package _global_", "# streamflow repro experiment=spring"]
     assert max(len(line) for line in lines) <= 120
-    assert "no test user was looked at" in text.replace("\n# ", " ")
+    assert "no test user was used" in text.replace("\n# ", " ")
     content = yaml.safe_load(text)
     assert content["defaults"] == [{"override /features": "churn_v2"}, {"override /model": "logistic_regression"}]
     assert list(content["model"]) == ["C"]
@@ -130,7 +130,7 @@ def test_params_that_were_current_stay_so_and_stale_ones_stay_stale(project):
 
 def test_an_experiment_is_not_written_over_and_a_refusal_writes_nothing(project):
     (project / EXPERIMENT).write_text("mine\n")
-    with pytest.raises(ConfigError, match=f"{EXPERIMENT} exists; choose another --name, or --force"):
+    with pytest.raises(ConfigError, match=f"{EXPERIMENT} exists; choose another --name, or overwrite it with --force"):
         run(*LINEAR)
     assert (project / EXPERIMENT).read_text() == "mine\n"
 
@@ -191,5 +191,5 @@ def test_a_dataset_of_fewer_features_is_refused(project):
     lock = yaml.safe_load((project / "dvc.lock").read_text())
     lock["stages"]["dataset"]["outs"][0]["md5"] = content_of(DATASET).md5
     (project / "dvc.lock").write_text(yaml.safe_dump(lock))
-    with pytest.raises(ModelError, match="holds the features of churn_v1, not those of churn_v2"):
+    with pytest.raises(ModelError, match="has the features of churn_v1, not those of churn_v2"):
         run(*LINEAR)
