@@ -11,7 +11,8 @@ from streamflow.core.errors import EnvironmentFault
 from streamflow.pipeline.project import state_dir
 from streamflow.pipeline.reporting import say
 from streamflow.postgres.connection import URL_VARIABLE, connection_fields
-from streamflow.postgres.server import EmbeddedPostgres, client_program, database
+from streamflow.postgres.programs import client_program
+from streamflow.postgres.server import EmbeddedPostgres, database
 
 
 @click.group()

