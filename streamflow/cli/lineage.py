@@ -1,4 +1,4 @@
-"""`streamflow lineage` and `streamflow diff`: where a model came from, and what differs between two."""
+"""`streamflow lineage` and `streamflow diff`: where a model came from, and what differs between two models."""
 
 import json
 import sys
@@ -57,7 +57,7 @@ def _tree(found: dict[str, Any]) -> Any:
     if version:
         root.add(escape(f"run {version['run_id']}: {headline(version['description'])}; {version['decision']}"))
     tags = f" ({', '.join(commit['tags'])})" if commit["tags"] else ""
-    uncommitted = ", with changes that are in no commit" if commit["uncommitted_changes"] else ""
+    uncommitted = ", with uncommitted changes" if commit["uncommitted_changes"] else ""
     root.add(
         escape(
             f"commit {commit['sha'][:12]}{tags}{uncommitted}: {commit['subject']}, {commit['author']} {commit['date']}"
@@ -93,9 +93,7 @@ def _in_words(found: dict[str, Any]) -> list[str]:
     lines = [
         f"{before['ref']} ({before['commit'][:12]}) and {after['ref']} ({after['commit'][:12]}):"
         f" {'the same model ' + before['model_sha256'][:12] if same else 'another model'}",
-        *_section(
-            "code", found["code"] + [f"{name} has changes that are in no commit" for name in found["uncommitted"]]
-        ),
+        *_section("code", found["code"] + [f"{name} has uncommitted changes" for name in found["uncommitted"]]),
     ]
     snapshots = [
         f"{each['month']}: {each['before'] or 'none'} -> {each['after'] or 'none'}"

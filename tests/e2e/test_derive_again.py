@@ -218,7 +218,7 @@ def test_code_that_was_never_committed_is_kept_with_its_version_and_can_be_deriv
     assert "committed" in lines[1]["gates"]
     further = project.streamflow("rollback", check=False)
     assert (further.returncode, len(further.stderr.splitlines())) == (2, 1)
-    assert "nothing to roll back to: the ledger knows no version before 1" in further.stderr
+    assert "nothing to roll back to: the ledger has no version before 1" in further.stderr
     differences = answer(project.streamflow("diff", "v1", "v2", "--json"))
     assert differences["uncommitted"] == ["v2"]
     assert {"name": "seed", "before": 42, "after": 43} in differences["configuration"]

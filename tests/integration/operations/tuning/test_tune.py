@@ -141,7 +141,7 @@ def test_nothing_is_written_if_nothing_is_better(project):
     )
     done = run("--model", "logistic_regression", *QUICK)
     assert done.exit_code == 1
-    assert "not better than the untuned model; nothing is written" in done.output
+    assert "not better than the untuned model; nothing was written" in done.output
     assert not (project / EXPERIMENT).exists()
 
 
