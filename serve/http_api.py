@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import TYPE_CHECKING, Any
 
 from fastapi import Request
+from starlette.routing import Route
 
 from serve.answers import Json, response_or_error
 from serve.endpoints import build_api, predict
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
 LOG = logging.getLogger("ray.serve")
 # The page holds no data; it asks for the token.
 _OPEN = ("/", "/health", "/ready")
-# Endpoints with a series of their own in /metrics; a path with an id, or an unknown one, must not have one.
-_COUNTED = ("/predict", "/predict/batch", "/model", "/health", "/ready", "/metrics", "/docs", "/openapi.json", "/")
 _FEATURES = "/features/"
 _NOWHERE = Json({"error": "Not Found"}, NOT_FOUND)
 _UNKNOWN = Json({"error": "Authorization: Bearer TOKEN is missing or wrong"}, FORBIDDEN, {"WWW-Authenticate": "Bearer"})
@@ -39,6 +38,8 @@ class HttpApi:
         self.api = build_api(gateway, guarded=token is not None)
         self._gateway, self._metrics = gateway, gateway.metrics
         self._token = f"Bearer {token}".encode() if token else None
+        # A series of its own in /metrics for each path that is served; a path with an id, or another one, gets none.
+        self._counted = {route.path for route in self.api.routes if isinstance(route, Route) and "{" not in route.path}
         self._counters: dict[tuple[str, int], Any] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -72,7 +73,7 @@ class HttpApi:
         return hmac.compare_digest(dict(scope["headers"]).get(b"authorization", b""), self._token)
 
     def _count(self, path: str, status: int, seconds: float) -> None:
-        endpoint = path if path in _COUNTED else "/features/{user_id}" if path.startswith(_FEATURES) else "other"
+        endpoint = path if path in self._counted else "/features/{user_id}" if path.startswith(_FEATURES) else "other"
         counters = self._counters.get((endpoint, status))
         if counters is None:
             counters = self._metrics.requests.labels(endpoint, status), self._metrics.request_seconds.labels(endpoint)
