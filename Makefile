@@ -1,7 +1,8 @@
 # make repro   a fresh clone to a Production model      make test    the whole test suite
 # make serve   predictions over HTTP                    make lock    resolve requirements.in again
 # make drills  long proofs: attacks, kills, serving under faults   make bench-serving   load, on a quiet machine
-.PHONY: repro test check drills bench-serving serve lock environment install
+# make test-unit   an answer within a minute             make mutants   how many faults the unit tests notice
+.PHONY: repro test test-unit check mutants drills bench-serving serve lock environment install
 
 PYTHON ?= python3.11
 VENV := .venv
@@ -20,11 +21,19 @@ repro: environment
 test: check
 	@pytest -n 2 --dist loadfile
 
+test-unit: environment
+	@pytest -n 2 tests/unit
+
 check: environment
 	@ruff check --quiet . && ruff format --quiet --check . && mypy
 
 drills: environment
 	@for drill in $(DRILLS); do echo "== $$drill"; python -m drills.$$drill || exit 1; done
+
+# The tester lies beside the environment: another lock would be another environment to every result.
+mutants: environment
+	@uv pip install --quiet --target var/mutants --require-hashes --no-deps --requirement drills/mutants.lock
+	@python -m drills.mutants
 
 bench-serving: environment
 	@python -m benchmarks.serving.scoring && python -m benchmarks.serving.run
