@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := repro
-.PHONY: help repro test check drills house bench-serving serve lock environment install
+.PHONY: help repro test test-unit check mutants drills house bench-serving serve lock environment install
 
 PYTHON ?= python3.11
 VENV := .venv
@@ -21,6 +21,9 @@ repro: environment  ## a fresh clone to a Production model
 test: check  ## lint, types, the whole test suite
 	@pytest -n 2 --dist loadfile
 
+test-unit: environment  ## the unit tests alone: an answer within a minute
+	@pytest -n 2 tests/unit
+
 check: environment  ## lint, format and types
 	@ruff check --quiet . && ruff format --quiet --check . && mypy
 
@@ -29,6 +32,11 @@ drills: environment  ## long proofs: attacks, kills, serving under faults
 
 house: environment  ## the shape of the code: rooms, arrows, circles, longest file; fails if a limit is broken
 	@python -m benchmarks.house --check
+
+# The tester lies beside the environment: another lock would be another environment to every result.
+mutants: environment  ## how many faults put into the code the unit tests notice
+	@uv pip install --quiet --target var/mutants --require-hashes --no-deps --requirement drills/mutants.lock
+	@python -m drills.mutants
 
 bench-serving: environment  ## load on serving; on a quiet machine
 	@python -m benchmarks.serving.scoring && python -m benchmarks.serving.run
