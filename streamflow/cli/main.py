@@ -1,4 +1,4 @@
-"""The command line: one function for each command, arguments in, adapters called, lines out."""
+"""The command line: one function for each command, arguments in, a room called, lines out."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""Where a model version came from, as one typed record; assembled from facts that adapters gather."""
+"""Where a model version came from, as one typed record; assembled from facts that streamflow/provenance/gather.py gathers."""
 
 import json
 from collections.abc import Mapping
