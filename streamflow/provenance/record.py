@@ -1,4 +1,4 @@
-"""Where a model version came from, as one typed record; assembled from facts that streamflow/provenance/gather.py gathers."""
+"""Where a model version came from, as one typed record; assembled from facts that `gather` collects."""
 
 import json
 from collections.abc import Mapping
