@@ -81,7 +81,7 @@ class PromotionConfig:
 
 @dataclass
 class DriftConfig:
-    """When two months differ (`alpha`, `psi`), and when that calls for a new model (the others); `data_drift.Policy`."""
+    """When two months differ (`alpha`, `psi`), and when that calls for a new model (the others)."""
 
     alpha: float = MISSING
     psi: float = MISSING
