@@ -10,18 +10,10 @@ from project import ROOT
 from streamflow.core.errors import ConfigError, ModelError
 from streamflow.operations.lineage.tag_message import tag_message, tagged_facts
 from streamflow.operations.rerun.attestation import PREDICATE, STATEMENT, statement
-from streamflow.operations.rerun.verdict import (
-    DIVERGED,
-    EQUIVALENT,
-    IDENTICAL,
-    Circumstances,
-    Divergence,
-    Rederivation,
-    compare_outputs,
-    verdict,
-)
+from streamflow.operations.rerun.verdict import Circumstances, Divergence, Rederivation, compare_outputs, verdict
 from streamflow.pipeline.layout import ONNX
 from streamflow.provenance.comparison import differing, flat, snapshot_differences
+from streamflow.provenance.record import DIVERGED, EQUIVALENT, IDENTICAL
 from streamflow.provenance.result import read_result
 
 
