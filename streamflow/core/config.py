@@ -1,4 +1,4 @@
-"""The typed configuration: what params.yaml may hold, and the checks that types can't make.
+"""The typed configuration: what params.yaml may hold, and the checks that types can't express.
 
 The dataclasses are OmegaConf structured configs (which can't be frozen); treat them as values.
 """
@@ -46,7 +46,7 @@ class FeaturesConfig:
 
 @dataclass
 class SplitConfig:
-    """Shares of users in validation and test; the rest trains."""
+    """Shares of users in validation and test; the rest is for training."""
 
     salt: str = MISSING
     validation: float = MISSING
@@ -65,7 +65,7 @@ class ThresholdConfig:
 
 @dataclass
 class CalibrationConfig:
-    """What makes churn rates of an estimator's probabilities."""
+    """How the estimator's probabilities are calibrated to churn rates."""
 
     method: str = MISSING
 
@@ -92,7 +92,7 @@ class PromotionConfig:
 
 @dataclass
 class DriftConfig:
-    """When two months differ (`alpha`, `psi`), and when that calls for a new model (the others); `data_drift.Policy`."""
+    """When two months differ (`alpha`, `psi`), and when that calls for a new model (the others); `drift.verdict.Policy`."""
 
     alpha: float = MISSING
     psi: float = MISSING
@@ -134,10 +134,10 @@ class Config:
     compute: ComputeConfig = MISSING
 
 
-def typed(values: Mapping[str, Any] | DictConfig, sections: Iterable[str] | None = None) -> Config:
-    """The configuration that `values` states; a section that is not asked for raises when it is read.
+def parse_config(values: Mapping[str, Any] | DictConfig, sections: Iterable[str] | None = None) -> Config:
+    """The configuration that `values` states; reading a section that is not in `sections` raises.
 
-    `sections` None asks for all. Raises ConfigError naming the first key that is missing, unknown or of another type.
+    `sections` None: all. Raises ConfigError naming the first key that is missing, unknown or of another type.
     """
     wanted = set(Config.__dataclass_fields__) if sections is None else {name.split(".")[0] for name in sections}
     try:
@@ -145,7 +145,7 @@ def typed(values: Mapping[str, Any] | DictConfig, sections: Iterable[str] | None
         chosen = {key: given[key] for key in given if sections is None or key in wanted}
         merged = OmegaConf.merge(OmegaConf.structured(Config), chosen)
     except OmegaConfBaseException as error:
-        raise ConfigError(f"{_named_line(error)}; see conf/config.yaml for what it may be") from error
+        raise ConfigError(f"{_named_line(error)}; see conf/config.yaml for allowed values") from error
     missing = sorted(key for key in OmegaConf.missing_keys(merged) if key.split(".")[0] in wanted)
     if missing:
         raise ConfigError(f"{missing[0]} has no value; give it one: `streamflow repro … {missing[0]}=VALUE`")
@@ -153,7 +153,7 @@ def typed(values: Mapping[str, Any] | DictConfig, sections: Iterable[str] | None
 
 
 def check(config: Config) -> None:
-    """Refuse values that have the right type and make no sense. Raises ConfigError with the value and the way out."""
+    """Check values that have the right type but may be invalid. Raises ConfigError with the value and the fix."""
     for month in config.months:
         parse_date(month, "months")
     parse_date(config.as_of, "as_of")
@@ -304,9 +304,9 @@ def _check_known_at(known_at: str | None) -> None:
         raise ConfigError(f"known_at={known_at} has no time zone; write it as {known_at}+00:00")
 
 
-def _one_of(name: str, value: str, allowed: Iterable[str], way_out: str) -> None:
+def _one_of(name: str, value: str, allowed: Iterable[str], fix: str) -> None:
     if value not in allowed:
-        raise ConfigError(f"{name}={value} is not one of {', '.join(allowed)}; {way_out}")
+        raise ConfigError(f"{name}={value} is not one of {', '.join(allowed)}; {fix}")
 
 
 def _named_line(error: OmegaConfBaseException) -> str:

@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 import yaml
 
 from streamflow.core.calendar import month_later
-from streamflow.core.config import Config, check, typed
+from streamflow.core.config import Config, check, parse_config
 from streamflow.core.errors import ConfigError, StreamFlowError, first_line
 from streamflow.pipeline.audit import wait_for_writers
 from streamflow.pipeline.environment import STEERING
@@ -78,7 +78,7 @@ def compose_config(overrides: Sequence[str]) -> tuple[Config, str]:
         except (HydraException, OmegaConfBaseException) as error:
             raise _override_error(error, overrides) from error
         text = dumped.read_text(encoding="utf-8")
-    config = typed(yaml.safe_load(text))
+    config = parse_config(yaml.safe_load(text))
     check(config)
     return config, text
 
@@ -93,7 +93,7 @@ def redate(as_of: str) -> Config:
     horizon = read_all_params().label_horizon_months
     values = yaml.safe_load(PARAMS.read_text(encoding="utf-8"))
     values |= {"as_of": as_of, "label_as_of": month_later(as_of, horizon)}
-    config = typed(values)
+    config = parse_config(values)
     check(config)
     with replacing(PARAMS) as partial:
         partial.write_text(OmegaConf.to_yaml(OmegaConf.create(values)), encoding="utf-8")  # as `compose` writes it

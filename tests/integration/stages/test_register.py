@@ -22,7 +22,7 @@ from stages import register
 from streamflow.cli.models import models
 from streamflow.cli.promote import promote
 from streamflow.cli.rollback import rollback
-from streamflow.core.config import typed
+from streamflow.core.config import parse_config
 from streamflow.core.errors import ModelError, RegistryError
 from streamflow.core.schema import TABLES, service_features
 from streamflow.evaluation.metrics import classification_metrics
@@ -164,7 +164,7 @@ class Workspace:
 
     def register(self, policy="auto", service="churn_v1", **promotion):
         """Run the stage; what it left for the summary."""
-        config = typed(yaml.safe_load((self.folder / "params.yaml").read_text()))
+        config = parse_config(yaml.safe_load((self.folder / "params.yaml").read_text()))
         config.features.service = service
         for name, value in {"policy": policy, **promotion}.items():
             config.promotion[name] = value
@@ -259,7 +259,7 @@ def test_a_version_that_nothing_was_decided_on_is_decided_on(workspace):
     workspace.train(0.00001, "a")
     workspace.register()
     workspace.train(1.0, "b")
-    config = typed(yaml.safe_load((workspace.folder / "params.yaml").read_text()))
+    config = parse_config(yaml.safe_load((workspace.folder / "params.yaml").read_text()))
     registry = open_registry(workspace.url)
     lock = register.locked_stages()
     fingerprint = register.input_fingerprint(lock, file_sha256(workspace.folder / "requirements.lock"))
