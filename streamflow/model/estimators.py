@@ -54,4 +54,4 @@ def _standardised(member: BaseEstimator) -> BaseEstimator:
 def unusable_settings(settings: Mapping[str, Any], error: Exception) -> str:
     """The message for settings that an estimator rejects, in one line."""
     reason = str(error.__cause__ or error).strip().splitlines() or [type(error).__name__]
-    return f"{settings['_target_']} rejects its settings: {reason[0]}; see conf/model"
+    return f"{settings['_target_']} refuses its settings: {reason[0]}; see conf/model"

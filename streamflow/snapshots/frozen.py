@@ -68,7 +68,7 @@ def _freezing(as_of: str) -> str:
 def snapshot_rows(service: str, folder: Path, rows: int = SLICE_ROWS) -> Iterator[pa.RecordBatch]:
     """user_id, as_of and the features of a service in model order: all users of a snapshot, sorted, `rows` at a time.
 
-    All tables are read slice by slice, so memory does not grow with the number of users. Raises HistoryError naming table and
+    The tables are read in slices, so memory does not grow with the number of users. Raises HistoryError naming table and
     user if a table does not hold the same users as `users`, or can't be read.
     """
     wanted = {FEATURE_VIEWS[view].name: features for view, features in views_of(service).items()}

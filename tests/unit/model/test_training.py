@@ -211,7 +211,7 @@ def test_weights_have_a_mean_of_one_and_can_not_be_negative():
 )
 def test_an_estimator_that_refuses_its_settings_is_named(month, broken):
     _, frame, churned = month
-    with pytest.raises(ModelError, match=f"{broken['_target_']} rejects its settings: .*; see conf/model"):
+    with pytest.raises(ModelError, match=f"{broken['_target_']} refuses its settings: .*; see conf/model"):
         fit_pipeline(Recipe(broken, FEATURES, "none", F1), frame, churned, None)
 
 
