@@ -141,7 +141,7 @@ def registered_facts(version: Any) -> Registered | None:
     tags = version.tags
     return Registered(
         model_sha256=tags[f"{PREFIX}model_sha256"],
-        decide_promotion=tags.get(DECISION_TAG),
+        decision=tags.get(DECISION_TAG),
         is_committed=not tags.get(f"{PREFIX}changes_sha256"),
         as_locked=tags.get(f"{PREFIX}environment_matches_lock") != "false",
         derivation=tags.get(f"{PREFIX}dvc_lock_sha256", ""),

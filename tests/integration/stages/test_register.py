@@ -22,7 +22,7 @@ from stages import register
 from streamflow.cli.models import models
 from streamflow.cli.promote import promote
 from streamflow.cli.rollback import rollback
-from streamflow.core.config import typed
+from streamflow.core.config import parse_config
 from streamflow.core.errors import ModelError, RegistryError
 from streamflow.core.schema import TABLES, service_features
 from streamflow.evaluation.metrics import classification_metrics
@@ -164,7 +164,7 @@ class Workspace:
 
     def register(self, policy="auto", service="churn_v1", **promotion):
         """Run the stage; what it left for the summary."""
-        config = typed(yaml.safe_load((self.folder / "params.yaml").read_text()))
+        config = parse_config(yaml.safe_load((self.folder / "params.yaml").read_text()))
         config.features.service = service
         for name, value in {"policy": policy, **promotion}.items():
             config.promotion[name] = value
@@ -259,7 +259,7 @@ def test_a_version_that_nothing_was_decided_on_is_decided_on(workspace):
     workspace.train(0.00001, "a")
     workspace.register()
     workspace.train(1.0, "b")
-    config = typed(yaml.safe_load((workspace.folder / "params.yaml").read_text()))
+    config = parse_config(yaml.safe_load((workspace.folder / "params.yaml").read_text()))
     registry = open_registry(workspace.url)
     lock = register.locked_stages()
     fingerprint = register.input_fingerprint(lock, file_sha256(workspace.folder / "requirements.lock"))
@@ -633,7 +633,7 @@ def test_a_month_that_is_not_what_was_frozen_is_not_published(workspace, capsys)
     pq.write_table(pq.read_table(labels).slice(1), labels)
     workspace.train(1.0, "a")
     workspace.register()
-    assert "the report of version 1 is not published: data/snapshots/2024-01-31" in capsys.readouterr().out
+    assert "the report of version 1 is not published: SHA-256 of data/snapshots/2024-01-31" in capsys.readouterr().out
     registry = open_registry(workspace.url)
     with pytest.raises(RegistryError, match="can't be fetched"):
         registry.attachment(registry.version("1"), "report.html")

@@ -18,7 +18,7 @@ from streamflow.model.export import export_onnx
 from streamflow.model.scoring import ChurnModel
 from streamflow.model.sklearn_pipeline import pipeline_frame, uncalibrated_probability
 from streamflow.model.thresholds import GRID, ThresholdPolicy, choose_threshold
-from streamflow.model.training import Recipe, fitted, sample_weights, train
+from streamflow.model.training import Recipe, fit_pipeline, sample_weights, train
 
 F1 = ThresholdPolicy("f1")
 FEATURES = service_features("churn_v1")
@@ -151,11 +151,13 @@ def test_threshold_and_calibration_come_from_a_model_that_never_saw_the_validati
     validation = np.arange(len(churned)) % 4 == 0
     recipe = Recipe(FOREST, FEATURES, "sigmoid", F1)
     trained = train(recipe, frame, churned, validation, None)
-    unseen = uncalibrated_probability(fitted(recipe, frame[~validation], churned[~validation], None), frame[validation])
+    unseen = uncalibrated_probability(
+        fit_pipeline(recipe, frame[~validation], churned[~validation], None), frame[validation]
+    )
     expected = calibration("sigmoid", churned[validation], unseen)
     assert trained.calibration == expected
     assert trained.threshold == choose_threshold(F1, churned[validation], expected.of(unseen))
-    whole = uncalibrated_probability(fitted(recipe, frame, churned, None), frame)
+    whole = uncalibrated_probability(fit_pipeline(recipe, frame, churned, None), frame)
     assert np.array_equal(uncalibrated_probability(trained.pipeline, frame), whole)
 
 
@@ -166,18 +168,22 @@ def test_users_of_weight_zero_teach_nothing(month, settings_):
     _, frame, churned = month
     weights = np.where(np.arange(len(churned)) < 450, 2.0, 0.0)
     recipe = Recipe(settings_, FEATURES, "none", F1)
-    weighted = uncalibrated_probability(fitted(recipe, frame, churned, weights), frame)
-    alike = uncalibrated_probability(fitted(recipe, frame, churned, None), frame)
+    weighted = uncalibrated_probability(fit_pipeline(recipe, frame, churned, weights), frame)
+    alike = uncalibrated_probability(fit_pipeline(recipe, frame, churned, None), frame)
     assert not np.allclose(weighted, alike, atol=1e-3)
     other = np.where(np.arange(len(churned)) < 450, churned, ~churned)
-    assert np.allclose(uncalibrated_probability(fitted(recipe, frame, other, weights), frame), weighted, atol=1e-9)
+    assert np.allclose(
+        uncalibrated_probability(fit_pipeline(recipe, frame, other, weights), frame), weighted, atol=1e-9
+    )
 
 
 def test_a_blend_is_the_weighted_mean_of_its_members(month):
     _, frame, churned = month
 
     def scores(settings_):
-        return uncalibrated_probability(fitted(Recipe(settings_, FEATURES, "none", F1), frame, churned, None), frame)
+        return uncalibrated_probability(
+            fit_pipeline(Recipe(settings_, FEATURES, "none", F1), frame, churned, None), frame
+        )
 
     alone = [scores({**BLEND, "weights": {"boosting": one, "linear": 1 - one}}) for one in (1, 0)]
     assert np.allclose(scores(BLEND), (2 * alone[0] + alone[1]) / 3)
@@ -188,7 +194,7 @@ def test_a_blend_whose_weights_name_others_than_its_members_is_refused(month):
     _, frame, churned = month
     settings_ = {**BLEND, "weights": {"boosting": 2, "forest": 1}}
     with pytest.raises(ModelError, match="weights are for boosting, forest, members are boosting, linear"):
-        fitted(Recipe(settings_, FEATURES, "none", F1), frame, churned, None)
+        fit_pipeline(Recipe(settings_, FEATURES, "none", F1), frame, churned, None)
 
 
 def test_weights_have_a_mean_of_one_and_can_not_be_negative():
@@ -206,7 +212,7 @@ def test_weights_have_a_mean_of_one_and_can_not_be_negative():
 def test_an_estimator_that_refuses_its_settings_is_named(month, broken):
     _, frame, churned = month
     with pytest.raises(ModelError, match=f"{broken['_target_']} refuses its settings: .*; see conf/model"):
-        fitted(Recipe(broken, FEATURES, "none", F1), frame, churned, None)
+        fit_pipeline(Recipe(broken, FEATURES, "none", F1), frame, churned, None)
 
 
 def folds_of(month, users=None, **changes):

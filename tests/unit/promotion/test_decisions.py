@@ -103,9 +103,9 @@ def test_a_decision_to_promote_passes_every_gate_or_names_the_first_that_is_shut
             yield Gate(f"g{number}", detail)
 
     assert apply_gates(promote, gates("", "")) == (promote, (Gate("g0"), Gate("g1")))
-    assert apply_gates(promote, gates("", "broken; mend it", "broken as well")) == (
-        Decision(False, "gate g1: broken; mend it"),
-        (Gate("g0"), Gate("g1", "broken; mend it")),
+    assert apply_gates(promote, gates("", "broken; fix it", "broken as well")) == (
+        Decision(False, "gate g1: broken; fix it"),
+        (Gate("g0"), Gate("g1", "broken; fix it")),
     )
     assert asked == [0, 1, 0, 1]
     assert apply_gates(Decision(False, "worse"), gates("broken")) == (Decision(False, "worse"), ())

@@ -194,7 +194,7 @@ def test_the_published_report_has_champion_gates_months_and_lineage():
     ]
     assert "better in ROC AUC by at least 0.002, with 95 % confidence." in PUBLISHED
     gates = READ_PUBLISHED.table("Gates")
-    assert [row[:2] for row in gates[1:]] == [["leakage", "open"], ["clean git tree", "shut"]]
+    assert [row[:2] for row in gates[1:]] == [["leakage", "passed"], ["clean git tree", "failed"]]
     assert [row[:3] for row in READ_PUBLISHED.table("Every month")[1:]] == [
         ["2024-01-31", "40", "11"],
         ["2024-02-29", "40", "9"],
