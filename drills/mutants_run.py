@@ -59,6 +59,8 @@ class Runner:
 
     def prepare(self, room: str) -> str:
         """Run a room's tests without a mutant: empty if they pass, else their output. Import here what they imported."""
+        if not _tests(self._root, room).is_dir():
+            return f"there is no folder {_tests(self._root, room)}"
         scratch, started = self._folder(), time.monotonic()
         process = os.fork()
         if process == 0:
@@ -143,11 +145,16 @@ def _project_modules(root: Path) -> set[str]:
         places = [getattr(module, "__file__", None) or "", *map(str, getattr(module, "__path__", ()))]
         return any(each.startswith(f"{root}/") and not each.startswith(sys.prefix) for each in places)
 
-    return {name for name, module in list(sys.modules.items()) if isinstance(module, ModuleType) and is_ours(module)}
+    found = {name for name, module in list(sys.modules.items()) if isinstance(module, ModuleType) and is_ours(module)}
+    return found - {"__main__"}
+
+
+def _tests(root: Path, room: str) -> Path:
+    return root / "tests" / "unit" / room
 
 
 def _arguments(root: Path, room: str, mutant: Mutant | None, scratch: Path) -> list[str]:
-    folder = root / "tests" / "unit" / room
+    folder = _tests(root, room)
     own = [folder / f"test_{mutant.module.path.stem}.py"] if mutant else []
     files = [str(path) for path in [*own, folder] if path.exists()]
     imported = ["-W", "ignore::pytest.PytestAssertRewriteWarning"]
