@@ -95,3 +95,22 @@ def test_calibration_in_ten_bins_of_equally_many_users_lowest_first():
 def test_calibration_error_weighs_bins_by_their_users():
     points = [{"predicted": 0.2, "observed": 0.1, "users": 3}, {"predicted": 0.5, "observed": 0.9, "users": 1}]
     assert expected_calibration_error(points) == pytest.approx((0.3 + 0.4) / 4)
+
+
+def test_the_calibration_error_is_the_mean_distance_of_ten_bins():
+    scores = np.repeat(np.arange(10) / 10 + 0.05, 4)
+    churned = np.tile([True, False, False, False], 10)  # a rate of 0.25 in each bin
+    expected = float(np.mean(np.abs(np.arange(10) / 10 + 0.05 - 0.25)))
+    metrics = classification_metrics(churned, scores, scores >= 0.5)
+    assert metrics["expected_calibration_error"] == pytest.approx(expected, abs=1e-6)
+
+
+def test_the_baseline_is_what_the_metrics_say_of_the_majority_class():
+    churned = np.array([True] * 3 + [False] * 7)
+    constant = classification_metrics(churned, np.full(10, 0.3), np.zeros(10, int))
+    baseline = baseline_metrics(0.3)
+    assert baseline["precision"] is None
+    for name, value in baseline.items():
+        assert value is None or constant[name] == pytest.approx(value, abs=1e-6), name
+    mostly = baseline_metrics(0.75)
+    assert (mostly["recall"], mostly["precision"], mostly["f1"]) == (1.0, 0.75, pytest.approx(6 / 7, abs=1e-6))
