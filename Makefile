@@ -1,7 +1,5 @@
-# make repro   a fresh clone to a Production model      make test    the whole test suite
-# make serve   predictions over HTTP                    make lock    resolve requirements.in again
-# make drills  long proofs: attacks, kills, serving under faults   make bench-serving   load, on a quiet machine
-.PHONY: repro test check drills bench-serving serve lock environment install
+.DEFAULT_GOAL := repro
+.PHONY: help repro test test-unit check mutants drills house bench-serving serve lock environment install
 
 PYTHON ?= python3.11
 VENV := .venv
@@ -14,30 +12,44 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 QUIET := $(shell test -t 2 || echo -qq)
 QUIET_UV := $(shell test -t 2 || echo -q)
 
-repro: environment
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+repro: environment  ## a fresh clone to a Production model
 	@streamflow repro
 
-test: check
+test: check  ## lint, types, the whole test suite
 	@pytest -n 2 --dist loadfile
 
-check: environment
+test-unit: environment  ## the unit tests alone: an answer within a minute
+	@pytest -n 2 tests/unit
+
+check: environment  ## lint, format and types
 	@ruff check --quiet . && ruff format --quiet --check . && mypy
 
-drills: environment
+drills: environment  ## long proofs: attacks, kills, serving under faults
 	@for drill in $(DRILLS); do echo "== $$drill"; python -m drills.$$drill || exit 1; done
 
-bench-serving: environment
+house: environment  ## the shape of the code: rooms, arrows, circles, longest file; fails if a limit is broken
+	@python -m benchmarks.house --check
+
+# The tester lies beside the environment: another lock would be another environment to every result.
+mutants: environment  ## how many faults put into the code the unit tests notice
+	@uv pip install --quiet --target var/mutants --require-hashes --no-deps --requirement drills/mutants.lock
+	@python -m drills.mutants
+
+bench-serving: environment  ## load on serving; on a quiet machine
 	@python -m benchmarks.serving.scoring && python -m benchmarks.serving.run
 
-serve: environment
+serve: environment  ## predictions over HTTP
 	@streamflow serve
 
-lock: environment
+lock: environment  ## resolve requirements.in again
 	CUSTOM_COMPILE_COMMAND="make lock" pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe --no-emit-options \
 		--output-file requirements.lock requirements.in
 
 # The environment is made once and again when requirements.lock changes; the stamp is a copy of the lock it was made from.
-environment: $(if $(shell cmp -s requirements.lock $(STAMP) || echo changed),install)
+environment: $(if $(shell cmp -s requirements.lock $(STAMP) || echo changed),install)  ## make .venv, or make it again
 
 install:
 	$(if $(shell command -v git),,$(error git is not installed; install git, then run make again))

@@ -20,7 +20,7 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from streamflow.pipeline.params import read_all_params
-from streamflow.operations.repro.compose import composed
+from streamflow.operations.repro.compose import compose_config
 from streamflow.pipeline.layout import CONF
 from streamflow.operations.tuning.training_set import frozen_dataset
 from streamflow.pipeline.reporting import one_line_errors, progress
@@ -49,7 +49,7 @@ def main(repeats: int, models: tuple[str, ...], overrides: tuple[str, ...]) -> N
         pairs = [(name, service) for service in FEATURE_SERVICES for name in names]
         rows = []
         for name, service in progress(pairs, "cross-validating"):
-            config, _ = composed(
+            config, _ = compose_config(
                 [f"as_of={params.as_of}", f"months=[{','.join(params.months)}]", f"model={name}", f"features={service}",
                  f"label_horizon_months={params.label_horizon_months}", *overrides]
             )  # fmt: skip

@@ -9,6 +9,8 @@ from pathlib import Path
 
 # The copy of the project and its helpers are those of the test suite.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "support"))
+# What `make mutants` installs for itself.
+sys.path.append(str(Path(__file__).resolve().parents[1] / "var" / "mutants"))
 
 from streamflow.pipeline.environment import silence_telemetry
 

@@ -116,11 +116,11 @@ ATTACKS = (
     ),
     Attack(
         "TRUNCATE a live table", sql("TRUNCATE live.usage_agg_30d"), lambda project: project.streamflow("repro"),
-        f"live.usage_agg_30d of {JANUARY}: holds 0 of",
+        f"live.usage_agg_30d of {JANUARY}: has 0 of",
     ),
     Attack(
         "edit an imported helper", edit("streamflow/features/splits.py", lambda text: text.replace("2**53", "2**54")),
-        checkout("streamflow/features/splits.py"), "streamflow/features/splits.py is not as committed",
+        checkout("streamflow/features/splits.py"), "streamflow/features/splits.py differs from HEAD",
     ),
     Attack(
         "edit conf/ without composing", edit("conf/split/user_hash.yaml", lambda text: text.replace("0.25", "0.3")),
@@ -129,7 +129,7 @@ ATTACKS = (
     Attack(
         "an untracked module that shadows one", shadow,
         lambda project: shutil.rmtree(project.path / "streamflow" / "features" / "splits"),
-        "streamflow/features/splits/__init__.py is code in no commit",
+        "streamflow/features/splits/__init__.py is code that is not committed",
     ),
     Attack(
         "edit dvc.lock by hand", lambda project: falsify(project, "data/dataset"), checkout("dvc.lock"),
@@ -151,7 +151,7 @@ ATTACKS = (
         lambda project: project.streamflow(
             "db", "psql", "--", "-q", "-d", "postgres", "-c", "DROP DATABASE streamflow WITH (FORCE)"
         ),
-        lambda project: project.streamflow("repro"), "holds nothing",
+        lambda project: project.streamflow("repro"), "has no rows",
     ),
 )  # fmt: skip
 

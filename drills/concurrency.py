@@ -10,7 +10,7 @@ from pathlib import Path
 
 from project import Project, small
 
-SAID = "another `streamflow repro` works in this clone"
+SAID = "another `streamflow repro` is running in this clone"
 
 
 def at_once(project: Project, count: int, *arguments: str) -> list[tuple[int, str]]:

@@ -392,7 +392,7 @@ def port(project: Project, _: Scores) -> list[bool]:
     held = [report(_is_one_line(done), "a port that is taken", f"exit {done.returncode}: {done.stderr.strip()}")]
     with Server(project, *FUSED) as server:
         done = project.streamflow("serve", "--port", str(server.port), check=False)
-        named = _is_one_line(done) and "streamflow_churn version 1 answers there since" in done.stderr
+        named = _is_one_line(done) and "streamflow_churn version 1 is served there since" in done.stderr
         held.append(report(named, "a second serve", f"exit {done.returncode}: {done.stderr.strip()}"))
     return held
 

@@ -1,4 +1,4 @@
-"""Answers as bytes: JSON, and what is said when there is no answer."""
+"""HTTP responses: JSON, and the responses for errors."""
 
 from collections.abc import Awaitable
 from typing import Any
@@ -34,12 +34,12 @@ class Json(Response):
     media_type = JSON
 
     def render(self, content: Any) -> bytes:
-        """The bytes of the answer."""
+        """The bytes of the response."""
         return orjson.dumps(content, option=orjson.OPT_UTC_Z)
 
 
 async def response_or_error(response: Awaitable[Response]) -> Response:
-    """The response, or the one that says why there is none."""
+    """The response, or an error response with the reason."""
     try:
         return await response
     except Exception as error:
@@ -47,7 +47,7 @@ async def response_or_error(response: Awaitable[Response]) -> Response:
 
 
 def error_response(error: Exception) -> Response:
-    """The answer for a failure: never a number, never a traceback. Raises again what is a bug."""
+    """The response for a failure: never a number, never a traceback. Raises bugs again."""
     match error:
         case NoPrediction():
             return Json(error.body, error.status)
@@ -55,7 +55,7 @@ def error_response(error: Exception) -> Response:
             # A Ray handle raises a class of its own around the cause; its text is a whole remote traceback.
             return Json({"error": str(getattr(error, "cause", error))}, UNAVAILABLE)
         case RayError() | RayServeException():
-            what = f"a part of the graph does not answer: {type(error).__name__}; try again"
+            what = f"a deployment of the graph does not answer: {type(error).__name__}; try again"
             return Json({"error": what}, UNAVAILABLE)
         case ValidationError() | RequestValidationError():
             first = error.errors()[0]
@@ -64,6 +64,6 @@ def error_response(error: Exception) -> Response:
         case HTTPException():
             return Json({"error": error.detail}, error.status_code, error.headers)
         case ClientDisconnect():
-            # Nobody reads it; the counters do.
-            return Json({"error": "the client went away before its request was whole"}, 400)
+            # For the counters only: nobody reads it.
+            return Json({"error": "the client disconnected before its request was complete"}, 400)
     raise error

@@ -29,7 +29,7 @@ def graph(arguments: Arguments, *rules: Application) -> Application:
     told = arguments.model_copy(update={"feature_service": service})
     if told.graph == "fused":
         if rules:
-            raise ConfigError("graph=fused takes no rules; graph=split does")
+            raise ConfigError("graph=fused takes no rules; use graph=split")
         return FusedDeployment.options(num_replicas=told.replicas).bind(told)
     features = FeatureLookupDeployment.options(num_replicas=told.replicas).bind(told)
     scorer = ScorerDeployment.options(num_replicas=told.replicas).bind(told)
@@ -38,7 +38,7 @@ def graph(arguments: Arguments, *rules: Application) -> Application:
 
 @cache
 def _service_of(root: str, model: str) -> str:
-    """The feature service of the wanted version; churn_v1 as long as there is none."""
+    """The feature service of the version to serve; churn_v1 if there is none."""
     from streamflow.registry.registry import open_registry
 
     try:

@@ -1,4 +1,4 @@
-"""What `serve run serve.app:build` takes as key=value, and what every deployment of the graph is told."""
+"""What `serve run serve.app:build` takes as key=value, and every deployment of the graph gets."""
 
 from pathlib import Path
 from typing import Literal
@@ -17,7 +17,7 @@ class Arguments(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     graph: Literal["split", "fused"] = Field(
-        "split", description="split: three deployments, each scaled by itself; fused: all three in one replica, no hops"
+        "split", description="split: three deployments, each with replicas of its own; fused: all three in one replica"
     )
     model: str = Field(
         PRODUCTION,
@@ -30,7 +30,7 @@ class Arguments(BaseModel):
         pattern=f"^({'|'.join(FEATURE_SERVICES)})$",
     )
     max_age_days: float = Field(62, gt=0, description="features older than this are stale")
-    stale_policy: StalePolicy = Field("flag", description="flag: answer and say so; refuse: 422")
+    stale_policy: StalePolicy = Field("flag", description="flag: answer and name the stale features; refuse: 422")
     replicas: int = Field(1, ge=1, le=64, description="replicas of feature lookup and scorer each; fused: of the whole")
     gateways: int = Field(1, ge=1, le=64, description="replicas of the gateway of graph split")
     token: str | None = Field(

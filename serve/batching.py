@@ -1,4 +1,4 @@
-"""Many callers, few calls: what arrives while a call is under way goes into the next one."""
+"""Micro-batching: requests that arrive during a call go into the next call."""
 
 import asyncio
 from collections import deque
@@ -15,8 +15,8 @@ class MicroBatch(Generic[_Key, _Answer]):
     """Turns calls for one key into calls for many, without waiting: an idle graph is called at once.
 
     `call` takes keys and returns an answer for each, in order. At most `in_flight` calls run at a time with up to
-    `max_size` keys each. EnvironmentFault beyond `max_waiting` waiting callers, for who has waited `max_wait` seconds
-    when others are called, and for a call over `timeout` seconds.
+    `max_size` keys each. Raises EnvironmentFault if `max_waiting` callers wait already, if a caller has waited
+    `max_wait` seconds, and if a call takes over `timeout` seconds.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class MicroBatch(Generic[_Key, _Answer]):
     async def __call__(self, key: _Key) -> _Answer:
         """The answer for one key; raises what the call for its batch raised."""
         if len(self._waiting) >= self._max_waiting:
-            raise EnvironmentFault(f"overloaded: {self._max_waiting} requests wait already; try again, or add replicas")
+            raise EnvironmentFault(f"overloaded: {self._max_waiting} requests are waiting; try again, or add replicas")
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[_Answer] = loop.create_future()
         self._waiting.append((key, answer, loop.time()))
@@ -66,9 +66,7 @@ class MicroBatch(Generic[_Key, _Answer]):
         oldest = asyncio.get_running_loop().time() - self._max_wait
         while self._waiting and self._waiting[0][2] < oldest:
             key, answer, _ = self._waiting.popleft()
-            fault = EnvironmentFault(
-                f"overloaded: no answer began within {self._max_wait:g} s; try again, or add replicas"
-            )
+            fault = EnvironmentFault(f"overloaded: the request waited {self._max_wait:g} s; try again, or add replicas")
             self._fail([(key, answer)], fault)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
@@ -88,7 +86,7 @@ class MicroBatch(Generic[_Key, _Answer]):
         except Exception as error:  # every caller of the batch gets what the call raised
             self._fail(batch, error)
         except asyncio.CancelledError:
-            self._fail(batch, EnvironmentFault("this replica is going down; try again"))
+            self._fail(batch, EnvironmentFault("this replica is shutting down; try again"))
             raise
 
     @staticmethod

@@ -1,4 +1,4 @@
-"""What goes over HTTP: the models of requests and answers, from which /docs is made."""
+"""The models of HTTP requests and responses, from which /docs is made."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -20,7 +20,7 @@ StalePolicy = Literal["flag", "refuse"]
 
 
 class PredictRequest(BaseModel):
-    """Whose churn is asked for."""
+    """The user to predict churn for."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"user_id": "7590-VHVEG"}]})
 
@@ -28,7 +28,7 @@ class PredictRequest(BaseModel):
 
 
 class BatchRequest(BaseModel):
-    """Whose churn is asked for, up to 1,000 users; a user may be named twice."""
+    """The users to predict churn for, up to 1,000; a user may be named twice."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"user_ids": ["7590-VHVEG", "nobody"]}]})
 
@@ -36,25 +36,27 @@ class BatchRequest(BaseModel):
 
 
 class ModelReference(BaseModel):
-    """Which model answered."""
+    """The model that made the prediction."""
 
     name: str = Field(description="registered model")
     version: str = Field(description="version in the registry")
-    model_sha256: str = Field(description="SHA-256 of the ONNX bytes that scored")
-    git_commit: str = Field(description="commit that derives these bytes: `streamflow rerun vN`")
-    as_of: str = Field(description="date whose state the training set describes")
+    model_sha256: str = Field(description="SHA-256 of the ONNX file")
+    git_commit: str = Field(description="commit of the model; `streamflow rerun vN` derives the same bytes again")
+    as_of: str = Field(description="date of the features of the training set")
 
 
 class Prediction(BaseModel):
-    """A score, the features it came from and the model that gave it."""
+    """A prediction, its features and its model."""
 
     user_id: str
     prediction: int = Field(description="1: churns, 0: stays, at the model's own threshold", ge=0, le=1)
     probability: float = Field(description="probability of churn", ge=0, le=1)
-    features_used: dict[str, Any] = Field(description="by name in the model's order; null where null is a value")
-    null_by_design: list[str] = Field(description="features that are null and may be: the model was trained on that")
+    features_used: dict[str, Any] = Field(description="by name in the model's order; null is a value")
+    null_by_design: list[str] = Field(
+        description="features that are null and may be null: the model was trained with nulls"
+    )
     feature_timestamp: datetime = Field(description="event timestamp of the newest feature (UTC)")
-    stale: bool = Field(description="the newest feature is older than the limit of this deployment")
+    stale: bool = Field(description="whether the newest feature is older than the limit of this deployment")
     stale_features: list[str] = Field(description="features older than the limit")
     model: ModelReference
 
@@ -78,43 +80,43 @@ class Prediction(BaseModel):
 
 
 class MissingFeatures(BaseModel):
-    """Features that a prediction needs and the store does not have, or has as null where null is not allowed."""
+    """Features that the prediction needs and that are not in the store, or are null and must not be."""
 
     error: str = Field(examples=["Missing features for user_id=nobody"])
     missing_features: list[str] = Field(examples=[["months_active", "monthly_fee"]])
 
 
 class StaleFeatures(BaseModel):
-    """Features older than the limit, where this deployment refuses them (`stale_policy=refuse`)."""
+    """Features older than the limit, if this deployment rejects them (`stale_policy=refuse`)."""
 
     error: str = Field(examples=["Stale features for user_id=7590-VHVEG: newest of 2024-01-31, limit 62 days"])
     stale_features: list[str]
 
 
 class ErrorAnswer(BaseModel):
-    """Why there is no answer."""
+    """The reason of an error."""
 
     error: str = Field(examples=["the online store does not answer: connection refused"])
 
 
 class Refused(BaseModel):
-    """One user of a batch without a prediction: what /predict would have answered, and its status."""
+    """One user of a batch without a prediction: the error and status that /predict returns for the user."""
 
     user_id: str
-    status: int = Field(description="status that /predict would have answered with", examples=[404])
+    status: int = Field(description="status that /predict returns for this user", examples=[404])
     error: str
     missing_features: list[str] = []
     stale_features: list[str] = []
 
 
 class BatchAnswer(BaseModel):
-    """A prediction or a refusal for each user, in the order asked; all predictions are of one model."""
+    """A prediction or an error for each user, in the order of the request; all predictions are of one model."""
 
     results: list[Prediction | Refused]
 
 
 class Features(BaseModel):
-    """A user's online features, null where null is stored, and when each was true."""
+    """A user's online features, null if null is stored, and their event timestamps."""
 
     user_id: str
     features: dict[str, Any] = Field(examples=[FEATURES])
@@ -123,26 +125,26 @@ class Features(BaseModel):
 
 
 class NotServed(BaseModel):
-    """The version that should answer and does not; the one before goes on."""
+    """The version that should be served and is not; the version before it is still served."""
 
-    version: str | None = Field(description="null if the registry could not be asked")
+    version: str | None = Field(description="null if the registry did not answer")
     reason: str
     since: datetime
 
 
 class ModelAnswer(ModelReference):
-    """Provenance of the model that answers."""
+    """The served model and its provenance."""
 
     run_id: str
-    loaded_at: datetime = Field(description="since when it answers")
+    loaded_at: datetime = Field(description="since when it is served")
     from_local_copy: bool = Field(
-        description="the registry could not be asked at the start; this machine's copy answers"
+        description="true if the registry did not answer at the start and this machine's copy is served"
     )
-    not_served: NotServed | None = Field(description="why the version behind the alias does not answer, if so")
+    not_served: NotServed | None = Field(description="why the version of the alias is not served; null if it is")
     threshold: float = Field(description="probability from which a user is predicted to churn", ge=0, le=1)
     features: list[str] = Field(description="in the model's order")
     provenance: dict[str, str] = Field(
-        description="the tags of the version, the verdict of its last rerun and the decision on it among them"
+        description="the tags of the version, with the verdict of its last rerun and the decision on it"
     )
 
 
@@ -153,7 +155,7 @@ class Health(BaseModel):
 
 
 class Readiness(BaseModel):
-    """Model and store are usable."""
+    """Model and feature store are ready."""
 
     status: Literal["ready"]
     model_version: str

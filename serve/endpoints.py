@@ -36,7 +36,7 @@ MAX_BODY = 256 * 1024
 
 
 class _Id(Convertor[str]):
-    """An id in a path: a slash is part of it, and so is a line break, which UserId then refuses."""
+    """An id in a path: it may contain a slash, or a line break, which UserId rejects."""
 
     regex = "(?s:.*)"
 
@@ -56,35 +56,33 @@ async def predict(gateway: "Gateway", request: Request) -> Response:
     return Json(await gateway.predict(asked.user_id))
 
 
-def documented_api(gateway: "Gateway", *, guarded: bool) -> FastAPI:
-    """The endpoints and their documentation at /docs. Bodies are read and written by hand, which halves the time of one."""
+def build_api(gateway: "Gateway", *, guarded: bool) -> FastAPI:
+    """The endpoints and their documentation at /docs. Bodies are read and written by hand, which is twice as fast."""
     api = FastAPI(
         title="StreamFlow churn",
         version="1",
-        description="Churn predictions of the Production model. Every answer carries X-Request-ID, given or made.",
-        # A path with a slash too many is nobody's, rather than a redirect that no page tells of.
+        description="Churn predictions of the Production model. Every response has an X-Request-ID.",
+        # A path with an extra slash is 404, not an undocumented redirect.
         redirect_slashes=False,
     )
     missing = {NOT_FOUND: _documented(MissingFeatures, "unknown user: all features are missing")}
-    unavailable = {UNAVAILABLE: _documented(ErrorAnswer, "no model, the feature store does not answer, or overload")}
+    unavailable = {UNAVAILABLE: _documented(ErrorAnswer, "no model, the feature store does not answer, or overloaded")}
     malformed = {
         413: _documented(ErrorAnswer, "the body is over 256 KiB"),
-        415: _documented(
-            ErrorAnswer, "Content-Type names something else than JSON; without one the body is taken for JSON"
-        ),
+        415: _documented(ErrorAnswer, "Content-Type is not JSON (a body without Content-Type is read as JSON)"),
         UNUSABLE: _documented(ErrorAnswer, "bad input"),
     }
     unusable = {
         **malformed,
         UNUSABLE: _documented(
             MissingFeatures | StaleFeatures | ErrorAnswer,
-            "a feature is null that must not be, or too old; or bad input",
+            "a feature is null and must not be, or is too old; or bad input",
         ),
     }
 
     # The token is checked around FastAPI; here it is only documented.
     token: dict[str, Any] = {
-        "dependencies": [Depends(HTTPBearer(auto_error=False, description="the token that this deployment was given"))],
+        "dependencies": [Depends(HTTPBearer(auto_error=False, description="the token of this deployment"))],
     }
     refused = {FORBIDDEN: _documented(ErrorAnswer, "no or wrong token")}
     if not guarded:
@@ -125,17 +123,17 @@ def documented_api(gateway: "Gateway", *, guarded: bool) -> FastAPI:
 
     @api.get("/model", response_model=ModelAnswer, responses={**unavailable, **refused}, **token)
     async def model() -> Response:
-        """Show where the model that answers came from, since when it answers, and what is refused if anything is."""
+        """Show the served model, its provenance, since when it is served, and the version that is not served, if any."""
         return Json(await gateway.model())
 
     @api.get("/health", response_model=Health)
     async def health() -> Response:
-        """Say that the process is up."""
+        """Return 200 if the process is up."""
         return Json({"status": "ok"})
 
     @api.get("/ready", response_model=Readiness, responses=unavailable)
     async def ready() -> Response:
-        """Say whether model and feature store are usable."""
+        """Return 200 if model and feature store are ready, else 503 with the reason."""
         return Json(await gateway.ready())
 
     @api.get("/metrics", response_class=PlainTextResponse, responses=refused, **token)
@@ -159,7 +157,7 @@ def documented_api(gateway: "Gateway", *, guarded: bool) -> FastAPI:
 async def _read(request: Request) -> bytes:
     headers = request.headers
     kind = headers.get("content-type", JSON)
-    # Spared for those who say just that, which is everybody in a hurry.
+    # A shortcut for the usual header.
     if kind != JSON and not _is_json(kind):
         raise HTTPException(415, f"Content-Type is {kind[:128]}; send {JSON}")
     length = headers.get("content-length", "")

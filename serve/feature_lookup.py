@@ -11,20 +11,20 @@ from streamflow.online.values import UserFeatures
 
 
 class Rows(Protocol):
-    """Where the online features are read from."""
+    """A reader of online features."""
 
     async def read(self, user_ids: list[str]) -> list[UserFeatures]:
-        """The features of each user, in the order asked. Raises FeatureStoreError if the store does not answer."""
+        """The features of each user, in the order of the ids. Raises FeatureStoreError if the store does not answer."""
 
 
 class FeatureLookup:
-    """Reads one feature service, and times it."""
+    """Reads one feature service and measures the time."""
 
     def __init__(self, rows: Rows, metrics: Metrics) -> None:
         self._rows, self._metrics = rows, metrics
 
     async def lookup(self, user_ids: list[str]) -> list[UserFeatures]:
-        """The features of each user, in the order asked. Raises FeatureStoreError if the store does not answer."""
+        """The features of each user, in the order of the ids. Raises FeatureStoreError if the store does not answer."""
         with self._metrics.part("lookup"):
             return await self._rows.read(user_ids)
 

@@ -1,4 +1,4 @@
-"""The whole graph in one replica: the same gateway, feature lookup and scorer, called instead of sent to."""
+"""The whole graph in one replica: the same gateway, feature lookup and scorer, called directly."""
 
 from ray import serve
 
@@ -24,7 +24,7 @@ def fused(arguments: Arguments, features: FeatureLookup, scorer: Scorer, metrics
 @serve.deployment(name="Fused", **DEPLOYED)
 @serve.ingress()
 class FusedDeployment:
-    """Graph `fused`: no hop between the parts."""
+    """Graph `fused`: no calls between processes."""
 
     def __init__(self, arguments: Arguments) -> None:
         metrics = shared_metrics(arguments.root)

@@ -1,4 +1,4 @@
-"""Gateway: HTTP in, features looked up, scored, HTTP out; the only place that knows what an answer's status is."""
+"""Gateway: HTTP request, feature lookup, score, HTTP response; the only module that chooses status codes."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -27,10 +27,10 @@ PROBE = "readiness probe"
 
 
 class Gateway:
-    """Turns user ids into answers by way of a graph that looks features up and scores them, whatever runs it.
+    """Turns user ids into responses with a graph that looks up features and scores them.
 
-    `assess` is the whole graph from user ids to scores, `lookup` its first part alone. A NoPrediction that is raised carries
-    status and body.
+    `assess` is the whole graph from user ids to scores, `lookup` its first part alone. NoPrediction has the status
+    and the body.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Gateway:
 
     async def predict_batch(self, user_ids: Sequence[str]) -> dict[str, Any]:
         """The BatchAnswer for up to 1,000 users, scored in one call and so by one model."""
-        # One at a time: a thousand users take as long as a thousand requests, which go on meanwhile.
+        # One at a time: a thousand users take long, and other requests must go on meanwhile.
         async with self._large:
             self.metrics.batch_size.observe(len(user_ids))
             answers = [self._answer(scored) for scored in await self._timed(list(user_ids))]
@@ -84,7 +84,7 @@ class Gateway:
         return await self._about()
 
     async def ready(self) -> dict[str, str]:
-        """Readiness: a model is loaded and the store answers. Raises the StreamFlowError that says why not."""
+        """Readiness: a model is loaded and the store answers. Raises a StreamFlowError with the reason if not."""
         model = await self._about()
         await self._lookup([PROBE])
         return {"status": "ready", "model_version": model["version"]}

@@ -1,4 +1,4 @@
-"""The ASGI application of a gateway: FastAPI's endpoints, counted and guarded."""
+"""The ASGI application of a gateway: FastAPI's endpoints, behind counters and the token."""
 
 import hmac
 import logging
@@ -7,9 +7,10 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import TYPE_CHECKING, Any
 
 from fastapi import Request
+from starlette.routing import Route
 
 from serve.answers import Json, response_or_error
-from serve.endpoints import documented_api, predict
+from serve.endpoints import build_api, predict
 from serve.no_prediction import FORBIDDEN, NOT_FOUND
 
 if TYPE_CHECKING:
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
 LOG = logging.getLogger("ray.serve")
 # The page holds no data; it asks for the token.
 _OPEN = ("/", "/health", "/ready")
-# Endpoints that get a series of their own in /metrics; a path with an id, or one that nobody serves, must not.
-_COUNTED = ("/predict", "/predict/batch", "/model", "/health", "/ready", "/metrics", "/docs", "/openapi.json", "/")
 _FEATURES = "/features/"
 _NOWHERE = Json({"error": "Not Found"}, NOT_FOUND)
 _UNKNOWN = Json({"error": "Authorization: Bearer TOKEN is missing or wrong"}, FORBIDDEN, {"WWW-Authenticate": "Bearer"})
@@ -32,13 +31,15 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 class HttpApi:
     """The ASGI application of a gateway: the token, counters, a line for each failure; behind it FastAPI.
 
-    POST /predict goes past FastAPI's routing, which takes as long as looking up and scoring; it answers the same.
+    POST /predict bypasses FastAPI's routing, which takes as long as lookup and score; the response is the same.
     """
 
     def __init__(self, gateway: "Gateway", token: str | None = None) -> None:
-        self.api = documented_api(gateway, guarded=token is not None)
+        self.api = build_api(gateway, guarded=token is not None)
         self._gateway, self._metrics = gateway, gateway.metrics
         self._token = f"Bearer {token}".encode() if token else None
+        # A series of its own in /metrics for each path that is served; a path with an id, or another one, gets none.
+        self._counted = {route.path for route in self.api.routes if isinstance(route, Route) and "{" not in route.path}
         self._counters: dict[tuple[str, int], Any] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -72,7 +73,7 @@ class HttpApi:
         return hmac.compare_digest(dict(scope["headers"]).get(b"authorization", b""), self._token)
 
     def _count(self, path: str, status: int, seconds: float) -> None:
-        endpoint = path if path in _COUNTED else "/features/{user_id}" if path.startswith(_FEATURES) else "other"
+        endpoint = path if path in self._counted else "/features/{user_id}" if path.startswith(_FEATURES) else "other"
         counters = self._counters.get((endpoint, status))
         if counters is None:
             counters = self._metrics.requests.labels(endpoint, status), self._metrics.request_seconds.labels(endpoint)
@@ -82,5 +83,5 @@ class HttpApi:
 
 
 def _request_id(scope: Scope) -> str:
-    # Ray gives every request one, if the client did not, and sends it back; what is logged must not be endless.
+    # Ray gives every request one, if the client did not, and sends it back; but the log line must be short.
     return str(dict(scope["headers"]).get(b"x-request-id", b"none").decode("latin-1")[:128])

@@ -1,6 +1,6 @@
-"""What the graph counts, in Prometheus' format: each process writes files of its own, any gateway merges them all.
+"""The counters of the graph for Prometheus: each process writes its own files, and any gateway merges all of them.
 
-So a scrape that reaches one of several gateways tells of all replicas of all parts on this machine.
+So a scrape of one gateway has the counters of all replicas of all deployments on this machine.
 """
 
 import asyncio
@@ -51,7 +51,7 @@ class Metrics:
         self._predictions = Counter("streamflow_predictions", "Predictions by version.", ["version"], registry=registry)
         self.reloads = Counter(
             "streamflow_model_reloads",
-            "Versions looked at: loaded, refused, unreachable.",
+            "Attempts to load a version: loaded, refused, unreachable.",
             ["outcome"],
             registry=registry,
         )
@@ -64,13 +64,13 @@ class Metrics:
         )
         self.behind = Gauge(
             "streamflow_model_not_served",
-            "Scorers whose alias names a version that they refuse or can't reach; /model says why.",
+            "Scorers that do not serve the version of the alias; /model has the reason.",
             registry=registry,
             multiprocess_mode="livesum",
         )
         self._missing = Counter(
             "streamflow_missing_features",
-            "Features that a request lacked: absent from the store, or null where the schema forbids it.",
+            "Missing features: not in the store, or null where the schema forbids it.",
             ["feature", "kind"],
             registry=registry,
         )
@@ -104,7 +104,7 @@ class Metrics:
         )
 
     def _count(self, *keys: tuple[Any, ...]) -> None:
-        # Many of them for each request: they reach the files within half a second, off the request's path.
+        # Many of them for each request: they are written to the files every half second, not during the request.
         for key in keys:
             self._tally[key] += 1
         if self._flushing is None:

@@ -1,4 +1,4 @@
-"""An answer that is no prediction."""
+"""The error response for one user."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ NOT_FOUND, UNUSABLE, UNAVAILABLE, FORBIDDEN = 404, 422, 503, 401
 
 
 class NoPrediction(Exception):
-    """A status and its body, for one user."""
+    """Status and body of an error for one user."""
 
     def __init__(self, status: int, user_id: str, body: dict[str, Any]) -> None:
         super().__init__(status)

@@ -1,4 +1,4 @@
-"""What every replica's process does first: the project's folder, no telemetry, the database, the counters' folder."""
+"""The start of every replica's process: project folder, no telemetry, the database, the folder of the counters."""
 
 import os
 import re
@@ -17,10 +17,10 @@ from streamflow.pipeline.project import state_dir
 from streamflow.postgres.server import hold_database
 
 LOOPBACK = "127.0.0.1"
-# An MLflow server that is away is asked again at the next look; MLflow's own 7 retries would hold up the start for minutes.
+# An MLflow server that does not answer is asked again at the next poll; MLflow's 7 retries would delay the start.
 _MLFLOW = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
-# Of every deployment. Ray's default of 5 ongoing requests makes a graph collapse at 32 connections; what is too much is
-# refused by the gateway's own queue. Ray makes a log record for each call at INFO, access log or not.
+# Of every deployment. Ray's default of 5 ongoing requests makes a graph collapse at 32 connections; the gateway's own
+# queue rejects overload. Ray makes a log record for each call at INFO, access log or not.
 DEPLOYED: dict[str, Any] = {
     "max_ongoing_requests": 1000,
     "ray_actor_options": {"num_cpus": 0.2},
@@ -41,11 +41,11 @@ def enter(root: str) -> None:
 class ReadableHeaders(http_util.RequestIdMiddleware):
     """Ray 2.60 decodes all headers as UTF-8 before a replica's own app is asked (replica.py, `_direct_ingress_asgi`).
 
-    It answers 500 to a header that isn't, such as an X-Request-ID in Latin-1; so what can't be decoded is replaced.
+    It answers 500 to a header that isn't, such as an X-Request-ID in Latin-1; so bytes that can't be decoded are replaced.
     """
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Hand the request on, its headers readable."""
+        """Pass the request on with readable headers."""
         if scope["type"] == "http" and not all(name.isascii() and value.isascii() for name, value in scope["headers"]):
             scope["headers"] = [(_readable(name), _readable(value)) for name, value in scope["headers"]]
         await super().__call__(scope, receive, send)
@@ -62,13 +62,13 @@ def _keep_replica_to_loopback() -> None:
 
 
 def database_url(root: str) -> str:
-    """The URL of the database, up while this process lives. Raises EnvironmentFault."""
+    """The URL of the database; the server is up while this process runs. Raises EnvironmentFault."""
     enter(root)
     return hold_database()
 
 
 def shared_metrics(root: str) -> Metrics:
-    """Counters in the folder that all processes of this Ray session share; those of sessions that are gone are removed."""
+    """Counters in the folder of this Ray session, which all its processes share; folders of ended sessions are removed."""
     enter(root)
     session = ray.get_runtime_context().get_session_name()
     folder = state_dir() / "serve" / "metrics"

@@ -1,4 +1,4 @@
-"""The model that answers: taken over from the registry once it is proven, kept when the next one is bad."""
+"""The served model: loaded from the registry once it is verified, and kept if the next version is bad."""
 
 import logging
 import sys
@@ -13,31 +13,31 @@ from serve.metrics import Metrics
 from streamflow.core.errors import RegistryError, StreamFlowError
 from streamflow.provenance.record import PREFIX
 from streamflow.registry.loading import LoadedModel
-from streamflow.registry.served import ANSWERED_TAGS, Named
+from streamflow.registry.served import ANSWERED_TAGS, WantedVersion
 
 LOG = logging.getLogger("ray.serve")
 POLL_SECONDS = 2.0
-# A version that was refused is looked at again after this long, in case its files were mended.
+# A refused version is tried again after this time: its files may have been repaired.
 SECOND_LOOK_SECONDS = 30.0
 _SWITCH_SECONDS = 0.0005
 
 
 class Source(Protocol):
-    """Where versions come from."""
+    """The source of versions."""
 
-    def named(self) -> Named:
-        """The version that is wanted now. Raises RegistryError if the registry can't tell or there is none."""
+    def wanted(self) -> WantedVersion:
+        """The version to serve now. Raises RegistryError if the registry does not answer or there is none."""
 
     def load(self, version: str) -> LoadedModel:
-        """That version, proven. Raises ModelError or RegistryError."""
+        """That version, verified. Raises ModelError or RegistryError."""
 
     def last_verified(self) -> LoadedModel:
-        """The last version that was proven on this machine, proven again. Raises ModelError if there is none."""
+        """The last version that was verified on this machine, verified again. Raises ModelError if there is none."""
 
 
 @dataclass(frozen=True)
 class RefusedVersion:
-    """A version that should answer and does not."""
+    """A version that should be served and is not, with the reason."""
 
     version: str | None
     reason: str
@@ -45,7 +45,7 @@ class RefusedVersion:
 
 
 class CurrentModel:
-    """Holds the model that answers; `refresh` swaps it as a whole, so one batch never sees two."""
+    """The served model; `refresh` replaces it in one step, so one batch never sees two models."""
 
     def __init__(self, source: Source, metrics: Metrics, clock: Callable[[], float] = time.monotonic) -> None:
         self._source, self._metrics, self._clock = source, metrics, clock
@@ -57,26 +57,26 @@ class CurrentModel:
         self.loaded_at: datetime | None = None
 
     def get(self) -> LoadedModel:
-        """The proven model. Raises why there is none."""
+        """The verified model. Raises the reason if there is none."""
         if self._model is None:
             raise self._error
         return self._model
 
     @property
     def is_kept_copy(self) -> bool:
-        """Whether this machine's copy answers because the registry could not be asked at the start."""
+        """Whether this machine's copy is served because the registry did not answer at the start."""
         return self._kept_copy
 
     @property
     def refused(self) -> RefusedVersion | None:
-        """What should answer and does not; None if the served version is the wanted one."""
+        """The version that should be served and is not; None if the served version is the right one."""
         return self._refused
 
     def refresh(self) -> None:
-        """Look at the registry once and take over what it names, if that is another version and can be proven."""
+        """Ask the registry once, and load its version if it is another one and can be verified."""
         wanted = None
         try:
-            named = self._source.named()
+            named = self._source.wanted()
             wanted = named.version
             if self._model is not None and wanted == self._model.version and not self._kept_copy:
                 self._refused = None
@@ -90,7 +90,7 @@ class CurrentModel:
         self._metrics.behind.set(0 if self._refused is None else 1)
 
     def follow(self, seconds: float = POLL_SECONDS) -> None:
-        """Refresh for ever, in a thread of its own."""
+        """Refresh repeatedly, in a thread of its own."""
 
         def refresh_for_ever() -> None:
             while True:
@@ -98,7 +98,7 @@ class CurrentModel:
                 try:
                     self.refresh()
                 except Exception:  # whatever it is, the old model goes on answering and the next look may succeed
-                    LOG.exception("streamflow: the registry could not be looked at")
+                    LOG.exception("streamflow: asking the registry failed")
 
         # While the thread looks (some 30 ms of Python), the requests' thread would wait 5 ms each time that it has given up
         # the interpreter lock, as it does to score.
@@ -116,7 +116,7 @@ class CurrentModel:
             self._metrics.replicas.labels(previous.version, previous.model_sha256).set(0)
         self._metrics.replicas.labels(model.version, model.model_sha256).set(1)
         instead = f", version {previous.version} before" if previous else ""
-        LOG.warning("streamflow: version %s answers (model %s%s)", model.version, model.model_sha256[:12], instead)
+        LOG.warning("streamflow: version %s is served (model %s%s)", model.version, model.model_sha256[:12], instead)
 
     def _refuse(self, version: str | None, error: StreamFlowError) -> None:
         self._error = error
@@ -125,7 +125,7 @@ class CurrentModel:
         if known is None or (known.version, known.reason) != (version, str(error)):
             self._refused = RefusedVersion(version, str(error), datetime.now(UTC))
             self._metrics.reloads.labels("unreachable" if version is None else "refused").inc()
-            kept = f"version {self._model.version} goes on answering" if self._model else "no model answers"
+            kept = f"version {self._model.version} is still served" if self._model else "no model is served"
             LOG.error("streamflow: %s, %s: %s", f"version {version}" if version else "registry", kept, error)
 
     def _fall_back(self, wanted: str | None) -> None:
@@ -134,7 +134,7 @@ class CurrentModel:
         except StreamFlowError as error:
             self._error = type(self._error)(f"{self._error}; {error}")
             return
-        # A version that the registry names is never replaced by another one; if the registry is silent, the last is kept.
+        # Only if the registry does not answer, the last version is used; the registry's version is never replaced.
         if wanted in (None, model.version):
             refused, error = self._refused, self._error
             self._take(model)
@@ -142,9 +142,9 @@ class CurrentModel:
 
 
 def _renewed(model: LoadedModel, tags: dict[str, str]) -> dict[str, str]:
-    """The tags of now, which may have gained a verdict or an anchor while the model is served.
+    """The current tags, which may have a new verdict or commit while the model is served.
 
-    The digest that was proven is not theirs to change, and what every answer names not theirs to lose.
+    The verified digest stays, and the tags that every response names are never removed.
     """
     needed = {name: model.tags[name] for name in ANSWERED_TAGS}
     return {**needed, **tags, f"{PREFIX}model_sha256": model.model_sha256}

@@ -1,4 +1,4 @@
-"""Scorer: churn probabilities from the version behind an alias, or from one exact version."""
+"""Scorer: churn probabilities from the version of an alias, or from one exact version."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -16,13 +16,13 @@ from streamflow.registry.loading import LoadedModel
 
 
 class Scorer:
-    """Scores users with the one proven model that is current when their batch arrives."""
+    """Scores users with the one verified model that is current when their batch arrives."""
 
     def __init__(self, current: CurrentModel, metrics: Metrics) -> None:
         self._current, self._metrics = current, metrics
 
     async def score(self, users: list[UserFeatures]) -> list[Scored]:
-        """A score for each user who has all features, all of the same model. Raises why there is no model, if so."""
+        """A score for each user who has all features, all of the same model. Raises the reason if there is no model."""
         loaded = self._current.get()
         wanted = loaded.model.features
         complete = [user.values for user in users if is_complete(user, wanted)]
@@ -36,7 +36,7 @@ class Scorer:
         return [Scored(user, next(scores) if is_complete(user, wanted) else None) for user in users]
 
     async def about(self) -> dict[str, Any]:
-        """The ModelAnswer. Raises why there is no model, if there is none."""
+        """The ModelAnswer. Raises the reason if there is no model."""
         loaded, refused = self._current.get(), self._current.refused
         return {
             **_reference(loaded),
@@ -61,7 +61,7 @@ def _reference(loaded: LoadedModel) -> dict[str, str]:
 
 
 def current_model(arguments: Arguments, metrics: Metrics) -> CurrentModel:
-    """The version that the arguments name: loaded if it can be, and followed from now on."""
+    """The version that the arguments name: load it if possible, and follow its alias."""
     from streamflow.registry.registry import open_registry
     from streamflow.registry.served import RegistrySource
 

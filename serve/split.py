@@ -1,4 +1,4 @@
-"""The graph as three deployments: gateway, feature lookup and scorer, each scaled by itself."""
+"""The graph as three deployments: gateway, feature lookup and scorer, each with replicas of its own."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,7 +14,7 @@ from streamflow.online.values import Scored
 
 
 def through_handles(features: DeploymentHandle, scorer: DeploymentHandle, rules: Sequence[DeploymentHandle]) -> Assess:
-    """The graph over deployments. A response is handed on before it is there: the gateway waits once for all."""
+    """The graph over deployments. Responses are passed on as futures: the gateway waits once, for the last."""
 
     async def assess(user_ids: list[str]) -> list[Scored]:
         response: Any = scorer.score.remote(features.lookup.remote(user_ids))

@@ -1,9 +1,10 @@
 """Stage `config`: reads params.yaml and conf/, writes artifacts/config.json.
 
-Refuses a params.yaml that was composed from another conf/, misses a value or makes no sense, before any work is done.
+Stops before any work if params.yaml was composed from another conf/, lacks a value or has an invalid one.
 """
 
-from streamflow.core.config import Config, check, choices, main_overrides
+from streamflow.core.config import Config, choices, main_overrides
+from streamflow.core.config_checks import check
 from streamflow.core.errors import ConfigError
 from streamflow.pipeline.file_digest import tree_sha256
 from streamflow.pipeline.layout import CHOICES, CONF
@@ -20,7 +21,7 @@ def run(config: Config) -> None:
     if config.conf_sha256 != conf_sha256:
         raise ConfigError(
             f"params.yaml was composed from another conf/ (digest {config.conf_sha256[:12]}, now {conf_sha256[:12]});"
-            f" compose it again, with what else you had overridden: `streamflow repro {' '.join(main_overrides(config))}`"
+            f" compose it again, with your other overrides: `streamflow repro {' '.join(main_overrides(config))}`"
         )
 
     write_json(CHOICES, {"conf_sha256": conf_sha256, "choices": choices(config)})

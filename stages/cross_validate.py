@@ -1,7 +1,7 @@
 """Stage `cross_validate`: reads data/dataset, writes artifacts/cross_validation/.
 
 metrics.json: the mean of each score over repeated cross-validation of all users, with its spread; folds.csv: the scores of
-each fold. No model of it is kept; it says how far to trust the scores of the one that stage `train` makes.
+each fold. Its models are not kept; the spread shows how much the scores of the model of stage `train` may vary.
 """
 
 from functools import partial

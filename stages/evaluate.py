@@ -1,7 +1,7 @@
 """Stage `evaluate`: reads data/dataset, the model, its cross-validation and the snapshots, writes artifacts/evaluation/.
 
 Scores the test part with the exported model: metrics.json, plots/ for `dvc plots`, predictions.parquet, report.html. The
-snapshots tell the users' segments, which the training set need not have, and what the months hold.
+snapshots give the users' segments, which may not be in the training set, and the counts of the months.
 """
 
 import json
@@ -120,7 +120,7 @@ def run(config: Config) -> None:
 
 
 def _costs(training: dict[str, Any], confusion: dict[str, int]) -> dict[str, float]:
-    """What the test users cost, if the threshold's policy has prices."""
+    """The cost of the test users, if the threshold's policy has prices."""
     policy = training["threshold_policy"]
     if policy["policy"] != "cost":
         return {}

@@ -1,7 +1,7 @@
 """Stage `ingest@MONTH`: reads one month's extract, writes Postgres live tables and history and artifacts/ingest/MONTH.json.
 
-Runs each time and converges: an extract that is recorded changes nothing, a corrected one becomes a new version, a wiped
-database is filled again. Everything is validated before one transaction writes it.
+Runs each time and is idempotent: an extract that is recorded changes nothing, a corrected one becomes a new version, an
+empty database is filled again. Everything is validated before one transaction writes it.
 """
 
 import sys
@@ -26,7 +26,7 @@ from streamflow.postgres.server import database
 from streamflow.warehouse.differences import describe_differences
 from streamflow.warehouse.history import Warehouse, warehouse
 
-WAY_OUT = "put the rows back, or restore the database from its backup"
+RESTORE = "restore the rows, or the database from its backup"
 
 Extracts = dict[str, pa.Table]
 
@@ -40,9 +40,9 @@ def run(config: Config, month: str, store: Warehouse) -> None:
     drift = history_drift(store, month, rows, digests)
     is_new = {table.name: store.recorded_digest(table, month) for table in TABLES} != digests
     if drift and is_new:
-        raise HistoryError(f"{drift[0]}; an extract that differs can't be recorded on top of that; {WAY_OUT}")
+        raise HistoryError(f"{drift[0]}; a new extract can't be recorded before that is fixed; {RESTORE}")
     for line in drift:
-        print(f"ingest {month}: drift: {line}; frozen snapshots are not affected; {WAY_OUT}", file=sys.stderr)
+        print(f"ingest {month}: drift: {line}; frozen snapshots are not affected; {RESTORE}", file=sys.stderr)
     if is_new:
         check_month(extracts, origins, parse_date(month, "months"))
         check_collapse(store, month, rows, config.source.max_row_drop, origins)
@@ -68,39 +68,39 @@ def read_extracts(source: SourceConfig, month: str, store: Warehouse) -> tuple[E
 
 
 def read_live(month: str, store: Warehouse) -> tuple[Extracts, dict[str, str]]:
-    """The live rows that others landed; a recorded month whose live rows are gone stays as recorded."""
+    """The live rows of other programs; if a recorded month has no live rows, the recorded version stays."""
     live = store.live_month(month)
     if any(table.num_rows for table in live.values()):
         return live, {name: f"live.{name}" for name in live}
     history = {table.name: store.history_rows(table, month) for table in TABLES}
     if not any(table.num_rows for table in history.values()):
-        raise ExtractError(f"live.users holds no rows with as_of {month}; land the month, then `streamflow repro`")
-    say(f"ingest {month}: the live tables hold nothing of it; the recorded version stays")
+        raise ExtractError(f"live.users has no rows with as_of {month}; insert them, then `streamflow repro`")
+    say(f"ingest {month}: the live tables have no rows of it; the recorded version stays")
     return history, {name: f"history.{name}" for name in history}
 
 
 def history_drift(store: Warehouse, month: str, rows: Extracts, digests: dict[str, str]) -> list[str]:
-    """What was changed in the history of a month after it was recorded, one phrase for each table, rows named."""
+    """Rows of a month's history that were changed after they were recorded, one phrase for each table."""
     found = []
     for table in TABLES:
         recorded = store.recorded_digest(table, month)
         history = store.history_rows(table, month) if recorded is not None else None
         if history is not None and rows_sha256(history) != recorded:
             known = rows[table.name] if digests[table.name] == recorded else None
-            what = describe_differences(known, history) if known is not None else f"content is not {recorded[:12]}"
+            what = describe_differences(known, history) if known is not None else f"its digest is not {recorded[:12]}"
             found.append(f"history.{table.name} of {month} was changed after it was recorded: {what}")
     return found
 
 
 def check_collapse(store: Warehouse, month: str, rows: Extracts, max_row_drop: float, origins: dict[str, str]) -> None:
-    """Refuse a table with far fewer rows than its last recorded month or version had. Raises ExtractError."""
+    """Check that no table has far fewer rows than its last recorded month or version. Raises ExtractError."""
     for table in TABLES:
         if before := store.rows_before(table, month):
             check_row_count(rows[table.name].num_rows, before[1], before[0], max_row_drop, origins[table.name])
 
 
 def receipt(store: Warehouse, month: str, rows: Extracts, digests: dict[str, str]) -> dict[str, object]:
-    """What is known of a month: rows, content digests and recorded corrections of each table; no clock, no path."""
+    """Facts of a month: rows, content digests and recorded corrections of each table; no time, no path."""
     return {
         "as_of": month,
         "tables": {

@@ -1,7 +1,7 @@
 """Stage `materialize`: reads data/snapshots of `as_of`, writes the Feast registry and online store; no DVC output.
 
-Converges: an online store that holds just what was published from the same frozen files is left alone. Otherwise the
-month is published whole or not at all.
+Idempotent: an online store with exactly the rows of the same frozen files is not changed. Otherwise all of the month is
+published in one transaction, or nothing.
 """
 
 import pyarrow.parquet as pq

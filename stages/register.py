@@ -1,6 +1,6 @@
 """Stage `register`: reads all of the above, writes an MLflow run and a model version; no DVC output.
 
-Converges: inputs and bytes that are registered already change nothing, the same inputs with other bytes are an error. A new
+Idempotent: inputs and bytes that are registered already change nothing, the same inputs with other bytes are an error. A new
 version becomes Production if the promotion policy says so.
 """
 
@@ -33,7 +33,7 @@ from streamflow.pipeline.project import state_dir, write_json
 from streamflow.pipeline.reporting import say
 from streamflow.pipeline.stage import stage
 from streamflow.postgres.server import database
-from streamflow.promotion.decisions import Decision, after_gates
+from streamflow.promotion.decisions import Decision, record_after_gates
 from streamflow.promotion.gates import gates, quick_gates
 from streamflow.promotion.ledger import move
 from streamflow.promotion.published_report import publish_report
@@ -50,7 +50,7 @@ from streamflow.registry.settled import settled_version
 
 
 def run(config: Config, url: str) -> None:
-    """Register the trained model unless it is, and let policy and gates decide about Production."""
+    """Register the trained model unless it is registered, and promote it if policy and gates say so."""
     fingerprint = input_fingerprint(locked_stages(), file_sha256(REQUIREMENTS))
     made = MadeModel(config)
     settled = settled_version(url, fingerprint, made.model_sha256)
@@ -58,15 +58,15 @@ def run(config: Config, url: str) -> None:
         made.production = settled.production
         if decision_stands(settled.decision, made) and not (settled.changes_sha256 and made.is_committed):
             say_registered(settled.version, made)
-            conclude(settled.version, settled.production, decided_before(settled.version, settled.production))
+            report_decision(settled.version, settled.production, earlier_decision(settled.version, settled.production))
             return
 
     registry = open_registry(url)
     known, champion = registry.version_with_fingerprint(fingerprint), registry.production()
     made.production, made.registered = str(champion.version) if champion else None, (registry, known)
-    found = standing(facts_of(known), made)
+    found = standing(registered_facts(known), made)
     if found is Standing.CONTRADICTED:
-        raise RegistryError(contradiction(known, made.model_sha256))
+        raise RegistryError(describe_contradiction(known, made.model_sha256))
     if found in (Standing.KNOWN, Standing.REOPENED):
         version = str(known.version)
         say_registered(version, made)
@@ -78,21 +78,21 @@ def run(config: Config, url: str) -> None:
             say(f"register: version {known.version} of the same inputs was made with {other}")
         version = register(config, registry, fingerprint, made.model_sha256)
     if found is Standing.KNOWN:
-        decided = decided_before(version, made.production)
+        decided = earlier_decision(version, made.production)
     elif version == made.production:
-        # Promoted and killed before it was written down, or promoted by other means.
-        decided = decided_before(version, made.production)
+        # Promoted and killed before it was recorded, or promoted on MLflow's pages.
+        decided = earlier_decision(version, made.production)
         registry.record_decision(version, "promoted: it is Production")
     else:
         decided = decide_now(config, url, registry, version, champion, made.model_sha256)
-    conclude(version, version if decided.promote else made.production, decided)
+    report_decision(version, version if decided.promote else made.production, decided)
 
 
 class MadeModel:
-    """The model that the pipeline has just made, as promotion.standing asks about it."""
+    """The model that the pipeline has just made, with the facts for promotion.standing."""
 
     registered: tuple[Registry, Any]
-    """The registry and the version of the same inputs, once they are looked at."""
+    """The registry and the version of the same inputs, once they are loaded."""
 
     def __init__(self, config: Config) -> None:
         self._config = config
@@ -103,7 +103,7 @@ class MadeModel:
 
     @cached_property
     def is_committed(self) -> bool:
-        """Whether HEAD holds every file that the run used and made."""
+        """Whether every file that the run used and made is in HEAD."""
         return not changes_of_run(list(self._config.months))[1]
 
     @cached_property
@@ -112,8 +112,8 @@ class MadeModel:
         return not environment_differences(REQUIREMENTS.read_text(encoding="utf-8"))
 
     @cached_property
-    def gates_are_open(self) -> bool:
-        """Whether nothing in git, packages or data speaks against a promotion."""
+    def gates_pass(self) -> bool:
+        """Whether the gates on git, packages and data pass."""
         if not all(gate.passed for gate in quick_gates(self._config)):
             return False
         # An import that takes time and that most runs of this stage don't need; so below.
@@ -122,8 +122,8 @@ class MadeModel:
         return all(gate.passed for gate in data_gates(self._config))
 
     @cached_property
-    def registered_files_are_whole(self) -> bool:
-        """Whether the files of the registered version are there and the registered ones."""
+    def registered_files_are_intact(self) -> bool:
+        """Whether the files of the registered version exist and have the registered digests."""
         registry, version = self.registered
         try:
             registry.load(version)
@@ -133,14 +133,14 @@ class MadeModel:
         return True
 
 
-def facts_of(version: Any) -> Registered | None:
-    """What the tags of a version say of it."""
+def registered_facts(version: Any) -> Registered | None:
+    """The facts in the tags of a version."""
     if version is None:
         return None
     tags = version.tags
     return Registered(
         model_sha256=tags[f"{PREFIX}model_sha256"],
-        decision=tags.get(DECISION_TAG),
+        decide_promotion=tags.get(DECISION_TAG),
         is_committed=not tags.get(f"{PREFIX}changes_sha256"),
         as_locked=tags.get(f"{PREFIX}environment_matches_lock") != "false",
         derivation=tags.get(f"{PREFIX}dvc_lock_sha256", ""),
@@ -150,30 +150,32 @@ def facts_of(version: Any) -> Registered | None:
 def decide_now(
     config: Config, url: str, registry: Registry, version: str, champion: Any, model_sha256: str
 ) -> Decision:
-    """Compare with the champion, ask the gates, keep all of it with the version; move Production if that is the outcome."""
-    from streamflow.promotion.champion import decision
+    """Compare with the champion, check the gates, record all of it with the version; move Production if it is promoted."""
+    from streamflow.promotion.champion import decide_promotion
 
-    record = after_gates(decision(config, registry, champion), gates(config, url, registry, version, model_sha256))
+    record = record_after_gates(
+        decide_promotion(config, registry, champion), gates(config, url, registry, version, model_sha256)
+    )
     if record.comparison:
-        say(f"register: version {version} less version {record.champion_version}: {record.comparison.in_short}")
+        say(f"register: version {version} minus version {record.champion_version}: {record.comparison.in_short}")
     record_comparison(registry, registry.version(version), record)
     if record.promote:
         move(url, registry, "promote", version, f"by policy: {record.reason}")
-    # Before the decision is recorded: a version that is decided on is not looked at again.
+    # Before the decision is recorded: a decided version is not published again.
     keep_report(config, registry, version, record)
     registry.record_decision(version, f"promoted: {record.reason}" if record.promote else record.reason)
     return Decision(record.promote, record.reason)
 
 
 def anchor(registry: Registry, version: str) -> None:
-    """Let a version name the commit that holds all it was made of; its run keeps the record of how it was made."""
+    """Set the version's commit to HEAD, which has all files it was made of; its run keeps the original record."""
     head = commit()
     registry.anchor(version, head, next(iter(tags_of(head)), ""))
-    say(f"register: version {version} is now that of commit {head[:12]}, which holds all it was made of")
+    say(f"register: version {version} now names commit {head[:12]}, which has all files it was made of")
 
 
 def register(config: Config, registry: Registry, fingerprint: str, model_sha256: str) -> str:
-    """Make the run and the model version; returns the version."""
+    """Log the run and register the model; returns the version."""
     from streamflow.features.dataset import dataset_schema
 
     facts, files = gather(config, fingerprint, model_sha256)
@@ -183,7 +185,7 @@ def register(config: Config, registry: Registry, fingerprint: str, model_sha256:
             model_folder=MODEL,
             artifacts=files,
             params=flat(OmegaConf.to_container(OmegaConf.load(PARAMS))),
-            metrics={**_json(METRICS), **cross_validated(), **training_seconds(model_sha256)},
+            metrics={**_json(METRICS), **cross_validation_scores(), **training_seconds(model_sha256)},
             tags={**facts.tags(), f"{PREFIX}provenance_sha256": record_sha256},
             run_tags={"mlflow.source.git.commit": facts.git_commit, "mlflow.source.type": "PROJECT"},
             description=f"{config.model_name} on {config.features.service} as of {config.as_of}",
@@ -201,11 +203,11 @@ def register(config: Config, registry: Registry, fingerprint: str, model_sha256:
     return str(version.version)
 
 
-def contradiction(known: Any, model_sha256: str) -> str:
-    """What to say when the same inputs gave another model: the cause is outside of what DVC hashes."""
+def describe_contradiction(known: Any, model_sha256: str) -> str:
+    """The message if the same inputs gave another model: the cause is something that DVC does not hash."""
     differences = environment_differences(REQUIREMENTS.read_text(encoding="utf-8"))
     cause = (
-        f"the environment is not that of requirements.lock ({', '.join(differences[:3])}); `make environment` mends it"
+        f"the packages differ from requirements.lock ({', '.join(differences[:3])}); `make install` fixes it"
         if differences
         else "training is not deterministic here; compare this machine with the tags of that version"
     )
@@ -215,18 +217,18 @@ def contradiction(known: Any, model_sha256: str) -> str:
     )
 
 
-def decided_before(version: str, production: str | None) -> Decision:
-    """A version that was registered before has been decided on; a rerun does not change Production."""
+def earlier_decision(version: str, production: str | None) -> Decision:
+    """The decision on a version that was registered before; a repeated run does not change Production."""
     return Decision(False, "it is Production" if version == production else "registered before; Production stays")
 
 
 def say_registered(version: str, made: MadeModel) -> None:
-    """Say that there is nothing to register."""
+    """Print that there is nothing to register."""
     say(f"register: {MODEL_NAME} version {version} holds model {made.model_sha256[:12]} already")
 
 
-def conclude(version: str, production: str | None, decided: Decision) -> None:
-    """Say a decision, and leave it for the summary of `streamflow repro`."""
+def report_decision(version: str, production: str | None, decided: Decision) -> None:
+    """Print a decision, and save it for the summary of `streamflow repro`."""
     record = {"version": version, "production": production or "none", "reason": decided.reason}
     write_json(state_dir() / "registered.json", record)
     outcome = "becomes Production" if decided.promote else "is not promoted"
@@ -236,8 +238,8 @@ def conclude(version: str, production: str | None, decided: Decision) -> None:
         say(f"register: version {version} {outcome}: {decided.reason}")
 
 
-def cross_validated() -> dict[str, float]:
-    """The scores of cross-validation, named apart from those of the test users: cv_roc_auc, cv_roc_auc_fold_sd, …"""
+def cross_validation_scores() -> dict[str, float]:
+    """The scores of cross-validation, with other names than those of the test users: cv_roc_auc, cv_roc_auc_fold_sd, …"""
     return {f"cv_{name}": value for name, value in _json(CROSS_VALIDATION_METRICS).items()}
 
 
@@ -249,7 +251,7 @@ def training_seconds(model_sha256: str) -> dict[str, float]:
 
 
 def keep_report(config: Config, registry: Registry, version: str, decided: DecisionRecord) -> None:
-    """Publish the report of a version; one that can't be made is said, because the decision stands without it."""
+    """Publish the report of a version; print why if that fails, because the decision is valid without it."""
     published_at = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     try:
         publish_report(registry, version, decided, list(config.months), published_at)

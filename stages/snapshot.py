@@ -1,7 +1,7 @@
 """Stage `snapshot@MONTH`: reads Postgres history at MONTH, writes data/snapshots/MONTH/TABLE.parquet.
 
-One REPEATABLE READ transaction, streamed with bounded memory, sorted by user. What comes out must have the digest that
-the receipt of the ingest names; anything else is a change of the history that nobody recorded, and is refused.
+One REPEATABLE READ transaction, streamed with bounded memory, sorted by user. The rows must have the digest in
+the receipt of the ingest; otherwise the history was changed without a record, and the stage fails.
 """
 
 import json
@@ -36,7 +36,7 @@ def run(config: Config, month: str, store: Warehouse) -> None:
             expected = receipt["tables"][table.name]["content_sha256"]
             if config.known_at is None and digest.hexdigest() != expected:
                 raise HistoryError(
-                    f"history.{table.name} is not what was ingested (its receipt says {expected[:12]});"
+                    f"history.{table.name} differs from what was ingested (receipt: {expected[:12]});"
                     f" `dvc repro ingest@{month}` names the rows that were changed"
                 )
         shutil.rmtree(SNAPSHOTS / month, ignore_errors=True)

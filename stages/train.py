@@ -1,9 +1,9 @@
 """Stage `train`: reads data/dataset, writes artifacts/model/.
 
-model.onnx with its decision threshold inside, feature_schema.json (what it takes), golden.json (rows and the scores that
-any loader must get) and training.json (what was fitted). Calibration and threshold are chosen on the validation part by a
-model of the train part; the model that leaves is fitted on both. Refuses to write a model that scores any user otherwise
-than scikit-learn did.
+model.onnx with its decision threshold inside, feature_schema.json (its inputs), golden.json (rows and the scores that
+any loader must get) and training.json (facts of the fit). Calibration and threshold are chosen on the validation part by a
+model of the train part; the exported model is fitted on both. Fails if the exported model and scikit-learn score any
+user differently.
 """
 
 import time
@@ -34,7 +34,7 @@ from streamflow.pipeline.stage import stage
 
 
 def run(config: Config) -> str:
-    """Train, export and prove one model; returns the SHA-256 of its bytes."""
+    """Train, export and verify one model; returns the SHA-256 of its bytes."""
     dataset = pq.read_table(DATASET_ROWS)
     parts = {part: dataset.filter(pc.equal(dataset[SPLIT], part)) for part in PARTS}
     learned_from = dataset.filter(pc.not_equal(dataset[SPLIT], TEST))
@@ -77,7 +77,7 @@ def scores_of(model: ChurnModel, rows: pa.Table) -> np.ndarray:
 
 
 def check_parity(expected: np.ndarray, actual: np.ndarray, part: str) -> None:
-    """Refuse an export that scores a user otherwise than scikit-learn. Raises ModelError with the worst difference."""
+    """Check that the export scores every user like scikit-learn. Raises ModelError with the largest difference."""
     worst = float(np.max(np.abs(expected - actual)))
     if not worst <= PARITY_TOLERANCE:
         raise ModelError(

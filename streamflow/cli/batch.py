@@ -13,7 +13,7 @@ from streamflow.provenance.record import PREFIX
 @click.option("--as-of", required=True, metavar="DATE", help="The frozen month whose users are scored.")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="FILE.parquet or FILE.csv.")
 @click.option("--model", default="Production", show_default=True, metavar="REF", help="v3, or an alias.")
-@click.option("--reasons", default=0, metavar="N", help="The N features that move each score most, with how much.")
+@click.option("--reasons", default=0, metavar="N", help="Add the N features that change each score most.")
 @click.pass_obj
 def batch(started_in: Path, as_of: str, out: Path, model: str, reasons: int) -> None:
     """Score all users of a frozen snapshot with a registered model.
@@ -22,8 +22,8 @@ def batch(started_in: Path, as_of: str, out: Path, model: str, reasons: int) -> 
     streamflow batch --as-of 2024-01-31 --out scores.parquet
     streamflow batch --as-of 2024-02-29 --out scores.csv --model v3 --reasons 3
 
-    Reads the snapshot's files, proven against dvc.lock, and the proven model; no row of the database. Sorted by user, the
-    same bytes for the same snapshot, model and reasons. A reason's contribution is what the feature adds to the log-odds
+    Reads the snapshot's files, checked against dvc.lock, and the verified model; no rows of the database. Sorted by user,
+    the same bytes for the same snapshot, model and reasons. A reason's contribution is what the feature adds to the log-odds
     of churn, compared with the snapshot's typical value of it.
     """
     from streamflow.operations.batch.scores import check_output, score_snapshot
@@ -46,10 +46,10 @@ def batch(started_in: Path, as_of: str, out: Path, model: str, reasons: int) -> 
         f" {tags[f'{PREFIX}as_of']}, threshold {loaded.threshold:g}"
     )
     if scores.reference:
-        typical = ", ".join(f"{name} {_shown(value)}" for name, value in scores.reference.items())
+        typical = ", ".join(f"{name} {_format(value)}" for name, value in scores.reference.items())
         say(f"  reasons     {reasons} of each, compared with {typical}")
     say(f"  written     {out}, SHA-256 {scores.sha256[:12]}")
 
 
-def _shown(value: object) -> str:
+def _format(value: object) -> str:
     return "NULL" if value is None else str(value).lower() if isinstance(value, bool) else str(value)

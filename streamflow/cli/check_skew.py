@@ -1,4 +1,4 @@
-"""`streamflow check-skew`: online features and scores against offline ones, every user."""
+"""`streamflow check-skew`: compare online features and scores with offline ones, for every user."""
 
 import json
 import sys
@@ -13,18 +13,18 @@ from streamflow.postgres.server import database
 
 
 @click.command("check-skew")
-@click.option("--url", metavar="URL", help="Ask a running server for features and scores as well.")
+@click.option("--url", metavar="URL", help="Compare the answers of a running server too.")
 @click.option("--token", metavar="TOKEN", envvar="STREAMFLOW_TOKEN", help="The server's bearer token, if it has one.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object for machines.")
 def check_skew(url: str | None, token: str | None, as_json: bool) -> None:
-    """Compare what is online with what Production was trained on, for every user.
+    """Compare the online store with the data that Production was trained on, for every user.
 
     \b
     streamflow check-skew                              the online store, read as serving and as Feast read it
-    streamflow check-skew --url http://127.0.0.1:8000  and what a running server answers
+    streamflow check-skew --url http://127.0.0.1:8000  and the answers of a running server
 
-    Features value for value (NULL is only NULL), probabilities to 1e-6. Exit code 0 if nothing differs, 1 if anything
-    does, 2 if it can't be told.
+    Features value for value (NULL is only NULL), probabilities to 1e-6. Exit code 0 if nothing differs, 1 if
+    anything differs, 2 if the comparison is not possible.
     """
     from streamflow.operations.skew.check import skew
 
@@ -45,20 +45,18 @@ def _in_words(found: Skew) -> list[str]:
         f" largest difference {found.largest_difference:.1e}",
     ]
     if not found.is_of_these_files:
-        lines.append(
-            f"  note           data/snapshots/{found.as_of} is not what version {found.version} was trained on"
-        )
+        lines.append(f"  note           data/snapshots/{found.as_of} changed since version {found.version} was trained")
     if not found.findings:
         return [*lines, "no skew"]
     lines += ["", "SKEW", *(f"  {finding}" for finding in found.findings)]
     if found.first_differences:
         lines += ["", f"  {'user':<16} {'feature':<30} {'online':<24} {'offline':<24} read by"]
     return lines + [
-        f"  {each.user_id:<16} {each.feature:<30} {_shown(each.online):<24} {_shown(each.offline):<24}"
+        f"  {each.user_id:<16} {each.feature:<30} {_format(each.online):<24} {_format(each.offline):<24}"
         f" {', '.join(each.readers)}"
         for each in found.first_differences
     ]
 
 
-def _shown(value: Any) -> str:
+def _format(value: Any) -> str:
     return "absent" if value is ABSENT else "NULL" if value is None else repr(value)

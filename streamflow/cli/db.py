@@ -11,7 +11,8 @@ from streamflow.core.errors import EnvironmentFault
 from streamflow.pipeline.project import state_dir
 from streamflow.pipeline.reporting import say
 from streamflow.postgres.connection import URL_VARIABLE, connection_fields
-from streamflow.postgres.server import EmbeddedPostgres, client_program, database
+from streamflow.postgres.programs import client_program
+from streamflow.postgres.server import EmbeddedPostgres, database
 
 
 @click.group()
@@ -21,7 +22,7 @@ def db() -> None:
 
 @db.command()
 def start() -> None:
-    """Start the embedded server and leave it up until `streamflow db stop`."""
+    """Start the embedded server and keep it up until `streamflow db stop`."""
     server = _embedded()
     url = server.acquire()
     server.keep()
@@ -31,13 +32,13 @@ def start() -> None:
 
 @db.command()
 def stop() -> None:
-    """Stop the embedded server; refused while a pipeline or a server uses it."""
+    """Stop the embedded server; fails while a pipeline or a server uses it."""
     say("stopped" if _embedded().stop() else "was not running")
 
 
 @db.command()
 def url() -> None:
-    """Print the URL of the database (the embedded server answers there while something uses it)."""
+    """Print the URL of the database (the embedded server is up while something uses it)."""
     with database() as address:
         say(address)
 
@@ -61,7 +62,7 @@ def env() -> None:
 def psql(arguments: tuple[str, ...]) -> None:
     """Open psql on the database; ARGUMENTS go to psql (put -- before options)."""
     with database() as address:
-        # The password goes by the environment, which `ps` does not show.
+        # The password is in the environment, which `ps` does not show.
         fields = connection_fields(address)
         names = {
             "host": "PGHOST",
@@ -77,5 +78,7 @@ def psql(arguments: tuple[str, ...]) -> None:
 
 def _embedded() -> EmbeddedPostgres:
     if os.environ.get(URL_VARIABLE):
-        raise EnvironmentFault(f"{URL_VARIABLE} names a server of your own; start and stop it by its own means")
+        raise EnvironmentFault(
+            f"{URL_VARIABLE} names a server of your own; `streamflow db` starts and stops only the embedded one"
+        )
     return EmbeddedPostgres(state_dir())

@@ -40,22 +40,22 @@ def drift(
     """Compare two frozen months: every feature, the label and the model's score.
 
     \b
-    streamflow drift 2024-01-31 2024-02-29                    what moved since REFERENCE, and the verdict
+    streamflow drift 2024-01-31 2024-02-29                    what changed since REFERENCE, and the verdict
     streamflow drift 2024-01-31 2024-02-29 --html drift.html  the same as a page
-    streamflow drift 2024-01-31 2024-02-29 --retrain          and a new model as of CURRENT, if it is due
+    streamflow drift 2024-01-31 2024-02-29 --retrain          and a new model as of CURRENT, if the verdict is RETRAIN
 
-    A column drifted if chance is ruled out (Kolmogorov-Smirnov or chi-square, Holm over all columns) and its PSI reaches
-    drift.psi; conf/drift says when that calls for a new model. The months are read from data/snapshots, each with the labels
-    of its own date, after their bytes were checked against dvc.lock.
+    A column drifted if a test is significant (Kolmogorov-Smirnov or chi-square, Holm over all columns) and its PSI reaches
+    drift.psi; conf/drift says when to train a new model. The months are read from data/snapshots, each with the labels of
+    its own date, after their bytes were checked against dvc.lock.
 
-    Exit code 0 for NO_ACTION, 1 for RETRAIN (also after --retrain), 2 if it can't be told or the pipeline failed.
+    Exit code 0 for NO_ACTION, 1 for RETRAIN (also after --retrain), 2 for any error, also of the pipeline.
     """
     from streamflow.operations.drift.compare import data_drift
 
     if retrain and current <= reference:
         raise ConfigError(
             f"--retrain trains as of CURRENT={current}, which is not after REFERENCE={reference};"
-            f" name the later month second, or leave --retrain out"
+            f" name the later month second, or run it without --retrain"
         )
     found = data_drift(reference, current, ref, _policy(read_all_params().drift))
     if page is not None:
@@ -83,7 +83,7 @@ def in_words(found: DataDrift) -> list[str]:
     if reference.as_of == current.as_of:
         lines.append("  note      both are the same month, so nothing can differ")
     elif current.as_of < reference.as_of:
-        lines.append(f"  note      {current.as_of} is the earlier month: the differences are told backwards in time")
+        lines.append(f"  note      {current.as_of} is the earlier month: the differences go backwards in time")
     lines += ["", f"  {'column':<30} {'PSI':>8}  {'test':<10} {'statistic':>9}  {'p':>8} {'adjusted':>9}  drift"]
     lines += [_row(found, each) for each in _in_order(found)]
     return [*lines, "", found.verdict, *(f"  {reason}" for reason in found.reasons)]
@@ -130,7 +130,7 @@ def _write(path: Path, text: str) -> None:
 
 @contextmanager
 def _stdout_on_stderr(wanted: bool) -> Iterator[None]:
-    """Keep stdout the one JSON object: what the stages of the pipeline print there goes to stderr meanwhile."""
+    """Keep stdout for the one JSON object: the output of the pipeline's stages goes to stderr."""
     if not wanted:
         yield
         return

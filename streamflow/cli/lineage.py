@@ -1,4 +1,4 @@
-"""`streamflow lineage` and `streamflow diff`: where a model came from, and what differs between two."""
+"""`streamflow lineage` and `streamflow diff`: where a model came from, and what differs between two models."""
 
 import json
 import sys
@@ -16,10 +16,10 @@ from streamflow.registry.registry import headline
 def lineage(ref: str, as_json: bool) -> None:
     """Show where REF (a tag, commit, v3 or Production) came from, down to the extracts."""
     from streamflow.operations.lineage.lineage import lineage as gather
-    from streamflow.registry.references import find, registry_if_any
+    from streamflow.registry.references import find_target, registry_if_any
 
     with registry_if_any() as registry:
-        found = gather(find(ref, registry), registry)
+        found = gather(find_target(ref, registry), registry)
     if as_json:
         say(json.dumps(found, indent=2, ensure_ascii=False))
         return
@@ -36,10 +36,10 @@ def lineage(ref: str, as_json: bool) -> None:
 def diff(before: str, after: str, as_json: bool) -> None:
     """Show what differs between two results: code, snapshots, packages, configuration, metrics."""
     from streamflow.operations.lineage.lineage import differences
-    from streamflow.registry.references import find, registry_if_any
+    from streamflow.registry.references import find_target, registry_if_any
 
     with registry_if_any() as registry:
-        found = differences(find(before, registry), find(after, registry))
+        found = differences(find_target(before, registry), find_target(after, registry))
     say(json.dumps(found, indent=2, ensure_ascii=False) if as_json else "\n".join(_in_words(found)))
 
 
@@ -57,7 +57,7 @@ def _tree(found: dict[str, Any]) -> Any:
     if version:
         root.add(escape(f"run {version['run_id']}: {headline(version['description'])}; {version['decision']}"))
     tags = f" ({', '.join(commit['tags'])})" if commit["tags"] else ""
-    uncommitted = ", with changes that are in no commit" if commit["uncommitted_changes"] else ""
+    uncommitted = ", with uncommitted changes" if commit["uncommitted_changes"] else ""
     root.add(
         escape(
             f"commit {commit['sha'][:12]}{tags}{uncommitted}: {commit['subject']}, {commit['author']} {commit['date']}"
@@ -93,9 +93,7 @@ def _in_words(found: dict[str, Any]) -> list[str]:
     lines = [
         f"{before['ref']} ({before['commit'][:12]}) and {after['ref']} ({after['commit'][:12]}):"
         f" {'the same model ' + before['model_sha256'][:12] if same else 'another model'}",
-        *_section(
-            "code", found["code"] + [f"{name} has changes that are in no commit" for name in found["uncommitted"]]
-        ),
+        *_section("code", found["code"] + [f"{name} has uncommitted changes" for name in found["uncommitted"]]),
     ]
     snapshots = [
         f"{each['month']}: {each['before'] or 'none'} -> {each['after'] or 'none'}"

@@ -1,4 +1,4 @@
-"""The command line: one function for each command, arguments in, adapters called, lines out."""
+"""The command line: the group of all commands, and errors as one line."""
 
 import os
 import signal
@@ -38,19 +38,23 @@ _RUN_BY_OTHERS = ("serve", "ui", "db")
 
 @contextmanager
 def _damage_in_one_line(where: str) -> Iterator[None]:
-    """A file or package that is damaged in a way that nobody translated is still one line."""
+    """Turn the exceptions of damaged files and packages into one line."""
     try:
         yield
     except ImportError as error:
-        sys.exit(_said(f"{where}: the environment is not whole: {error}; `make install` installs requirements.lock"))
+        sys.exit(
+            _print_error(f"{where}: the environment is incomplete: {error}; `make install` installs requirements.lock")
+        )
     except (yaml.YAMLError, UnicodeError, JSONDecodeError) as error:
         reason = first_line(error)
-        sys.exit(_said(f"{where}: a file can't be read ({reason}); `git status` shows which tracked file was edited"))
+        sys.exit(
+            _print_error(f"{where}: a file can't be read ({reason}); `git status` shows which tracked file was edited")
+        )
     except KeyboardInterrupt:
         sys.exit(_INTERRUPTED)
 
 
-def _said(line: str) -> int:
+def _print_error(line: str) -> int:
     print(line, file=sys.stderr)
     return USER_ERROR
 
@@ -60,19 +64,19 @@ def _terminated(number: int, frame: object) -> None:
 
 
 class _OneLineErrors(click.Group):
-    """Runs every command in the project's root, with failures as one line and exit code 2."""
+    """Runs every command in the project's root; a failure is one line and exit code 2."""
 
     def invoke(self, context: click.Context) -> object:
         name = f"streamflow {context.invoked_subcommand or ''}".strip()
         with one_line_errors(name), _damage_in_one_line(name):
             if context.invoked_subcommand not in _RUN_BY_OTHERS:
-                signal.signal(signal.SIGTERM, _terminated)  # so that what was begun is cleaned up
+                signal.signal(signal.SIGTERM, _terminated)  # so that cleanup runs
             silence_telemetry()
             root = project_root()
-            context.obj = Path.cwd()  # files that a user names are meant from there
+            context.obj = Path.cwd()  # paths that a user names are relative to it
             os.chdir(root)
             # The project's own folders (stages, serve) are imported from the root, like `python -m stages.train` does.
-            # At the end, so that a file that lies about can't shadow an installed package.
+            # At the end, so that a file there can't shadow an installed package.
             sys.path.append(str(root))
             return super().invoke(context)
 

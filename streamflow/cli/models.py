@@ -1,4 +1,4 @@
-"""`streamflow models`: the registered versions, and what was decided on each."""
+"""`streamflow models`: the registered versions, and the decision on each."""
 
 import json
 import sys
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="One JSON array, newest first, with the whole of each decision.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON array, newest first, with the record of each decision.")
 def models(as_json: bool) -> None:
-    """List the registered model versions, newest first, and what was decided on each."""
+    """List the registered model versions, newest first, and the decision on each."""
     from rich.console import Console
     from rich.table import Table
 
@@ -23,7 +23,7 @@ def models(as_json: bool) -> None:
 
     with database() as url:
         registry = open_registry(url)
-        listed = [_described(version, registry.run_metrics(version)) for version in registry.versions()]
+        listed = [_to_row(version, registry.run_metrics(version)) for version in registry.versions()]
     if as_json:
         click.echo(json.dumps(listed, indent=2, ensure_ascii=False))
         return
@@ -47,7 +47,7 @@ def models(as_json: bool) -> None:
     Console(width=width).print(table if listed else "no version is registered; run `make repro`")
 
 
-def _described(version: "ModelVersion", metrics: dict[str, float]) -> dict[str, Any]:
+def _to_row(version: "ModelVersion", metrics: dict[str, float]) -> dict[str, Any]:
     from streamflow.promotion.decisions import in_short
     from streamflow.registry.decision import COMPARISON_TAG, DECISION_TAG, decision_of
     from streamflow.registry.registry import headline

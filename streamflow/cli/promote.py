@@ -1,4 +1,4 @@
-"""`streamflow promote`: a version becomes Production, if every gate is open or a person gives a reason."""
+"""`streamflow promote`: make a version Production if every gate passes, or with a reason if not."""
 
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("version")
-@click.option("--force", is_flag=True, help="Pass the gates that are shut; needs --reason.")
-@click.option("--reason", help="Why, for the record.")
+@click.option("--force", is_flag=True, help="Promote although gates failed; needs --reason.")
+@click.option("--reason", help="Why, for the ledger.")
 def promote(version: str, force: bool, reason: str | None) -> None:
     """Make VERSION (v3 or 3) Production.
 
-    Everything that `streamflow doctor` looks at must hold, the version must be of a commit, whole, and derived again by
-    another process. Else it is refused with every gate that is shut, exit code 2. --force --reason TEXT passes the gates;
-    the reason and their names are kept with the version.
+    Every check of `streamflow doctor` must pass, and the version must be committed, intact, and derived again by another
+    process. Otherwise nothing changes, all failed gates are listed, and the exit code is 2. --force --reason TEXT promotes
+    it all the same; the version keeps the reason and the names of the failed gates.
     """
     if force and not reason:
         raise ConfigError("--force needs --reason TEXT: it is kept with the version")
@@ -34,24 +34,26 @@ def promote(version: str, force: bool, reason: str | None) -> None:
 
     with database() as url:
         registry = open_registry(url)
-        shut = [gate for gate in health_gates() if not gate.passed]
+        failed = [gate for gate in health_gates() if not gate.passed]
         try:
             found = registry.version(version)
         except RegistryError as error:
-            raise RegistryError(_refusal(version, [*shut, Gate("version", str(error))])) from error
-        shut += [gate for gate in version_gates(registry, found) if not gate.passed]
-        if shut and not force:
-            raise RegistryError(_refusal(version, shut) + " | --force --reason TEXT promotes it all the same")
-        why = f"forced by {person()}: {reason}" if shut else reason or "every gate is open"
-        move(url, registry, "promote", str(found.version), why, shut)
+            raise RegistryError(_refusal(version, [*failed, Gate("version", str(error))])) from error
+        failed += [gate for gate in version_gates(registry, found) if not gate.passed]
+        if failed and not force:
+            raise RegistryError(_refusal(version, failed) + " | to promote it all the same: --force --reason TEXT")
+        why = f"forced by {person()}: {reason}" if failed else reason or "every gate passed"
+        move(url, registry, "promote", str(found.version), why, failed)
         registry.record_decision(str(found.version), f"promoted: {why}")
-        registry.set_tags(str(found.version), {"promotion_gates_passed_by_force": gate_record(shut)} if shut else {})
+        registry.set_tags(
+            str(found.version), {"promotion_gates_passed_by_force": gate_record(failed)} if failed else {}
+        )
         _publish(registry, str(found.version), why)
     say(f"version {found.version} is Production: {why}")
 
 
 def _publish(registry: "Registry", version: str, why: str) -> None:
-    """Renew the report of the version's run; one that can't be made is said, because the promotion stands without it."""
+    """Publish the report of the version again; print why if that fails, because the promotion is valid without it."""
     from streamflow.promotion.published_report import publish_promotion
 
     published_at = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
@@ -61,5 +63,5 @@ def _publish(registry: "Registry", version: str, why: str) -> None:
         say(f"the report of version {version} is not published again: {error}")
 
 
-def _refusal(version: str, shut: list[Gate]) -> str:
-    return f"{version} is not promoted: " + " | ".join(f"{gate.name}: {gate.detail}" for gate in shut)
+def _refusal(version: str, failed: list[Gate]) -> str:
+    return f"{version} is not promoted: " + " | ".join(f"{gate.name}: {gate.detail}" for gate in failed)

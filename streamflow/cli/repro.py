@@ -1,4 +1,4 @@
-"""`streamflow repro`: compose the configuration, run the pipeline, say what came out."""
+"""`streamflow repro`: compose the configuration, run the pipeline, print the result."""
 
 import json
 import sys
@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from streamflow.core.schema import MODEL_NAME
-from streamflow.operations.repro.compose import StageFailed, compose, only_one, reproduce, undone_if_refused
+from streamflow.operations.repro.compose import StageFailed, compose, reproduce, restore_on_failure, single_run
 from streamflow.pipeline.layout import DATASET_COUNTS, METRICS, REPORT
 from streamflow.pipeline.params import read_all_params
 from streamflow.pipeline.project import state_dir
@@ -32,28 +32,28 @@ def repro(overrides: tuple[str, ...], force: bool) -> None:
     streamflow repro experiment=best                     a named experiment of conf/experiment
     streamflow repro source=csv source.dir=PATH         your own extracts
 
-    A run on uncommitted code or configuration, or with other packages than requirements.lock, explores: it trains and is
-    registered with its changes, and does not become Production.
+    A run on uncommitted code or configuration, or with other packages than requirements.lock, can't be promoted: it trains
+    and is registered with its changes.
 
-    Without OVERRIDES the choices that params.yaml holds stay. A refused month leaves its part of the database and all
-    tracked files as they were; the exit code is then 2.
+    Without OVERRIDES the choices in params.yaml stay. If a month's extract is rejected, the database and all tracked files
+    stay as they were, and the exit code is 2.
     """
     run(overrides, (lambda: compose(overrides)) if overrides else None, force)
 
 
 def run(overrides: Sequence[str], choose: Callable[[], object] | None, force: bool = False) -> None:
-    """Let `choose` write params.yaml (None: as it is), then run the pipeline and say what came out; exits if it failed.
+    """Call `choose` to write params.yaml (None: keep it), run the pipeline and print the result; exit if it failed.
 
-    `overrides` are what `choose` changes: if there are any, a failed run leaves the tracked files as they were.
+    `overrides` are the changes by `choose`: if there are any, a failed run leaves the tracked files as they were.
     """
     started = time.monotonic()
     try:
-        with only_one(), undone_if_refused(overrides):
+        with single_run(), restore_on_failure(overrides):
             if choose:
                 choose()
             for reason in reasons_against_promotion():
-                say(f"explores: {reason}; the difference is kept with the run, which can't be promoted")
-            # One server for all stages, rather than one start and stop for each.
+                say(f"this run can't be promoted: {reason}")
+            # One server for all stages instead of one start and stop for each.
             with database():
                 reproduce(force)
     except StageFailed:

@@ -1,4 +1,4 @@
-"""`streamflow rerun`: derive a result again, and prove or disprove that it is the same."""
+"""`streamflow rerun`: derive a result again, and compare every output."""
 
 import json
 import sys
@@ -12,28 +12,28 @@ from streamflow.pipeline.reporting import say
 
 @click.command()
 @click.argument("ref")
-@click.option("--fresh-env", is_flag=True, help="Build the environment from nothing, even if a matching one is there.")
+@click.option("--fresh-env", is_flag=True, help="Install a new environment, even if a matching one exists.")
 @click.option("--from-source", is_flag=True, help="Freeze the snapshots again from Postgres history.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object for machines.")
 def rerun(ref: str, fresh_env: bool, from_source: bool, as_json: bool) -> None:
     """Derive REF again, byte for byte: a git tag, a commit, a model version (v3) or Production.
 
     \b
-    streamflow rerun Production              the frozen snapshots, this environment if it is that of the lock
-    streamflow rerun exp/spring --fresh-env  the packages installed anew, every file against its hash
+    streamflow rerun Production              the frozen snapshots; this environment if it matches the lock
+    streamflow rerun exp/spring --fresh-env  the packages installed again, every file checked by hash
     streamflow rerun v3 --from-source        the snapshots frozen again from Postgres
 
     Works in a clone of its own: your files, index, branches and Production stay as they are. The verdict is identical,
     equivalent (bytes differ, every golden prediction is equal) or diverged; it is kept with the model version as an in-toto
-    statement. Exit code 0 only for identical, 1 for another verdict, 2 if it could not be tried.
+    statement. Exit code 0 only for identical, 1 for another verdict, 2 if the rerun was not possible.
     """
     from streamflow.operations.rerun.rerun import keep_attestation
     from streamflow.operations.rerun.rerun import rerun as derive
-    from streamflow.registry.references import find, registry_if_any
+    from streamflow.registry.references import find_target, registry_if_any
 
     tell = _to_stderr if as_json else say
     with registry_if_any() as registry:
-        target = find(ref, registry)
+        target = find_target(ref, registry)
         done = derive(target, fresh_env, from_source, tell)
         try:
             kept = keep_attestation(done, target, registry)

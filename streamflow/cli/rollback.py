@@ -1,4 +1,4 @@
-"""`streamflow rollback` and `streamflow history`: Production one version back, and every move that it made."""
+"""`streamflow rollback` and `streamflow history`: the previous Production version, and every move of Production."""
 
 import json
 import sys
@@ -14,10 +14,10 @@ from streamflow.postgres.server import database
 @click.command()
 @click.option("--reason", default="rolled back", show_default=True, help="Why, for the ledger.")
 def rollback(reason: str) -> None:
-    """Make the version Production that was it before; serving follows within seconds.
+    """Make the previous Production version Production again; serving follows within seconds.
 
-    Twice goes two versions back. The version must be whole: its files are fetched and proven first. Doctor and the other
-    gates are not asked; `streamflow promote` goes forward again.
+    A second rollback goes two versions back. The version must be intact: its files are downloaded and verified first.
+    Doctor and the gates are not checked. `streamflow promote` goes forward again.
     """
     from streamflow.promotion.ledger import entries, move, rollback_target
     from streamflow.registry.registry import open_registry
@@ -29,7 +29,7 @@ def rollback(reason: str) -> None:
         target = rollback_target(entries(url), now)
         if target is None:
             raise RegistryError(
-                f"nothing to roll back to: the ledger knows no version before {now or 'none'};"
+                f"nothing to roll back to: the ledger has no version before {now or 'none'};"
                 " `streamflow models`, then `streamflow promote V`"
             )
         registry.load(registry.version(target))
@@ -41,7 +41,7 @@ def rollback(reason: str) -> None:
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="One JSON array, oldest first.")
 def history(as_json: bool) -> None:
-    """List every move of Production: when, who, from where to where, why. The ledger can't be edited."""
+    """List every move of Production: when, who, from and to which version, why. The ledger can't be edited."""
     from rich.console import Console
     from rich.table import Table
 
@@ -54,7 +54,7 @@ def history(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([{**asdict(line), "at": line.at.isoformat()} for line in lines], indent=2))
         return
-    table = Table("when (UTC)", "who", "move", "from", "to", "why", "gates passed by force", box=None)
+    table = Table("when (UTC)", "who", "move", "from", "to", "why", "failed gates overridden", box=None)
     for line in lines:
         table.add_row(
             f"{line.at:%Y-%m-%d %H:%M:%S}",
@@ -69,4 +69,4 @@ def history(as_json: bool) -> None:
     Console(width=width).print(table if lines else "Production was never moved; run `make repro`")
     now = str(champion.version) if champion else "none"
     if lines and lines[-1].to_version != now:
-        click.echo(f"Production is version {now} now: moved by other means than streamflow (MLflow's pages?)")
+        click.echo(f"Production is version {now} now: it was moved without streamflow (on MLflow's pages?)")

@@ -37,11 +37,11 @@ def serve(host: str, port: int, arguments: tuple[str, ...]) -> None:
     max_age_days=N, stale_policy=flag|refuse, replicas=N, gateways=N, token=SECRET.
     """
     require_free(host, port)
-    # Ray appends 56 characters of its own to a path of which a socket takes 97.
+    # Ray appends 56 characters to a path, and a socket path takes 97.
     front = tempfile.TemporaryDirectory(prefix="sf-", dir="/tmp", ignore_cleanup_errors=True)
     with database(), lifeline.lifeline(state_dir()) as line, front as folder:
         os.environ.update({lifeline.VARIABLE: str(line), FRONT_FOLDER: folder})
-        say(f"StreamFlow churn will answer on http://{host}:{port} (about 15 s from now); Ctrl-C ends it")
+        say(f"StreamFlow churn will be ready on http://{host}:{port} (about 15 s from now); Ctrl-C stops it")
         sys.exit(_foreground([sys.executable, "-m", "serve", "--host", host, "--port", str(port), *arguments]))
 
 
@@ -49,15 +49,15 @@ def serve(host: str, port: int, arguments: tuple[str, ...]) -> None:
 @click.option("--host", default=LOOPBACK, show_default=True, help="Address to listen on.")
 @click.option("--port", default=5000, show_default=True, help="Port of the pages.")
 def ui(host: str, port: int) -> None:
-    """Open MLflow's pages on the runs and models of this project."""
+    """Start MLflow's web pages of the runs and models of this project."""
     from streamflow.registry.connection import artifact_root, tracking_uri
     from streamflow.registry.registry import open_registry
 
     require_free(host, port)
     with database() as url:
         open_registry(url)
-        say(f"MLflow on http://{host}:{port}; Ctrl-C ends it")
-        # The URL may hold a password: hand it over in the environment, which `ps` does not show.
+        say(f"MLflow on http://{host}:{port}; Ctrl-C stops it")
+        # The URL may contain a password: pass it in the environment, which `ps` does not show.
         os.environ["MLFLOW_BACKEND_STORE_URI"] = tracking_uri(url)
         # Clients that come over HTTP hand their files to the server.
         os.environ["MLFLOW_ARTIFACTS_DESTINATION"] = artifact_root()
@@ -66,22 +66,22 @@ def ui(host: str, port: int) -> None:
 
 
 def require_free(host: str, port: int) -> None:
-    """Refuse a port that something listens on. Raises EnvironmentFault."""
+    """Check that a port is free. Raises EnvironmentFault."""
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
         except OSError as error:
             what = _what_answers(host, port) or error.strerror
-            raise EnvironmentFault(f"{host}:{port} is taken ({what}); end what listens there, or --port N") from error
+            raise EnvironmentFault(f"{host}:{port} is taken ({what}); stop that server, or use --port N") from error
 
 
 def _what_answers(host: str, port: int) -> str | None:
-    """Say which model answers there already, if it is one of ours."""
+    """Which model a server of this project serves on that port; None if it is another program."""
     try:
         with urllib.request.urlopen(f"http://{host}:{port}/model", timeout=2) as answer:
             model = json.load(answer)
-        return f"{model['name']} version {model['version']} answers there since {model['loaded_at'][:19]} UTC"
+        return f"{model['name']} version {model['version']} is served there since {model['loaded_at'][:19]} UTC"
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -91,7 +91,7 @@ def _program(name: str) -> str:
 
 
 def _foreground(command: list[str]) -> int:
-    """Run a server until it ends; SIGINT or SIGTERM to us is Ctrl-C to it and to what it started, once."""
+    """Run a server until it ends; pass SIGINT or SIGTERM on to it and its children once, as Ctrl-C."""
     ended = False
 
     def end(_signal: int, _frame: object) -> None:
@@ -111,13 +111,13 @@ def _foreground(command: list[str]) -> int:
 
 
 def _adopt_orphans() -> None:
-    """Let processes whose parent is killed become our children (on Linux), whatever sessions they made."""
+    """Become the parent of processes whose parent is killed (on Linux), also in other sessions."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def _end_orphans() -> None:
-    """End what a killed server left running. The database is not ours to kill: it ends with its last lease."""
+    """End processes that a killed server left running, except the database, which ends with its last lease."""
     orphans = []
     for process in psutil.Process().children(recursive=True):
         with suppress(psutil.Error):

@@ -1,4 +1,4 @@
-"""`streamflow tag`: a result becomes a commit and an annotated git tag."""
+"""`streamflow tag`: commit a result and make an annotated git tag of it."""
 
 import click
 
@@ -10,17 +10,17 @@ from streamflow.provenance.result import Result
 
 @click.command()
 @click.argument("name")
-@click.option("--experiment", metavar="EXP", help="A DVC experiment (`dvc exp show`), rather than the current result.")
+@click.option("--experiment", metavar="EXP", help="A DVC experiment (`dvc exp show`) instead of the current result.")
 def tag(name: str, experiment: str | None) -> None:
-    """Turn the current result, or a DVC experiment, into a commit and the annotated git tag exp/NAME.
+    """Commit the current result, or take the commit of a DVC experiment, and make the annotated git tag exp/NAME.
 
     \b
     streamflow tag spring                       the current result
-    streamflow tag deep --experiment oaken-bits what `dvc exp run` made
+    streamflow tag deep --experiment oaken-bits the result of `dvc exp run`
 
     The current result's own files (params.yaml, dvc.lock, receipts, metrics) are committed on the branch you are on; code
-    must be committed before. The message carries as_of, metrics and the digests of dataset, model and locks. A registered
-    version of the same model then names that commit.
+    must be committed before. The message has as_of, metrics and the digests of dataset, model and locks. The tags of a
+    registered version of the same model then name that commit.
     """
     from streamflow.operations.lineage.tagging import tag_current, tag_experiment
 
@@ -41,10 +41,12 @@ def _anchor(commit: str, name: str, result: Result) -> str:
             registry = open_registry(url)
             version = registry.version_with_fingerprint(result.input_fingerprint)
             if version is None:
-                return "no registered version is of these inputs"
+                return "no registered version has these inputs"
             if version.tags.get("streamflow.dvc_lock_sha256") != result.dvc_lock_sha256:
-                return f"version {version.version} has the same model by another run; `streamflow repro` registers this one"
+                return (
+                    f"version {version.version} has the same model, another run; `streamflow repro` registers this one"
+                )
             registry.anchor(str(version.version), commit, name)
             return f"version {version.version} of the registry names it"
     except StreamFlowError as error:
-        return f"the registry was not told: {error}"
+        return f"the registered version was not updated: {error}"

@@ -25,18 +25,21 @@ _NOTHING_FOUND = 1
 @click.option("--features", metavar="SERVICE", help="Feature service; default: params.yaml's.")
 @click.option("--trials", type=click.IntRange(min=1), default=50, show_default=True, help="Sets of parameters to try.")
 @click.option(
-    "--timeout", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="Begin no trial after that."
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    help="Start no new trial after that time.",
 )
-@click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="Of the search; default: params.yaml's.")
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="Seed of the search; default: params.yaml's.")
 @click.option(
     "--metric",
     type=click.Choice(["roc_auc", "average_precision", "brier", "log_loss"]),
     default="roc_auc",
     show_default=True,
-    help="What to make better.",
+    help="The score to improve.",
 )
 @click.option("--name", metavar="EXPERIMENT", help="File of conf/experiment to write; default: tuned_MODEL.")
-@click.option("--force", is_flag=True, help="Write over an experiment of that name.")
+@click.option("--force", is_flag=True, help="Overwrite an experiment of that name.")
 @click.argument("overrides", nargs=-1, metavar="[OVERRIDE]...")
 def tune(
     model: str | None,
@@ -56,40 +59,40 @@ def tune(
     streamflow tune --model blend --timeout 600 --name spring
     streamflow tune --metric brier cross_validation.repeats=1
 
-    Repeated cross-validation on the train and validation users of data/dataset; a test user is never looked at. What may be
-    chosen is in conf/search/MODEL.yaml. Then the best and the untuned model are compared on folds that were cut otherwise;
-    if it is not better there, nothing is written and the exit code is 1. The same seed and trials write the same file.
+    Repeated cross-validation on the train and validation users of data/dataset; a test user is never used. The search space
+    is in conf/search/MODEL.yaml. Then the best and the untuned model are compared on other folds; if it is not better there,
+    nothing is written and the exit code is 1. The same seed and trials write the same file.
     Ctrl-C keeps the best so far.
     """
     from streamflow.operations.tuning.tune import Request, tune
 
     chosen = [f"{group}={choice}" for group, choice in (("model", model), ("features", features)) if choice]
-    tuned = tune(Request([*chosen, *overrides], metric, trials, timeout, seed, name, force), _shown(metric))
+    tuned = tune(Request([*chosen, *overrides], metric, trials, timeout, seed, name, force), _progress_of(metric))
     found, spread = tuned.found, tuned.spread
     if found.ended:
-        say(f"tune: {found.ended} after {found.trials} of {trials} trials; the best so far counts")
+        say(f"tune: {found.ended} after {found.trials} of {trials} trials; using the best so far")
     say(
         f"tune: {metric} {spread.score:.4f} ± {spread.sd:.4f}, untuned {spread.untuned:.4f} ± {spread.untuned_sd:.4f}:"
         f" {spread.gain:+.4f} ± {spread.gain_sd:.4f} over {spread.folds} other folds"
         + (", which is within the noise" if spread.is_noise else "")
     )
     if tuned.path is None:
-        say("tune: on folds that were cut otherwise that is not better than the untuned model; nothing is written")
+        say("tune: on other folds that is not better than the untuned model; nothing was written")
         sys.exit(_NOTHING_FOUND)
-    say(f"tune: {tuned.path} is written: {found.trials} trials, {found.given_up} given up early")
+    say(f"tune: {tuned.path} is written: {found.trials} trials, {found.given_up} pruned")
     say(
         f"  next        git add {tuned.path} params.yaml && git commit, then streamflow repro experiment={tuned.path.stem}"
     )
 
 
-def _shown(metric: str) -> "Watch":
+def _progress_of(metric: str) -> "Watch":
     from streamflow.operations.tuning.search import LOSSES
 
     sign = -1 if metric in LOSSES else 1
 
     @contextmanager
     def watch(config: Config, trials: int, untuned: Sequence[float]) -> Iterator[Callable[[int, "Trial | None"], None]]:
-        """Say where the search begins; on a terminal, show how far it is and the best so far."""
+        """Print the score of the untuned model; on a terminal, show the progress and the best so far."""
         say(
             f"tune: {config.model_name} on {config.features.service} as of {config.as_of},"
             f" {metric} {sign * mean(untuned):.4f} untuned over {len(untuned)} folds"

@@ -24,18 +24,9 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 
 from streamflow.core.arrow import ARROW_TYPES
 from streamflow.core.errors import FeatureStoreError, first_line
-from streamflow.core.schema import Kind
+from streamflow.online.feast_types import answer_of, layout_of, python_value, user_of
 from streamflow.online.tables import COLUMNS_OF_TABLE, CREATED, TIMESTAMP, OnlineTable, quoted, storable
 
-KINDS: dict[str, Kind] = {"STRING": "text", "BOOL": "boolean", "INT64": "integer", "DOUBLE": "real"}
-"""Feast's value types that the tables hold."""
-
-_VALUE_FIELDS: dict[Kind, str] = {
-    "text": "string_val",
-    "boolean": "bool_val",
-    "integer": "int64_val",
-    "real": "double_val",
-}
 _MOMENT = pa.timestamp("us", tz="UTC")
 _ROWS_A_CHUNK = 20_000
 
@@ -122,8 +113,8 @@ class WideOnlineStore(OnlineStore):
         """Upsert rows; of several for a user, the one with the newest event timestamp stays."""
         layout = layout_of(config, table)
         columns: dict[str, list[Any]] = {
-            layout.key: [_key(layout, key) for key, _, _, _ in data],
-            **{name: [_python(values.get(name)) for _, values, _, _ in data] for name in layout.features},
+            layout.key: [user_of(layout, key) for key, _, _, _ in data],
+            **{name: [python_value(values.get(name)) for _, values, _, _ in data] for name in layout.features},
             TIMESTAMP: [moment for _, _, moment, _ in data],
             CREATED: [created for _, _, _, created in data],
         }
@@ -157,12 +148,12 @@ class WideOnlineStore(OnlineStore):
         """Event timestamp and features of each key, in order; (None, None) where there is no row."""
         layout = layout_of(config, table)
         features = list(requested_features or layout.features)
-        users = [storable(_key(layout, key)) for key in entity_keys]
+        users = [storable(user_of(layout, key)) for key in entity_keys]
         with self._connection(config) as connection:
             found = connection.execute(layout.select(features).encode(), (users,), prepare=True, binary=True)
             rows = {row[0]: row[1:] for row in found}
-        fields = [_VALUE_FIELDS[layout.features[name]] for name in features]
-        return [_answer(features, fields, rows.get(user)) for user in users]
+        kinds = [layout.features[name] for name in features]
+        return [answer_of(features, kinds, rows.get(user)) for user in users]
 
     async def online_read_async(
         self,
@@ -243,27 +234,6 @@ class WideOnlineStore(OnlineStore):
         connection.execute(f"DROP TABLE IF EXISTS {table.qualified} CASCADE".encode())
 
 
-def layout_of(config: RepoConfig, view: FeatureView) -> OnlineTable:
-    """The table of a feature view. Raises FeatureStoreError if the view is not one that a wide table can hold."""
-    keys = [(column.name, column.dtype.to_value_type().name) for column in view.entity_columns]
-    if len(keys) != 1 or keys[0][1] != "STRING":
-        named = ", ".join(f"{name} ({kind})" for name, kind in keys) or "none"
-        raise FeatureStoreError(
-            f"feature view {view.name}: the online store takes one join key of type String, not {named}"
-        )
-    if config.registry.enable_online_feature_view_versioning:
-        raise FeatureStoreError("the online store keeps one version of a feature view; switch versioning off")
-    features = {}
-    for feature in view.features:
-        kind = feature.dtype.to_value_type().name
-        if kind not in KINDS:
-            raise FeatureStoreError(
-                f"feature {view.name}:{feature.name} has type {kind}; the online store holds {', '.join(KINDS)}"
-            )
-        features[feature.name] = KINDS[kind]
-    return OnlineTable(config.online_store.db_schema, f"{config.project}_{view.name}", keys[0][0], features)
-
-
 def _copy(connection: Connection, layout: OnlineTable, rows: pa.Table) -> None:
     types = {layout.key: pa.string(), **{name: ARROW_TYPES[kind] for name, kind in layout.features.items()}}
     types |= {TIMESTAMP: _MOMENT, CREATED: _MOMENT}
@@ -279,32 +249,6 @@ def _copy(connection: Connection, layout: OnlineTable, rows: pa.Table) -> None:
             # CSV of Arrow: an unquoted nothing is NULL, "" is text, and floats keep every bit.
             pyarrow.csv.write_csv(typed.slice(start, _ROWS_A_CHUNK), sink, options)
             copy.write(memoryview(sink.getvalue()))
-
-
-def _answer(
-    features: list[str], fields: list[str], row: tuple[Any, ...] | None
-) -> tuple[datetime | None, dict[str, Value] | None]:
-    if row is None:
-        return None, None
-    moment, *values = row
-    return moment, {
-        name: Value() if value is None else Value(**{field: value})
-        for name, field, value in zip(features, fields, values, strict=True)
-    }
-
-
-def _key(layout: OnlineTable, key: EntityKey) -> str:
-    if list(key.join_keys) != [layout.key]:
-        raise FeatureStoreError(
-            f"online table {layout.name} is read by {layout.key}, not by {', '.join(key.join_keys)}"
-        )
-    text: str = key.entity_values[0].string_val
-    return text
-
-
-def _python(value: Value | None) -> Any:
-    kind = None if value is None else value.WhichOneof("val")
-    return None if kind is None else getattr(value, kind)
 
 
 def _arguments(settings: WideOnlineStoreConfig) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What stands around every stage: its parameters, its audit, where files lie, and how dvc.yaml and dvc.lock are read.
+"""What every stage needs: its parameters, its audit, the paths of files, and readers of dvc.yaml and dvc.lock.
 
 Pure: layout, lock.
 """

@@ -1,4 +1,4 @@
-"""The audit around each stage: it reads what DVC hashed, all of it and nothing else, and nobody writes beside it.
+"""The audit around each stage: it reads exactly what DVC hashed, and no other process writes at the same time.
 
 DVC hashes the deps of a stage after its command has ended (dvc#11058) and never sees what Python imports (dvc#9195). So a
 stage hashes its deps itself, before and after; compares those that other stages wrote with dvc.lock and with their
@@ -26,11 +26,11 @@ _WRITERS = _LOCKS / "writers.lock"
 
 
 @contextmanager
-def audited(stage: str, item: str | None = None) -> Iterator[None]:
-    """Run the block as the stage's work. Raises EnvironmentFault or ModelError if what it read is not what DVC hashes.
+def audit(stage: str, item: str | None = None) -> Iterator[None]:
+    """Run the block as the stage's work. Raises EnvironmentFault or ModelError if it read other files than DVC hashes.
 
-    Ends this process when the `streamflow` command that started it is gone, and waits for a former run of the same stage
-    that outlived its DVC.
+    Ends this process when the `streamflow` command that started it is gone, and waits for an earlier run of the same stage
+    that goes on after its DVC was killed.
     """
     declared = declaration(stage, item)
     with ExitStack() as held:
@@ -43,18 +43,18 @@ def audited(stage: str, item: str | None = None) -> Iterator[None]:
         yield
         changed = [dep for dep, content in before.items() if content_of(Path(dep)) != content]
         if changed:
-            raise EnvironmentFault(f"{changed[0]} was changed while the stage ran; nothing is recorded, run it again")
+            raise EnvironmentFault(f"{changed[0]} was changed while the stage ran; nothing was recorded: run it again")
         if declaration(stage, item) != declared:
             raise EnvironmentFault(
-                f"{PARAMS} or {PIPELINE} was changed while the stage ran; nothing is recorded, run it again"
+                f"{PARAMS} or {PIPELINE} was changed while the stage ran; nothing was recorded: run it again"
             )
         _check_modules(declared)
         _write_receipt(declared)
 
 
 @contextmanager
-def no_writer_left() -> Iterator[None]:
-    """Wait until no stage of an earlier run works in this clone."""
+def wait_for_writers() -> Iterator[None]:
+    """Wait until no stage of an earlier run is running in this clone."""
     with _locked(_WRITERS, fcntl.LOCK_EX, "a stage of an earlier run is still writing; waiting for it to end"):
         pass
     yield
@@ -64,7 +64,7 @@ def _check_inputs(declared: Declared, contents: Mapping[str, Content | None]) ->
     made = outputs(locked_stages().values())
     for path, content in contents.items():
         if content is None:
-            raise EnvironmentFault(f"{path} is missing; bring it back: `git checkout {path}` or `dvc checkout {path}`")
+            raise EnvironmentFault(f"{path} is missing; restore it: `git checkout {path}` or `dvc checkout {path}`")
         for out, (maker, md5) in made.items():
             if out == path:
                 _check_output(out, content, maker, md5)
@@ -73,20 +73,18 @@ def _check_inputs(declared: Declared, contents: Mapping[str, Content | None]) ->
 
 
 def _check_output(path: str, content: Content | None, maker: str, md5: str) -> None:
-    mend = f"`dvc repro --force --single-item {maker}` makes it again"
+    fix = f"`dvc repro --force --single-item {maker}` makes it again"
     if content is None:
-        raise ModelError(f"{path} is missing; {mend}")
+        raise ModelError(f"{path} is missing; {fix}")
     wrong = wrong_files(path, content, read_receipt(maker))
     if wrong:
-        raise ModelError(f"{wrong[0]} has not the SHA-256 that stage {maker} left in {receipt_of(maker)}; {mend}")
+        raise ModelError(f"SHA-256 of {wrong[0]} differs from {receipt_of(maker)}, which stage {maker} wrote; {fix}")
     if content.md5 != md5:
-        raise ModelError(
-            f"{path} is not what stage {maker} wrote (MD5 {content.md5[:12]}, dvc.lock says {md5[:12]}); {mend}"
-        )
+        raise ModelError(f"MD5 of {path} is {content.md5[:12]}, stage {maker} wrote {md5[:12]} (dvc.lock); {fix}")
 
 
 def wrong_files(path: str, content: Content, receipt: Mapping[str, str]) -> list[str]:
-    """Files below an output whose SHA-256 is not the receipt's; none if the receipt does not speak of them."""
+    """Files below an output whose SHA-256 differs from the receipt; a file that the receipt does not name is not wrong."""
     named = {f"{path}/{name}" if name else path: digest for name, digest in content.files_sha256.items()}
     return [name for name, digest in named.items() if receipt.get(name, digest) != digest]
 
@@ -104,14 +102,14 @@ def _check_modules(declared: Declared) -> None:
             continue
         if not path.is_relative_to(root):
             raise EnvironmentFault(
-                f"module {name} was loaded from {file}, which is neither of the project nor of its environment;"
-                " look at PYTHONPATH and at .pth files"
+                f"module {name} was loaded from {file}, which is outside of the project and its environment;"
+                " check PYTHONPATH and .pth files"
             )
         inside = path.relative_to(root).as_posix()
         if inside not in allowed and not any(inside.startswith(f"{dep}/") for dep in allowed):
             raise EnvironmentFault(
-                f"module {name} was loaded from {inside}, which dvc.yaml does not name as a dep of {declared.name}:"
-                " it shadows another module or is not declared; move it away, or add it to dvc.yaml"
+                f"module {name} was loaded from {inside}, which dvc.yaml does not name as a dep of {declared.name};"
+                " move the file away if it shadows a package, or else add it to dvc.yaml"
             )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from streamflow.core.errors import ConfigError, ModelError
+from streamflow.core.yaml_text import parse_yaml
 from streamflow.pipeline.layout import LOCK, PARAMS, PIPELINE, RECEIPTS
 from streamflow.pipeline.lock import LockedStage, read_lock
 
@@ -25,27 +26,27 @@ class Declared:
 
 
 def declaration(stage: str, item: str | None = None) -> Declared:
-    """The entry of dvc.yaml for a stage, with the values of params.yaml put in."""
-    definition = yaml.safe_load(PIPELINE.read_text(encoding="utf-8"))["stages"][stage]
-    return _declared(stage, item, definition, yaml.safe_load(PARAMS.read_text(encoding="utf-8")))
+    """The entry of dvc.yaml for a stage, with the values of params.yaml filled in."""
+    definition = parse_yaml(PIPELINE.read_text(encoding="utf-8"))["stages"][stage]
+    return _declare(stage, item, definition, parse_yaml(PARAMS.read_text(encoding="utf-8")))
 
 
 def declarations(root: Path = Path()) -> Iterator[Declared]:
     """Every stage instance of a project folder, in the order of its dvc.yaml."""
-    values = yaml.safe_load((root / PARAMS).read_text(encoding="utf-8"))
-    for stage, definition in yaml.safe_load((root / PIPELINE).read_text(encoding="utf-8"))["stages"].items():
+    values = parse_yaml((root / PARAMS).read_text(encoding="utf-8"))
+    for stage, definition in parse_yaml((root / PIPELINE).read_text(encoding="utf-8"))["stages"].items():
         for item in values["months"] if "foreach" in definition else (None,):
-            yield _declared(stage, item, definition, values)
+            yield _declare(stage, item, definition, values)
 
 
 def disagreements(stages: Mapping[str, LockedStage], root: Path = Path()) -> list[str]:
-    """Where dvc.lock says other than dvc.yaml and params.yaml of a project folder: DVC would run the stage again."""
-    values = yaml.safe_load((root / PARAMS).read_text(encoding="utf-8"))
+    """Where dvc.lock differs from dvc.yaml and params.yaml of a project folder: DVC would run the stage again."""
+    values = parse_yaml((root / PARAMS).read_text(encoding="utf-8"))
     found = []
     for declared in declarations(root):
         recorded = stages.get(declared.name)
         if recorded is None:
-            found.append(f"{declared.name} has not run: dvc.lock does not name it")
+            found.append(f"{declared.name} has not run: it is not in dvc.lock")
             continue
         if set(recorded.outs) != set(declared.outs):
             found.append(f"{declared.name} has other outputs in dvc.lock than in dvc.yaml")
@@ -53,19 +54,19 @@ def disagreements(stages: Mapping[str, LockedStage], root: Path = Path()) -> lis
         if declared.outs and set(recorded.deps) != set(declared.deps):
             found.append(f"{declared.name} has other deps in dvc.lock than in dvc.yaml")
         read = recorded.params.get(str(PARAMS), {}) if declared.outs else {}
-        wrong = [name for name, value in read.items() if _looked_up(values, name) != value]
-        wrong += [name for name in declared.params if declared.outs and not _covered(name, read)]
-        found += [f"{declared.name} ran with another {name} than params.yaml has" for name in wrong]
+        wrong = [name for name, value in read.items() if _look_up(values, name) != value]
+        wrong += [name for name in declared.params if declared.outs and not _covers(name, read)]
+        found += [f"{declared.name} ran with another value of {name} than params.yaml" for name in wrong]
     return found
 
 
-def _looked_up(values: Any, name: str) -> Any:
+def _look_up(values: Any, name: str) -> Any:
     for part in [name] if name in values else name.split("."):
         values = values.get(part) if isinstance(values, Mapping) else None
     return values
 
 
-def _covered(name: str, read: Mapping[str, Any]) -> bool:
+def _covers(name: str, read: Mapping[str, Any]) -> bool:
     return name in read or any(key.startswith(f"{name}.") for key in read)
 
 
@@ -75,43 +76,45 @@ def tracked_outputs() -> list[str]:
 
 
 def locked_stages() -> dict[str, LockedStage]:
-    """The stages of dvc.lock, as DVC has written it so far. Raises ModelError if it is not what DVC writes."""
-    months = yaml.safe_load(PARAMS.read_text(encoding="utf-8"))["months"]
+    """The stages of dvc.lock, as DVC has written it so far. Raises ModelError if the file is damaged."""
+    months = parse_yaml(PARAMS.read_text(encoding="utf-8"))["months"]
     return read_lock(lock_text(), months)
 
 
 def lock_text() -> str:
-    """dvc.lock as it stands; empty if there is none. Raises ModelError if it is no text."""
+    """The text of dvc.lock; empty if there is none. Raises ModelError if it is not UTF-8."""
     try:
         return LOCK.read_text(encoding="utf-8") if LOCK.exists() else ""
     except UnicodeDecodeError:
-        raise ModelError("dvc.lock is not what DVC writes (no text); `git checkout dvc.lock`") from None
+        raise ModelError("dvc.lock is damaged (not UTF-8); `git checkout dvc.lock`") from None
 
 
 def receipt_of(stage: str) -> Path:
-    """Where a stage instance leaves the SHA-256 of every file that it wrote; the file is in git."""
+    """The file in which a stage instance records the SHA-256 of every file that it wrote; it is in git."""
     return RECEIPTS / f"{stage}.json"
 
 
 def read_receipt(stage: str, root: Path = Path()) -> dict[str, str]:
-    """Path to SHA-256 of what a stage wrote; empty if it leaves none. Raises ModelError if the receipt is damaged."""
+    """Path to SHA-256 of what a stage wrote; empty if it has no receipt. Raises ModelError if the receipt is damaged."""
     path = root / receipt_of(stage)
     try:
         return parse_receipt(path.read_text(encoding="utf-8")) if path.exists() else {}
     except ValueError:
-        raise ModelError(f"{receipt_of(stage)} is not what stage {stage} wrote; `git checkout {path}`") from None
+        raise ModelError(
+            f"{receipt_of(stage)} is damaged (not the receipt that stage {stage} wrote); `git checkout {path}`"
+        ) from None
 
 
 def parse_receipt(text: str) -> dict[str, str]:
     """The files of a receipt. Raises ValueError if it is damaged."""
     try:
-        files = yaml.safe_load(text)["files"]
+        files = parse_yaml(text)["files"]
         return {str(name): str(digest) for name, digest in files.items()}
     except (yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError("no receipt") from error
+        raise ValueError("not a receipt") from error
 
 
-def _declared(stage: str, item: str | None, definition: Mapping[str, Any], values: Mapping[str, Any]) -> Declared:
+def _declare(stage: str, item: str | None, definition: Mapping[str, Any], values: Mapping[str, Any]) -> Declared:
     body = definition.get("do", definition)
     known = {**values, "item": item}
     outs = [*body.get("outs", ()), *body.get("metrics", ())]
@@ -130,8 +133,8 @@ def _declared(stage: str, item: str | None, definition: Mapping[str, Any], value
 def _value(values: Mapping[str, Any], name: str, stage: str) -> Any:
     if name not in values:
         raise ConfigError(
-            f"{PARAMS} has no {name}, which stage {stage} of {PIPELINE} reads: it was composed by other code;"
-            " `streamflow repro model=…` composes it again"
+            f"{PARAMS} has no {name}, which stage {stage} of {PIPELINE} reads: an older version of the code composed it;"
+            " `streamflow repro model=NAME` composes it again"
         )
     return values[name]
 

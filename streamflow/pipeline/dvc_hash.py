@@ -1,4 +1,4 @@
-"""Hashes of files and folders as DVC counts them (MD5) and as this project trusts them (SHA-256), always from the bytes.
+"""Hashes of files and folders as DVC computes them (MD5) and as this project checks them (SHA-256), always from the bytes.
 
 DVC believes its own table of inode, time and size, and the name of a cache object; nothing here does (dvc#5978).
 """
@@ -26,7 +26,7 @@ class Content:
 
 
 def content_of(path: Path) -> Content | None:
-    """Read a file or folder through; None if it does not exist."""
+    """Read and hash a file or folder; None if it does not exist."""
     if path.is_dir():
         pairs = {
             file.relative_to(path).as_posix(): file_digests(file)

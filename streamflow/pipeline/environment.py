@@ -1,4 +1,4 @@
-"""The process environment that numeric results may depend on."""
+"""The environment of the process, on which numeric results may depend."""
 
 import os
 import platform
@@ -33,13 +33,13 @@ QUIET = {
 
 
 def pin_kernels() -> None:
-    """Fix threads, BLAS kernel, time zone and locale; call it before numpy is imported, which reads them once."""
+    """Set threads, BLAS kernel, time zone and locale; call it before numpy is imported, which reads them once."""
     os.environ.update(PINNED)
     time.tzset()
 
 
 def silence_telemetry() -> None:
-    """Keep the libraries from calling home; values that the user set stay."""
+    """Switch off the telemetry of the libraries; values that the user set stay."""
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
 
@@ -51,9 +51,9 @@ def locked_packages(lock: str) -> dict[str, str]:
 
 
 def installed_packages() -> dict[str, str]:
-    """Package to version, as installed in this environment; names normalised, this project left out.
+    """Package to version, as installed in this environment; names normalised, without this project.
 
-    A package that is there twice has both versions.
+    A package that is installed twice has both versions.
     """
     found: dict[str, str] = {}
     for each in distributions():
@@ -64,14 +64,14 @@ def installed_packages() -> dict[str, str]:
 
 
 def environment_differences(lock: str) -> list[str]:
-    """What is installed otherwise than locked, one phrase for each package; empty if the environment is the lock's."""
+    """Packages that differ from requirements.lock, one phrase for each; empty if none differs."""
     return package_differences(locked_packages(lock), installed_packages())
 
 
 def package_differences(locked: Mapping[str, str], installed: Mapping[str, str]) -> list[str]:
-    """What is installed otherwise than locked: other version, missing or surplus; sorted by name."""
+    """Packages that differ from the lock: another version, missing, or not in the lock; sorted by name."""
     return [
-        f"{name} {installed.get(name, 'missing')} (locked {locked.get(name, 'not at all')})"
+        f"{name} {installed.get(name, 'missing')} ({f'locked {locked[name]}' if name in locked else 'not locked'})"
         for name in sorted(locked.keys() | installed.keys())
         if locked.get(name) != installed.get(name)
     ]

@@ -1,4 +1,4 @@
-"""Where the files of the project lie, from its root: each path is written here and nowhere else."""
+"""The paths of the project's files, from its root: each path is written here and nowhere else."""
 
 from pathlib import Path
 

@@ -1,7 +1,7 @@
 """Processes that end with the command that started them, even after kill -9.
 
-The command holds an exclusive flock on a file of its own; whatever it starts waits for that lock in a thread and ends
-itself as soon as the kernel hands it over. No signal, no polling, and a grandchild behind a shell is reached as well.
+The command has an exclusive flock on a file of its own. Each process that it starts waits for that lock in a thread and ends
+as soon as it gets the lock. It needs no signal and no polling, and a grandchild behind a shell ends as well.
 """
 
 import fcntl
@@ -30,7 +30,7 @@ def lifeline(folder: Path) -> Iterator[Path]:
 
 
 def follow(end: Callable[[], object] = lambda: os._exit(1)) -> None:
-    """End this process as soon as the command whose lifeline the environment names is gone; no effect without one."""
+    """End this process as soon as the command whose lifeline the environment names has ended; no effect without one."""
     named = os.environ.get(VARIABLE)
     if not named or not Path(named).exists():
         return

@@ -1,7 +1,7 @@
-"""What dvc.lock records of each stage, as typed values, and what it must agree with.
+"""What dvc.lock records of each stage, as typed values, and contradictions in it.
 
 The *derivation* is the part of dvc.lock that has outputs: config, ingest, snapshot, dataset, train and evaluate. The stages
-after it (register, materialize) write no output, so the derivation is settled before they run and names a result for good.
+after it (register, materialize) write no output, so the derivation is complete before they run; its digest names a result.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -31,9 +31,9 @@ class LockedStage:
 
 
 def read_lock(text: str, months: Collection[str]) -> dict[str, LockedStage]:
-    """The stages of a dvc.lock in the order of the file. Raises ModelError if it is not what DVC writes.
+    """The stages of a dvc.lock in the order of the file. Raises ModelError if the file is damaged.
 
-    DVC leaves the entries of months that the configuration no longer has; only those of `months` are taken.
+    DVC keeps the entries of months that the configuration no longer has; only those of `months` are read.
     """
     try:
         content = yaml.load(text, Loader=_Loader)
@@ -41,7 +41,7 @@ def read_lock(text: str, months: Collection[str]) -> dict[str, LockedStage]:
         return {name: _stage(name, entry) for name, entry in stages.items() if _is_current(name, months)}
     except (yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError) as error:
         reason = first_line(error)
-        raise ModelError(f"dvc.lock is not what DVC writes ({reason}); `git checkout dvc.lock`") from error
+        raise ModelError(f"dvc.lock is damaged ({reason}); `git checkout dvc.lock`") from error
 
 
 def derivation(text: str, months: Collection[str]) -> str:
@@ -63,7 +63,7 @@ def outputs(stages: Iterable[LockedStage]) -> dict[str, tuple[str, str]]:
 
 
 def contradictions(stages: Mapping[str, LockedStage]) -> list[str]:
-    """Where a lock says two things about one file: what no run of DVC writes, but an editor does."""
+    """Files with two digests in one lock: no run of DVC writes that, so somebody edited it."""
     made = outputs(stages.values())
     found = []
     read: dict[str, tuple[str, str]] = {}
@@ -94,9 +94,9 @@ def _digests(stage: str, items: Iterable[Mapping[str, Any]]) -> dict[str, str]:
     for item in items:
         md5 = str(item["md5"])
         if len(md5.removesuffix(".dir")) != 32 or not set(md5.removesuffix(".dir")) <= _HEXADECIMAL:
-            raise ValueError(f"stage {stage}, {item['path']}: {md5} is no MD5")
+            raise ValueError(f"stage {stage}, {item['path']}: {md5} is not an MD5")
         if md5.endswith(".dir") != ("nfiles" in item):
-            raise ValueError(f"stage {stage}, {item['path']}: folder or file?")
+            raise ValueError(f"stage {stage}, {item['path']}: neither a file nor a folder")
         if not isinstance(item["size"], int):
             raise ValueError(f"stage {stage}, {item['path']}: size {item['size']}")
         digests[str(item["path"])] = md5

@@ -1,4 +1,4 @@
-"""Parquet files that have the same bytes whenever they hold the same rows."""
+"""Parquet files: the same rows give the same bytes."""
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime
@@ -17,7 +17,7 @@ TIMESTAMP = pa.timestamp("us", tz="UTC")
 
 
 def write_parquet(path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> int:
-    """Write batches in the order given, cut into row groups of a fixed size; returns the number of rows."""
+    """Write batches in the order given, in row groups of a fixed size; returns the number of rows."""
     rows = 0
     with replacing(path) as partial, pq.ParquetWriter(partial, schema, compression="zstd", version="2.6") as writer:
         for group in _row_groups(schema, batches):

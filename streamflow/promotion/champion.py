@@ -1,4 +1,4 @@
-"""The Production version on the test users of the current run, beside the model that challenges it."""
+"""The Production version (champion) and the current model (challenger) on the test users of the current run."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -12,6 +12,7 @@ import yaml
 from streamflow.core.config import Config
 from streamflow.core.errors import ModelError, StreamFlowError
 from streamflow.core.schema import ENTITY_KEY, FEATURE_VIEWS, LABEL, feature_view_of
+from streamflow.core.yaml_text import parse_yaml
 from streamflow.features.dataset import SPLIT
 from streamflow.features.splits import TEST
 from streamflow.model.card import schema_features
@@ -28,23 +29,25 @@ from streamflow.registry.loading import LoadedModel
 from streamflow.registry.registry import Registry
 
 
-def decision(config: Config, registry: Registry, champion: Any) -> DecisionRecord:
-    """What policy and data say about the model in hand, the champion scored on the same test users; writes nothing.
+def decide_promotion(config: Config, registry: Registry, champion: Any) -> DecisionRecord:
+    """Compare the current model with the champion on the same test users, and decide by the policy; writes nothing.
 
-    A champion whose files are gone or damaged can't serve, so it defends nothing. Policy `never` compares nothing. The gates
-    `leakage` and `overlap` are asked in any case, and refuse before the scores are looked at.
+    A champion whose files are missing or damaged can't serve, so the current model replaces it. Policy `never` compares
+    nothing. The gates `leakage` and `overlap` are always checked; if one fails, the scores don't matter.
     """
     rule, test = _rule(config), _test_users()
-    loaded, damage = _usable(registry, champion)
-    then, unknown = _split_then(registry, champion) if loaded else (None, "")
-    gates = tuple(_with_overlap(gate, champion, test, then, split_of(config), unknown) for gate in data_gates(config))
+    loaded, damage = _load_champion(registry, champion)
+    then, unknown = _champion_split(registry, champion) if loaded else (None, "")
+    gates = tuple(
+        _check_champion_overlap(gate, champion, test, then, split_of(config), unknown) for gate in data_gates(config)
+    )
     comparison, judged = None, FIRST
     if damage:
         judged = Decision(True, f"the champion, version {champion.version}, is not usable: {damage}")
     elif loaded and rule.policy != "never":
-        comparison, judged = _compared(rule, config.as_of, loaded, test, then)
-    shut = next((gate for gate in gates if not gate.passed), None)
-    decided = Decision(False, gate_reason(shut)) if shut and rule.policy != "never" else decide(rule, judged)
+        comparison, judged = _compare(rule, config.as_of, loaded, test, then)
+    failed = next((gate for gate in gates if not gate.passed), None)
+    decided = Decision(False, gate_reason(failed)) if failed and rule.policy != "never" else decide(rule, judged)
     version = str(champion.version) if champion else None
     return DecisionRecord(decided.promote, decided.reason, rule, version, comparison, gates)
 
@@ -52,14 +55,14 @@ def decision(config: Config, registry: Registry, champion: Any) -> DecisionRecor
 def frozen_features(names: Sequence[str], user_ids: pa.ChunkedArray, as_of: str) -> dict[str, list[Any]]:
     """Features of a month by name, one value for each user in the order given, from the frozen snapshot.
 
-    Raises ModelError if the snapshot is not the one that dvc.lock names or lacks a user.
+    Raises ModelError if the snapshot differs from dvc.lock or lacks a user.
     """
     if not names:
         return {}
     folder = SNAPSHOTS / as_of
     locked, content = locked_stages()[f"snapshot@{as_of}"].outs[str(folder)], content_of(folder)
     if content is None or content.md5 != locked:
-        raise ModelError(f"{folder} is not what dvc.lock names (MD5 {locked[:12]}); `dvc checkout {folder}`")
+        raise ModelError(f"{folder} differs from dvc.lock (MD5 {locked[:12]}); `dvc checkout {folder}`")
     found: dict[str, list[Any]] = {}
     for name in names:
         path = folder / f"{FEATURE_VIEWS[feature_view_of(name)].name}.parquet"
@@ -89,8 +92,8 @@ def _test_users() -> pa.Table:
     return dataset.filter(pc.equal(dataset[SPLIT], TEST))
 
 
-def _usable(registry: Registry, champion: Any) -> tuple[LoadedModel | None, str]:
-    """The champion, or why it can't be used; neither if there is none."""
+def _load_champion(registry: Registry, champion: Any) -> tuple[LoadedModel | None, str]:
+    """The champion, or why it can't be loaded; neither if there is none."""
     if champion is None:
         return None, ""
     try:
@@ -99,10 +102,10 @@ def _usable(registry: Registry, champion: Any) -> tuple[LoadedModel | None, str]
         return None, str(error)
 
 
-def _split_then(registry: Registry, champion: Any) -> tuple[Split | None, str]:
-    """What decided the part of each user when the champion was trained, or why that can't be told."""
+def _champion_split(registry: Registry, champion: Any) -> tuple[Split | None, str]:
+    """The split that the champion was trained with, or why it is unknown."""
     try:
-        section: Mapping[str, Any] = yaml.safe_load(registry.run_file(champion, "params.yaml"))["split"]
+        section: Mapping[str, Any] = parse_yaml(registry.run_file(champion, "params.yaml"))["split"]
         return Split(section["salt"], section["validation"], section["test"]), ""
     except StreamFlowError as error:
         return None, str(error)
@@ -110,41 +113,43 @@ def _split_then(registry: Registry, champion: Any) -> tuple[Split | None, str]:
         return None, f"params.yaml of its run has no usable section split ({error!r})"
 
 
-def _with_overlap(gate: Gate, champion: Any, test: pa.Table, then: Split | None, now: Split, unknown: str) -> Gate:
-    """The gate `overlap`, if it is open, asked about the champion as well: no test user of this run may have trained it."""
+def _check_champion_overlap(
+    gate: Gate, champion: Any, test: pa.Table, then: Split | None, now: Split, unknown: str
+) -> Gate:
+    """Check the gate `overlap`, if it passed, for the champion too: it must not be trained on test users of this run."""
     if gate.name != "overlap" or not gate.passed or not (then or unknown):
         return gate
     whom = f"the champion, version {champion.version}"
-    force = "or `streamflow promote --force --reason WHY`"
+    force = "`streamflow promote vN --force --reason WHY`"
     if then is None:
-        return Gate(gate.name, f"whom {whom}, was trained on can't be told: {unknown}; {force}")
+        return Gate(gate.name, f"the users that trained {whom} are unknown: {unknown}; {force}")
     trained = then.held_out(test[ENTITY_KEY].to_pylist()).count(False)
     if not trained:
         return gate
     return Gate(
         gate.name,
         f"{trained} of {test.num_rows} test users trained {whom} ({then.differences(now)});"
-        f" `streamflow repro {then.overrides(now)}`, {force}",
+        f" `streamflow repro {then.overrides(now)}`, or {force}",
     )
 
 
-def _compared(
+def _compare(
     rule: PromotionRule, as_of: str, champion: LoadedModel, test: pa.Table, then: Split | None
 ) -> tuple[Comparison | None, Decision]:
-    """Both models on the test users that both were kept from, and what follows by the rule."""
+    """Score both models on the test users that trained neither, and judge by the rule."""
     users = test.filter(pa.array(then.held_out(test[ENTITY_KEY].to_pylist()))) if then else test
     churned = users[LABEL].to_pylist()
     if len(set(churned)) < 2:
         return None, Decision(
             False,
-            f"the champion, version {champion.version}, can't be compared: of {test.num_rows} test users {users.num_rows}"
-            " were kept from its training, not both churners and others; `streamflow promote` decides",
+            f"the champion, version {champion.version}, can't be compared: {users.num_rows} of {test.num_rows} test users"
+            " did not train it, and they are not both churners and others; `streamflow promote vN` decides",
         )
     names = [column.name for column in champion.model.features]
     lacking = [name for name in names if name not in users.column_names]
     columns = {name: users[name].to_pylist() for name in users.column_names}
     columns |= frozen_features(lacking, users[ENTITY_KEY], as_of)
-    defending, challenging = (model.score(columns)[0] for model in (champion.model, _model_in_hand()))
+    defending, challenging = (model.score(columns)[0] for model in (champion.model, _current_model()))
     differences = paired_bootstrap(
         churned,
         defending,
@@ -158,6 +163,6 @@ def _compared(
     return comparison, judge(rule, comparison)
 
 
-def _model_in_hand() -> ChurnModel:
+def _current_model() -> ChurnModel:
     schema = json.loads(FEATURE_SCHEMA.read_text(encoding="utf-8"))
     return ChurnModel(ONNX.read_bytes(), schema_features(schema))

@@ -1,4 +1,4 @@
-"""The gates that look at the training set alone: a feature that knows the label, users in a part that is not theirs."""
+"""The gates that look at the training set alone: a feature that reveals the label, users in the wrong part of the split."""
 
 from collections.abc import Iterator
 
@@ -17,7 +17,7 @@ from streamflow.registry.decision import Gate
 
 
 def data_gates(config: Config) -> Iterator[Gate]:
-    """The gates `leakage` and `overlap` of the run in hand."""
+    """The gates `leakage` and `overlap` of the current run."""
     dataset = pq.read_table(DATASET_ROWS)
     yield Gate("leakage", _leakage(config, dataset))
     yield Gate("overlap", _misplaced(config, dataset))
@@ -36,7 +36,7 @@ def _leakage(config: Config, dataset: pa.Table) -> str:
         return ""
     return (
         f"{strongest.name} alone ranks the test users with ROC AUC {strongest.roc_auc:.4f}, above"
-        f" promotion.leak_auc={config.promotion.leak_auc:g}: it knows the label; train without it, or on its value before"
+        f" promotion.leak_auc={config.promotion.leak_auc:g}: it reveals the label; train without it, or on an earlier value"
     )
 
 
@@ -44,7 +44,7 @@ def _misplaced(config: Config, dataset: pa.Table) -> str:
     users = dataset[ENTITY_KEY].to_pylist()
     wrong = misplaced_users(users, dataset[SPLIT].to_pylist(), split_of(config))
     return (
-        f"{len(wrong)} of {len(users)} users of {DATASET} are in another part than section split of params.yaml says"
+        f"{len(wrong)} of {len(users)} users of {DATASET} are in another part than the section split of params.yaml gives"
         f" (first {wrong[0]}); `dvc repro --force --single-item dataset`"
         if wrong
         else ""
@@ -52,5 +52,5 @@ def _misplaced(config: Config, dataset: pa.Table) -> str:
 
 
 def split_of(config: Config) -> Split:
-    """What decides the part of each user in this run."""
+    """The split of this run."""
     return Split(config.split.salt, config.split.validation, config.split.test)

@@ -1,4 +1,4 @@
-"""Whether a new model version becomes Production: what the policy makes of the numbers and the gates."""
+"""Whether a new model version becomes Production: the rule over policy, scores and gates."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -7,18 +7,18 @@ from streamflow.promotion.challenge import METRICS
 from streamflow.registry.decision import Comparison, DecisionRecord, Gate, PromotionRule
 
 GATE = "gate "
-"""How the reason of a decision begins that a gate refused."""
+"""First words of the reason if a gate failed."""
 POLICY = "promotion.policy is "
-"""How the reason of a decision begins that the policy leaves to a person or to nobody."""
+"""First words of the reason if the policy is `manual` or `never`."""
 NEVER = f"{POLICY}never"
 MANUAL = f"{POLICY}manual"
 DATA_GATES = ("leakage", "overlap")
-"""Gates that look at the data that a version was judged by; they are asked whatever the policy says."""
+"""Gates on the data that a version is judged by; they are checked under every policy."""
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What to do with Production, and why, in words for a person."""
+    """Whether to promote, and why, in words for a person."""
 
     promote: bool
     reason: str
@@ -28,11 +28,11 @@ FIRST = Decision(True, "there was no Production version")
 
 
 def decide(rule: PromotionRule, judged: Decision) -> Decision:
-    """What the policy makes of a judgement: `auto` follows it, `manual` leaves it to a person, `never` ignores it."""
+    """Apply the policy: `auto` follows the judgement, `manual` leaves it to a person, `never` ignores it."""
     if rule.policy == "never":
         return Decision(False, NEVER)
     if rule.policy == "manual":
-        return Decision(False, f"{MANUAL}, `streamflow promote` decides; {judged.reason}")
+        return Decision(False, f"{MANUAL}, `streamflow promote vN` decides; {judged.reason}")
     return judged
 
 
@@ -45,7 +45,9 @@ def judge(rule: PromotionRule, comparison: Comparison) -> Decision:
     each = comparison.metrics[rule.metric]
     on = f"on the same {comparison.users} test users"
     if comparison.is_equal:
-        return Decision(False, f"equal: it ranks as the champion, version {comparison.champion_version}, {on}")
+        return Decision(
+            False, f"equal: it ranks the users like the champion, version {comparison.champion_version}, {on}"
+        )
     words = (
         f"{rule.metric} {each.challenger:.4f} against the champion's {each.champion:.4f}"
         f" (version {comparison.champion_version}) {on}"
@@ -68,29 +70,29 @@ def judge(rule: PromotionRule, comparison: Comparison) -> Decision:
     return Decision(True, f"{words}: {gained}")
 
 
-def guarded(decision: Decision, gates: Iterable[Gate]) -> tuple[Decision, tuple[Gate, ...]]:
-    """The decision, unless it promotes and a gate is shut, and the gates that were asked.
+def apply_gates(decision: Decision, gates: Iterable[Gate]) -> tuple[Decision, tuple[Gate, ...]]:
+    """The decision, or no promotion if a gate fails, and the gates that were checked.
 
-    Gates are asked in turn, none after the first that is shut, and none if the decision does not promote.
+    Gates are checked in order, none after the first that fails, and none if the decision does not promote.
     """
-    asked: list[Gate] = []
+    checked: list[Gate] = []
     if decision.promote:
         for gate in gates:
-            asked.append(gate)
+            checked.append(gate)
             if not gate.passed:
-                return Decision(False, gate_reason(gate)), tuple(asked)
-    return decision, tuple(asked)
+                return Decision(False, gate_reason(gate)), tuple(checked)
+    return decision, tuple(checked)
 
 
 def gate_reason(gate: Gate) -> str:
-    """The reason of a decision that a gate refused."""
+    """The reason of a decision after a failed gate."""
     return f"{GATE}{gate.name}: {gate.detail}"
 
 
-def after_gates(record: DecisionRecord, gates: Iterable[Gate]) -> DecisionRecord:
-    """The record after the gates that only a promotion needs."""
-    decided, asked = guarded(Decision(record.promote, record.reason), gates)
-    return replace(record, promote=decided.promote, reason=decided.reason, gates=(*record.gates, *asked))
+def record_after_gates(record: DecisionRecord, gates: Iterable[Gate]) -> DecisionRecord:
+    """The record after the gates that only a promotion needs to pass."""
+    decided, checked = apply_gates(Decision(record.promote, record.reason), gates)
+    return replace(record, promote=decided.promote, reason=decided.reason, gates=(*record.gates, *checked))
 
 
 def in_short(decision: str, record: DecisionRecord | None) -> str:

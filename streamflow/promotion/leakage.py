@@ -1,4 +1,4 @@
-"""Features that know the label: one that ranks the test users almost by itself, and rows that are dated too late."""
+"""Features that reveal the label: one that alone ranks the test users too well, and rows with a date after `as_of`."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ def strongest_feature(
 
 
 def rows_after(moments: Iterable[datetime], as_of: str) -> int:
-    """How many rows are dated later than the day `as_of` (ISO text); moments in UTC."""
+    """Number of rows with a date after `as_of` (ISO text); moments in UTC."""
     day = date.fromisoformat(as_of)
     return sum(moment.date() > day for moment in moments)
 
@@ -64,7 +64,7 @@ def _single_auc(
         overall = float(np.mean(trained_label))
         scores = np.array([rates.get(value, overall) for value in test])
     else:
-        # NULL below every number: a column that is NULL for one class only gives it away as well.
+        # NULL below every number: a column that is NULL for one class only reveals it too.
         scores = np.array([-np.inf if value is None else float(value) for value in test])
     area = ranking_metrics(tested_label, scores)["roc_auc"]
     return max(area, 1 - area)

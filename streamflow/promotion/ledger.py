@@ -1,4 +1,4 @@
-"""The ledger of Production, append-only in Postgres: who moved it, when, from where to where, why, past which gates."""
+"""The ledger of Production, append-only in Postgres: who moved it, when, from and to what, why, failed gates."""
 
 import getpass
 import json
@@ -32,7 +32,7 @@ CREATE TABLE IF NOT EXISTS ledger.production (
 );
 CREATE OR REPLACE FUNCTION ledger.refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    RAISE EXCEPTION 'the ledger is append-only: a move of Production is taken back by another one (streamflow rollback)';
+    RAISE EXCEPTION 'the ledger is append-only: to undo a move of Production, make another one (streamflow rollback)';
 END $$;
 CREATE OR REPLACE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON ledger.production
     FOR EACH STATEMENT EXECUTE FUNCTION ledger.refuse_change();
@@ -41,7 +41,7 @@ CREATE OR REPLACE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON led
 
 @dataclass(frozen=True)
 class Entry:
-    """One move of Production. `from_version` is None if there was none; `gates` are those passed by force, by name."""
+    """One move of Production. `from_version` is None if there was none; `gates` failed and were overridden, by name."""
 
     at: datetime
     who: str
@@ -52,19 +52,18 @@ class Entry:
     gates: dict[str, str] = field(default_factory=dict)
 
     def in_one_line(self) -> str:
-        """The ledger's line, as the description of a version ends with it."""
-        forced = f"; gates passed by force: {', '.join(sorted(self.gates))}" if self.gates else ""
+        """The move as the last line of a version's description."""
+        forced = f"; failed gates overridden: {', '.join(sorted(self.gates))}" if self.gates else ""
         moved = f"{self.action} {self.from_version or 'none'} to {self.to_version}"
         why = " ".join(self.why.split())
         return f"{self.at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC, {self.who}: {moved}: {why}{forced}"[:_LINE_LENGTH]
 
 
 def rollback_target(entries: Iterable[Entry], production: str | None) -> str | None:
-    """The version that was Production before the one that is; None if the ledger knows of none.
+    """The version that was Production before the current one; None if the ledger has none.
 
-    `entries` are in order of time. A promotion goes on top of those before it, a rollback takes the top away, so that
-    two rollbacks go two versions back. A move that the ledger does not hold (by MLflow's own pages) counts as a
-    promotion on top.
+    `entries` are in order of time. A promotion is pushed on a stack, a rollback pops it, so that two rollbacks go
+    two versions back. A move that is not in the ledger (by MLflow's own pages) counts as a promotion.
     """
     stack: list[str] = []
     for entry in entries:
@@ -81,10 +80,10 @@ def rollback_target(entries: Iterable[Entry], production: str | None) -> str | N
 
 
 def move(url: str, registry: Registry, action: Action, version: str, why: str, forced: Iterable[Gate] = ()) -> Entry:
-    """Point Production at a version and write it down; if either fails, neither is done. Returns the ledger's line.
+    """Set Production to a version and write that to the ledger: both or neither. Returns the ledger's entry.
 
-    `forced` are the gates that were shut and passed by force. The line then ends the descriptions of both versions in
-    MLflow; one that can't be written does not undo or deny a move that is made. Raises EnvironmentFault or RegistryError.
+    `forced` are the failed gates that were overridden. The entry becomes the last line of both versions' descriptions in
+    MLflow; if that fails, the move stays. Raises EnvironmentFault or RegistryError.
     """
     gates = {gate.name: gate.detail for gate in forced}
     with transaction(url) as cursor:
@@ -99,7 +98,7 @@ def move(url: str, registry: Registry, action: Action, version: str, why: str, f
             (person(), action, before, version, why, json.dumps(gates, sort_keys=True, ensure_ascii=False)),
         )
         (at,) = cursor.fetchone()
-        # The last statement before the commit: a line without a move is taken back, a move without a line can't be.
+        # The last statement before the commit: an entry without a move can be rolled back, a move without an entry can't.
         registry.promote(version)
     entry = Entry(at, person(), action, before, version, why, gates)
     for moved in dict.fromkeys(name for name in (before, version) if name):
@@ -109,7 +108,7 @@ def move(url: str, registry: Registry, action: Action, version: str, why: str, f
 
 
 def entries(url: str) -> list[Entry]:
-    """All lines of the ledger, oldest first."""
+    """All entries of the ledger, oldest first."""
     with transaction(url) as cursor:
         _create(cursor)
         cursor.execute(
@@ -119,7 +118,7 @@ def entries(url: str) -> list[Entry]:
 
 
 def person() -> str:
-    """Who moves Production: the user that this process runs as."""
+    """The user of this process, who moves Production."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):

@@ -1,4 +1,4 @@
-"""The published report of a version: its own evaluation, filled with the decision on it, kept as report.html of its run."""
+"""The published report of a version: its evaluation with the decision filled in, logged as report.html of its run."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -44,10 +44,10 @@ _LINEAGE = {
 def publish_report(
     registry: "Registry", version: str, decided: DecisionRecord, months: Sequence[str], published_at: str
 ) -> None:
-    """Put the published report into the run of a version; `published_at` is UTC.
+    """Log the published report with the run of a version; `published_at` is UTC.
 
-    It is made of the evaluation that the run keeps, whose digest the record of the version names. Raises RegistryError if
-    there is none, ModelError if it is another, HistoryError if a frozen month is not what dvc.lock says.
+    It is made from the evaluation report of the run, whose digest is in the version's record. Raises RegistryError if
+    there is none, ModelError if its digest differs, HistoryError if a frozen month differs from dvc.lock.
     """
     from streamflow.report.report import publish  # imports what draws and computes
 

@@ -15,9 +15,9 @@ DECISION_FILE = "decision.json"
 
 
 def record_comparison(registry: "Registry", version: "ModelVersion", record: DecisionRecord) -> None:
-    """Keep all that led to a decision: a tag of the version, metrics and decision.json of its run.
+    """Record everything that a decision was based on: a tag of the version, metrics and decision.json of its run.
 
-    What is recorded already is not written again.
+    A record that exists is not written again.
     """
     text = json.dumps(record.to_json(), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
     if version.tags.get(COMPARISON_TAG) == text:

@@ -1,4 +1,4 @@
-"""The model fitted once more, by another process in a folder of its own."""
+"""A second training of the model, by another process in a temporary folder."""
 
 import os
 import shutil
@@ -12,15 +12,15 @@ from streamflow.pipeline.environment import STEERING
 from streamflow.pipeline.file_digest import file_sha256
 from streamflow.pipeline.project import state_dir
 
-# All that stage `train` reads; artifacts/sha256 is copied, because it leaves its own receipt there.
+# All that stage `train` reads; artifacts/sha256 is copied, because the stage writes its receipt there.
 _READ = ("conf", "data", "dvc.lock", "dvc.yaml", "params.yaml", "requirements.lock", "stages", "streamflow")
 _RECEIPTS = "artifacts/sha256"
 
 
 def refit_sha256() -> str:
-    """SHA-256 of the model that stage `train` makes of this project's dataset and configuration; nothing here changes.
+    """Run stage `train` again in a temporary folder; the SHA-256 of its model. The project is not changed.
 
-    Raises ModelError with the stage's own line if it fails.
+    Raises ModelError with the stage's message if it fails.
     """
     scratches = state_dir() / "refits"
     scratches.mkdir(exist_ok=True)
@@ -42,5 +42,7 @@ def refit_sha256() -> str:
             check=False,
         )
         if done.returncode:
-            raise ModelError(f"the re-fit failed: {(done.stderr.strip() or 'no reason given').splitlines()[-1]}")
+            raise ModelError(
+                f"the second training failed: {(done.stderr.strip() or 'no reason given').splitlines()[-1]}"
+            )
         return file_sha256(copy / "artifacts" / "model" / "model.onnx")

@@ -1,6 +1,6 @@
-"""DVC's cache and remotes: what dvc.lock names, taken out only after its bytes were hashed.
+"""DVC's cache and remotes: objects that dvc.lock names, used only after their bytes were hashed.
 
-A cache object is named by its MD5 and trusted by DVC for that name (dvc#5978). Here it is read, hashed, and only then used.
+A cache object is named by its MD5, and DVC trusts the name (dvc#5978). Here it is read and hashed before it is used.
 """
 
 import json
@@ -21,24 +21,24 @@ _FOLDER = ".dir"
 
 @dataclass(frozen=True)
 class Fault:
-    """One object that is missing or damaged: its place, and what of the project it holds."""
+    """One cache object that is missing or damaged: its path in the cache, and the project's file with that content."""
 
     path: Path
-    holds: str
+    file: str
     missing: bool
 
     def __str__(self) -> str:
-        return f"{self.path} ({self.holds}) is {'missing' if self.missing else 'damaged'}"
+        return f"{self.path} ({self.file}) is {'missing' if self.missing else 'damaged'}"
 
 
 class Cache:
-    """A folder of objects named by MD5, as DVC 3 lays it out: `ab/cdef…`, folders as `.dir` manifests."""
+    """A folder of objects named by MD5, in the layout of DVC 3: `ab/cdef…`, folders as `.dir` manifests."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def object(self, md5: str) -> Path:
-        """Where an object lies."""
+        """The path of an object."""
         return self.folder / md5[:2] / md5[2:]
 
     def faults(self, path: str, md5: str, sha256: Mapping[str, str]) -> list[Fault]:
@@ -54,15 +54,15 @@ class Cache:
         ]  # fmt: skip
 
     def listing(self, md5: str) -> dict[str, str]:
-        """Path within a folder to MD5. Raises ModelError if the manifest is not what its name says."""
+        """Path within a folder to MD5. Raises ModelError if the manifest is missing or damaged."""
         if fault := self._object_fault(md5, "a folder's list"):
-            raise ModelError(f"{fault}; {mend(fault)}")
+            raise ModelError(f"{fault}; {fix_of(fault)}")
         return {entry["relpath"]: entry["md5"] for entry in json.loads(self.object(md5).read_bytes())}
 
     def restore(self, path: Path, md5: str, sha256: Mapping[str, str], name: str) -> None:
-        """Copy an output to `path`, every file hashed as it lies there.
+        """Copy an output to `path` and hash every copied file.
 
-        Raises ModelError, and leaves nothing, if one is wrong.
+        Raises ModelError, and removes the copy, if one is wrong.
         """
         files = (
             {path / inner: file for inner, file in self.listing(md5).items()} if md5.endswith(_FOLDER) else {path: md5}
@@ -75,25 +75,25 @@ class Cache:
                 found, expected = file_digests(target), sha256.get(f"{name}/{inner}".rstrip("/"))
                 if found[0] != file or (expected and found[1] != expected):
                     fault = Fault(self.object(file), f"{name}/{inner}".rstrip("/"), missing=False)
-                    raise ModelError(f"{fault}; {mend(fault)}")
+                    raise ModelError(f"{fault}; {fix_of(fault)}")
         except OSError as error:
             shutil.rmtree(path, ignore_errors=True)
             raise ModelError(
-                f"{name} is not whole in {self.folder}: {error.strerror}; `streamflow fsck` says more"
+                f"{name} is incomplete in {self.folder}: {error.strerror}; `streamflow fsck` shows more"
             ) from error
         except ModelError:
             shutil.rmtree(path, ignore_errors=True)
             raise
 
     def put(self, path: Path, content: Content) -> None:
-        """Keep an output that was read through, as far as its objects are not there."""
+        """Add the objects of an output that the cache does not have."""
         for name, md5 in content.files_md5.items():
             self._keep(md5, (path / name if name else path).read_bytes())
         if content.md5.endswith(_FOLDER):
             self._keep(content.md5, folder_manifest(content.files_md5))
 
     def damaged(self) -> Iterator[tuple[Path, str]]:
-        """Every object whose bytes are not those its name says, with the MD5 they have."""
+        """Every object whose bytes have another MD5 than its name, with that MD5."""
         for path in sorted(self.folder.glob("??/*")):
             expected = path.parent.name + path.name.removesuffix(_FOLDER)
             if len(expected) == 32 and path.is_file() and (found := file_digests(path)[0]) != expected:
@@ -113,24 +113,24 @@ class Cache:
             fault = Fault(self.object(md5), name, missing=False)
         return [fault] if fault else []
 
-    def _object_fault(self, md5: str, holds: str) -> Fault | None:
+    def _object_fault(self, md5: str, file: str) -> Fault | None:
         path = self.object(md5)
         if not path.is_file():
-            return Fault(path, holds, missing=True)
+            return Fault(path, file, missing=True)
         if file_digests(path)[0] != md5.removesuffix(_FOLDER):
-            return Fault(path, holds, missing=False)
+            return Fault(path, file, missing=False)
         return None
 
 
-def mend(fault: Fault) -> str:
-    """The command that brings an object back."""
-    way = "`streamflow fsck --repair` takes it from the outputs or the remote"
-    return way if not fault.missing else f"{way}, `streamflow repro` makes it again"
+def fix_of(fault: Fault) -> str:
+    """The command that restores an object."""
+    repair = "`streamflow fsck --repair` restores it from the outputs or the remote"
+    return repair if not fault.missing else f"{repair}, `streamflow repro` makes it again"
 
 
 @contextmanager
 def dvc_repository(config: Mapping[str, Any] | None = None, root: Path | None = None) -> Iterator[Any]:
-    """DVC's own view of a project; its log stays quiet."""
+    """DVC's Repo of a project; its log is switched off."""
     import logging
 
     from dvc.exceptions import DvcException
@@ -145,7 +145,7 @@ def dvc_repository(config: Mapping[str, Any] | None = None, root: Path | None = 
 
 
 def local_cache() -> Cache:
-    """The project's cache, wherever DVC's configuration puts it."""
+    """The project's cache, at the path in DVC's configuration."""
     with dvc_repository() as repo:
         return Cache(Path(repo.cache.local.path))
 
@@ -157,9 +157,9 @@ def has_remote() -> bool:
 
 
 def fetch(md5s: Iterable[str], cache: Cache) -> None:
-    """Bring objects from the default remote into the cache, folders with their files.
+    """Fetch objects from the default remote into the cache, folders with their files.
 
-    An object whose bytes are not those of its name is not kept. Raises EnvironmentFault if there is no remote.
+    An object whose bytes have another MD5 than its name is not kept. Raises EnvironmentFault if there is no remote.
     """
     from dvc_data.hashfile.hash_info import HashInfo
 
@@ -167,7 +167,7 @@ def fetch(md5s: Iterable[str], cache: Cache) -> None:
         name = repo.config["core"].get("remote")
         if not name:
             raise EnvironmentFault(
-                "no DVC remote is configured to fetch from; `dvc remote add --default NAME URL`, or `streamflow repro`"
+                "no DVC remote is configured; `dvc remote add --default NAME URL`, or `streamflow repro`"
             )
         wanted = list(md5s)
         _pull(repo, [HashInfo("md5", md5) for md5 in wanted], cache, wanted)
@@ -192,7 +192,7 @@ def _pull(repo: Any, hashes: list[Any], cache: Cache, md5s: list[str]) -> None:
                 odb.fs.get_file(odb.oid_to_path(each.value), str(partial))
                 if file_digests(partial)[0] != each.value.removesuffix(_FOLDER):
                     raise ModelError(
-                        f"the remote's object {each.value[:12]} is damaged; `dvc push` it again from a whole clone"
+                        f"object {each.value[:12]} of the DVC remote is damaged; `dvc push` it again from another clone"
                     )
                 partial.replace(target)
                 target.chmod(0o444)
@@ -200,5 +200,5 @@ def _pull(repo: Any, hashes: list[Any], cache: Cache, md5s: list[str]) -> None:
                 partial.unlink(missing_ok=True)
     except OSError as error:
         raise EnvironmentFault(
-            f"the DVC remote lacks {lacking[0].value[:12]} or does not answer: {error}; `dvc push` from a whole clone"
+            f"the DVC remote lacks object {lacking[0].value[:12]} or does not answer: {error}; `dvc push` from another clone"
         ) from error

@@ -1,16 +1,16 @@
-"""Results as commits hold them, and whether a commit holds the code that a run read."""
+"""Results as they are in commits, and whether a commit has the code that a run read."""
 
-from streamflow.provenance.git import file_at, files_unlike, md5_at, tree
+from streamflow.provenance.git import differing_files, file_at, md5_at, tree
 from streamflow.provenance.result import Result, read_result
 
 
 def result_of(commit: str, name: str = "") -> Result:
-    """The result that a commit holds."""
+    """The result that is in a commit."""
     return read_result(lambda path: file_at(commit, path), name or f"commit {commit[:12]}")
 
 
 def code_differences(commit: str, result: Result) -> list[str]:
-    """Files that the stages read and that the commit holds otherwise: code that was never committed."""
+    """Files that differ between the commit and what the stages read: code that was never committed."""
     files, made = tree(commit), {path: md5 for path, (_, md5) in result.outs.items()}
     read = {path: md5 for stage in result.stages.values() if stage.outs for path, md5 in stage.deps.items()}
     return sorted(
@@ -18,9 +18,9 @@ def code_differences(commit: str, result: Result) -> list[str]:
     )  # fmt: skip
 
 
-def with_its_files(path: str, commit: str = "HEAD") -> str:
-    """A path for a message: of a folder, also the first files that the working tree has otherwise than a commit."""
-    files = files_unlike(commit, path)
+def path_with_files(path: str, commit: str = "HEAD") -> str:
+    """A path for a message: of a folder, also the first files that differ between the working tree and a commit."""
+    files = differing_files(commit, path)
     if not files or files == [path]:
         return path
     more = f" and {len(files) - 3} more" if len(files) > 3 else ""

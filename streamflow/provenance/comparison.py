@@ -16,12 +16,12 @@ class Difference:
     after: Any
 
     def to_json(self) -> dict[str, Any]:
-        """For machines."""
+        """The difference as JSON."""
         return {"name": self.name, "before": self.before, "after": self.after}
 
 
 Rows = Mapping[str, Mapping[str, int]]
-"""Month to table to rows, as the receipts of the ingests count them."""
+"""Month to table to number of rows, from the receipts of the ingests."""
 
 
 def differing(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Difference]:
@@ -41,7 +41,7 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def snapshot_differences(before: Result, after: Result, rows_before: Rows, rows_after: Rows) -> list[dict[str, Any]]:
-    """Months whose frozen bytes differ, with the tables that do and the rows of each before and after."""
+    """Months whose frozen files differ, with the tables that differ and the rows of each before and after."""
     found = []
     for each in differing(before.snapshots, after.snapshots):
         prefix = f"data/snapshots/{each.name}/"

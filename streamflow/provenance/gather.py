@@ -1,4 +1,4 @@
-"""The facts behind the model that the pipeline has just made, and the files that a run keeps of them."""
+"""The provenance of the model that the pipeline has just made, and the files that its MLflow run keeps."""
 
 import os
 import shutil
@@ -37,7 +37,7 @@ MODEL_FILES = ("model.onnx", "feature_schema.json", "golden.json")
 
 
 def changes_of_run(months: list[str]) -> tuple[Changes, Changes]:
-    """What differs from HEAD: in code and configuration, and in all. The run's own results are not among the first.
+    """What differs from HEAD: first in code and configuration, without the run's own results; then in all files.
 
     dvc.lock counts only if its derivation differs: DVC adds the entries of the last stages after they have run.
     """
@@ -50,8 +50,8 @@ def changes_of_run(months: list[str]) -> tuple[Changes, Changes]:
     return everything.without(results), Changes(everything.tracked, tuple(sorted({*everything.untracked, *new})))
 
 
-def unlike_the_lock() -> list[str]:
-    """Files that stages read and that are otherwise now: the result in hand was made of code that is not here any more."""
+def changed_inputs() -> list[str]:
+    """Files that changed since the stages read them: the current result was made from other code."""
     made = {path for stage in locked_stages().values() for path in stage.outs}
     read = {path: md5 for stage in locked_stages().values() if stage.outs for path, md5 in stage.deps.items()}
     return sorted(
@@ -62,18 +62,21 @@ def unlike_the_lock() -> list[str]:
 
 
 def reasons_against_promotion() -> list[str]:
-    """Why a run that starts now could not be promoted: uncommitted changes, other packages; empty if it could."""
+    """Why a run that starts now can't be promoted, each with its fix: uncommitted changes, other packages; else empty."""
     reasons = []
     dirt = changes().without({str(LOCK), *tracked_outputs()})
     if dirt:
-        reasons.append(dirt.describe())
+        fix = "commit, then `streamflow repro` again"
+        if dirt == Changes((str(PARAMS),), ()):
+            fix = "`streamflow tag NAME` after the run commits it"
+        reasons.append(f"{dirt.describe()}; {fix}")
     if differences := environment_differences(REQUIREMENTS.read_text(encoding="utf-8")):
-        reasons.append(f"{', '.join(differences[:3])}: `make install` makes the environment of the lock")
+        reasons.append(f"{', '.join(differences[:3])}; `make install` installs requirements.lock")
     return reasons
 
 
 def gather(config: Config, fingerprint: str, model_sha256: str) -> tuple[Provenance, dict[str, str]]:
-    """The provenance of the current result, and local path to folder of the run of each file to keep."""
+    """The provenance of the current result, and of each file to keep: local path to folder of the run."""
     lock = locked_stages()
     made = {path: md5 for path, (_, md5) in outputs(lock.values()).items()}
     months = sorted({config.as_of, config.label_as_of})
@@ -103,7 +106,7 @@ def gather(config: Config, fingerprint: str, model_sha256: str) -> tuple[Provena
     facts = Provenance(
         git_commit=commit(),
         git_tag=next(iter(tags_of("HEAD")), ""),
-        git_dirty=bool(dirt) or bool(unlike_the_lock()),
+        git_dirty=bool(dirt) or bool(changed_inputs()),
         changes_sha256=bytes_sha256(patch) if patch else "",
         dvc_lock_sha256=derivation_sha256(lock_text(), config.months),
         requirements_lock_sha256=file_sha256(REQUIREMENTS),

@@ -1,4 +1,4 @@
-"""git of the project: commits, tags, what the working tree has that HEAD has not, and files as a commit holds them."""
+"""git of the project: commits, tags, differences between the working tree and HEAD, and files of a commit."""
 
 import hashlib
 import os
@@ -21,7 +21,7 @@ _SYMLINK, _SUBMODULE = "120000", "160000"
 
 @dataclass(frozen=True)
 class Changes:
-    """What the working tree has that HEAD has not: tracked files with other content, and untracked code; sorted."""
+    """Differences between the working tree and HEAD: tracked files with other content, and untracked code; sorted."""
 
     tracked: tuple[str, ...]
     untracked: tuple[str, ...]
@@ -30,26 +30,26 @@ class Changes:
         return bool(self.tracked or self.untracked)
 
     def without(self, names: Collection[str]) -> "Changes":
-        """The changes but those of some files."""
+        """The changes without those of some files."""
         return Changes(*(tuple(n for n in group if n not in names) for group in (self.tracked, self.untracked)))
 
     def describe(self) -> str:
         """One phrase that names the first few files."""
         parts = [
             f"{', '.join(names[:3])}{f' and {len(names) - 3} more' if len(names) > 3 else ''} {what}"
-            for names, what in ((self.tracked, "changed since the commit"), (self.untracked, "in no commit"))
+            for names, what in ((self.tracked, "changed since the commit"), (self.untracked, "not committed"))
             if names
         ]
         return "; ".join(parts)
 
 
 def git(*arguments: str, stdin: bytes | None = None, index: Path | None = None) -> str:
-    """Output of a git command in the project. Raises EnvironmentFault if git is missing or refuses."""
+    """Output of a git command in the project. Raises EnvironmentFault if git is missing or fails."""
     return git_bytes(*arguments, stdin=stdin, index=index).decode(errors="replace").strip()
 
 
 def without_git_variables() -> dict[str, str]:
-    """The environment without GIT_DIR and its like, which a hook sets and which would steer git to another repository."""
+    """The environment without GIT_DIR and the like, which a git hook sets and which name another repository."""
     kept = {"GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL", "GIT_AUTHOR_DATE", "GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL",
             "GIT_COMMITTER_DATE", "GIT_SSH_COMMAND", "GIT_ASKPASS"}  # fmt: skip
     mine = {name: value for name, value in os.environ.items() if not name.startswith("GIT_") or name in kept}
@@ -57,7 +57,7 @@ def without_git_variables() -> dict[str, str]:
 
 
 def git_bytes(*arguments: str, stdin: bytes | None = None, index: Path | None = None) -> bytes:
-    """Raw output of a git command in the project. Raises EnvironmentFault if git is missing or refuses."""
+    """Raw output of a git command in the project. Raises EnvironmentFault if git is missing or fails."""
     try:
         done = subprocess.run(
             ["git", *arguments],
@@ -75,12 +75,12 @@ def git_bytes(*arguments: str, stdin: bytes | None = None, index: Path | None = 
 
 
 def commit() -> str:
-    """The commit that is checked out. Raises EnvironmentFault where there is none."""
+    """The commit that is checked out. Raises EnvironmentFault if there is none."""
     return git("rev-parse", "HEAD")
 
 
 def resolve(ref: str) -> str | None:
-    """The commit that a tag, branch or abbreviated commit names; None if git knows none."""
+    """The commit of a tag, branch or abbreviated commit; None if there is none."""
     try:
         return git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}")
     except EnvironmentFault:
@@ -88,7 +88,7 @@ def resolve(ref: str) -> str | None:
 
 
 def tags_of(commit: str) -> list[str]:
-    """Tags that name a commit, newest first, those of experiments before others."""
+    """Tags of a commit, newest first, those of experiments before others."""
     names = git("tag", "--points-at", commit, "--sort=-creatordate").splitlines()
     return sorted(names, key=lambda name: not name.startswith(TAG_PREFIX))
 
@@ -104,7 +104,7 @@ def experiment_tags() -> list[str]:
 
 
 def changes() -> Changes:
-    """Compare every tracked file with HEAD by content: index flags, time stamps and staged states are not believed."""
+    """Compare every tracked file with HEAD by content; index flags, time stamps and staged states are ignored."""
     head = tree("HEAD")
     modes_count = git("config", "--default", "true", "--get", "core.fileMode") != "false"
     changed = [
@@ -113,8 +113,8 @@ def changes() -> Changes:
     return Changes(tuple(sorted(changed)), tuple(sorted(_code_in_no_commit(head))))
 
 
-def files_unlike(commit: str, folder: str) -> list[str]:
-    """Files at or below a path that the working tree has otherwise than a commit, or that only one of them has; sorted."""
+def differing_files(commit: str, folder: str) -> list[str]:
+    """Files at or below a path that differ between the working tree and a commit, or that only one of them has; sorted."""
     held = {name: entry for name, entry in tree(commit).items() if name == folder or name.startswith(f"{folder}/")}
     here = {path.as_posix() for path in Path(folder).rglob("*") if path.is_file() and "__pycache__" not in path.parts}
     changed = {name for name, (mode, blob) in held.items() if _differs(name, mode, blob, modes_count=False)}
@@ -122,7 +122,7 @@ def files_unlike(commit: str, folder: str) -> list[str]:
 
 
 def patch_of(names: Iterable[str]) -> bytes:
-    """A binary git patch that brings HEAD to the working tree's state of some files; the user's index is not touched."""
+    """A binary git patch from HEAD to the working tree's state of some files; the user's index is not changed."""
     wanted = sorted(names)
     if not wanted:
         return b""
@@ -130,7 +130,7 @@ def patch_of(names: Iterable[str]) -> bytes:
         index = Path(scratch) / "index"
         git("read-tree", "HEAD", index=index)
         git("update-index", "--add", "--remove", "-z", "--stdin", stdin=os.fsencode("\0".join(wanted)), index=index)
-        # Plumbing: the user's own settings for `git diff` have no say here.
+        # Plumbing: it ignores the user's settings for `git diff`.
         plain = ("--patch", "--binary", "--full-index", "--src-prefix=a/", "--dst-prefix=b/", "--no-renames")
         return git_bytes("diff-index", "--cached", *plain, "HEAD", index=index)
 
@@ -147,7 +147,7 @@ def tree(commit: str) -> dict[str, tuple[str, str]]:
 
 
 def file_at(commit: str, path: Path | str) -> bytes | None:
-    """A file's content as a commit holds it; None if it is not there."""
+    """A file's content in a commit; None if it is not there."""
     try:
         return git_bytes("cat-file", "blob", f"{commit}:{Path(path).as_posix()}")
     except EnvironmentFault:
@@ -155,7 +155,7 @@ def file_at(commit: str, path: Path | str) -> bytes | None:
 
 
 def text_at(commit: str, path: Path | str) -> str:
-    """A text file as a commit holds it. Raises EnvironmentFault if it is not there."""
+    """A text file of a commit. Raises EnvironmentFault if it is not there."""
     content = file_at(commit, path)
     if content is None:
         raise EnvironmentFault(
@@ -167,9 +167,9 @@ def text_at(commit: str, path: Path | str) -> str:
 def md5_at(
     commit: str, files: Mapping[str, tuple[str, str]], path: str, made: Mapping[str, str] | None = None
 ) -> str | None:
-    """The MD5 that dvc.lock would give a file or folder of a commit, whose `tree` is given; None if it is not there.
+    """The MD5 that DVC gives a file or folder of a commit, whose `tree` is given; None if it is not there.
 
-    `made` is path to MD5 of files that stages made: those of them in the folder count, though git does not hold them.
+    `made` is path to MD5 of files that stages made: those in the folder count, though they are not in git.
     """
 
     def digest(name: str) -> str:
@@ -183,12 +183,12 @@ def md5_at(
 
 
 def annotate(name: str, commit: str, message: str) -> None:
-    """Create an annotated tag. Raises EnvironmentFault if the name is taken or git lacks an identity."""
+    """Create an annotated tag. Raises EnvironmentFault if the tag exists or git has no user.name."""
     git("tag", "--annotate", "--cleanup=verbatim", "--file=-", name, commit, stdin=message.encode())
 
 
 def commit_files(names: Iterable[str], message: str) -> str:
-    """Commit the working tree's state of some files and nothing else that is staged; returns the commit."""
+    """Commit some files of the working tree, and nothing else that is staged; returns the commit."""
     wanted = sorted(names)
     git("add", "--force", "--", *(name for name in wanted if Path(name).exists()))
     git("commit", "--quiet", "--message", message, "--only", "--", *wanted)
@@ -205,7 +205,7 @@ def _differs(name: str, mode: str, blob: str, modes_count: bool) -> bool:
 
 
 def _blob(content: bytes) -> str:
-    """The name that git gives a content, no filter applied: private attributes must not hide an edit."""
+    """The blob id that git gives a content, without filters: private attributes must not hide an edit."""
     return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
 
 

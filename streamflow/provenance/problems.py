@@ -1,4 +1,4 @@
-"""What `streamflow doctor` says: conditions, each with its state, what is wrong and the command that mends it."""
+"""The results of `streamflow doctor`: conditions, each with its state, what is wrong and the command that fixes it."""
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -7,18 +7,18 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong, and the command or step that mends it."""
+    """One thing that is wrong, and the command or step that fixes it."""
 
     what: str
-    mend: str
+    fix: str
 
     def __str__(self) -> str:
-        return f"{self.what}; {self.mend}"
+        return f"{self.what}; {self.fix}"
 
 
 @dataclass(frozen=True)
 class Check:
-    """One condition: it holds if it has no problems; `note` says what was looked at."""
+    """One condition: it is met if it has no problems; `note` says what was checked."""
 
     name: str
     note: str
@@ -26,11 +26,11 @@ class Check:
 
     @property
     def ok(self) -> bool:
-        """Whether the condition holds."""
+        """Whether the condition is met."""
         return not self.problems
 
     def to_json(self) -> dict[str, Any]:
-        """For machines: name, state, note and problems."""
+        """Name, state, note and problems as JSON."""
         return {
             "name": self.name,
             "state": "ok" if self.ok else "failed",
@@ -40,7 +40,7 @@ class Check:
 
 
 def problems_of(checks: Iterable[Check]) -> list[str]:
-    """One phrase for each condition that does not hold: its name and its first problem."""
+    """One phrase for each condition that is not met: its name and its first problem."""
     return [
         f"{check.name}: {check.problems[0]}" + (f" (and {len(check.problems) - 1} more)" if check.problems[1:] else "")
         for check in checks

@@ -1,4 +1,4 @@
-"""Where a model version came from, as one typed record; assembled from facts that adapters gather."""
+"""Where a model version came from, as one typed record."""
 
 import json
 from collections.abc import Mapping
@@ -16,10 +16,10 @@ _ONLY_IN_THE_RECORD = ("outs", "artifacts")
 
 @dataclass(frozen=True)
 class Provenance:
-    """The facts behind a model version; each becomes the tag streamflow.NAME. Digests are hex, dates ISO text.
+    """The provenance of a model version; each field becomes the tag streamflow.NAME. Digests are hex, dates ISO text.
 
-    `changes_sha256` is the digest of changes.patch, which brings `git_commit` to the files of the run: empty if they are the
-    same. `git_dirty` says that more than the run's own results is in it. `dvc_lock_sha256` is that of the derivation (see
+    `changes_sha256` is the digest of changes.patch, which turns `git_commit` into the files of the run: empty if equal.
+    `git_dirty`: it has more than the run's own results. `dvc_lock_sha256` is that of the derivation (see
     streamflow/pipeline/lock.py). `outs` are path to MD5 of every DVC output, `artifacts` path to SHA-256 of the run's files.
     """
 
@@ -56,7 +56,7 @@ class Provenance:
 
 
 def input_fingerprint(lock: Mapping[str, LockedStage], requirements_lock_sha256: str) -> str:
-    """Digest of all that determines a model: data, code, configuration (with its seeds) and packages.
+    """Digest of everything that determines a model: data, code, configuration (with its seeds) and packages.
 
     `lock` maps stage names to their entries in dvc.lock; the deps and params of `dataset` and `train` are taken.
     """

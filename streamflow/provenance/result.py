@@ -9,6 +9,7 @@ import yaml
 
 from streamflow.core.digest import bytes_sha256
 from streamflow.core.errors import ConfigError, ModelError
+from streamflow.core.yaml_text import parse_yaml
 from streamflow.pipeline.layout import DATASET, LOCK, METRICS, ONNX, PARAMS, RECEIPTS, REQUIREMENTS, SNAPSHOTS
 from streamflow.pipeline.lock import LockedStage, derivation_sha256, outputs, read_lock
 from streamflow.provenance.record import input_fingerprint
@@ -16,7 +17,7 @@ from streamflow.provenance.record import input_fingerprint
 
 @dataclass(frozen=True)
 class Result:
-    """What the tracked files of one commit say; `receipts` is path to SHA-256 of the files that stages wrote."""
+    """A result, read from the tracked files of one commit; `receipts` is path to SHA-256 of the files that stages wrote."""
 
     params: Mapping[str, Any]
     stages: Mapping[str, LockedStage]
@@ -43,7 +44,7 @@ class Result:
 
     @property
     def model_sha256(self) -> str:
-        """SHA-256 of the ONNX bytes; empty if no receipt names it."""
+        """SHA-256 of the ONNX bytes; empty if it is in no receipt."""
         return self.receipts.get(str(ONNX), "")
 
     @property
@@ -58,17 +59,17 @@ class Result:
 
     @property
     def input_fingerprint(self) -> str:
-        """Digest of all that determines the model."""
+        """Digest of everything that determines the model."""
         return input_fingerprint(self.stages, self.requirements_lock_sha256)
 
 
 def read_result(read: Callable[[str], bytes | None], where: str) -> Result:
-    """The result whose tracked files `read` gives (None: not there). Raises ConfigError or ModelError naming `where`."""
+    """The result whose tracked files `read` returns (None: not there). Raises ConfigError or ModelError naming `where`."""
     params = _mapping(_text(read, str(PARAMS), where), str(PARAMS), where)
     lock_text = _text(read, str(LOCK), where)
     stages = read_lock(lock_text, params.get("months", ()))
     if not {"dataset", "train"} <= set(stages):
-        raise ModelError(f"{where}: dvc.lock holds no trained model; run `streamflow repro` there and commit dvc.lock")
+        raise ModelError(f"{where}: dvc.lock has no trained model; run `streamflow repro` there and commit dvc.lock")
     receipts: dict[str, str] = {}
     for stage in stages:
         content = read(f"{RECEIPTS}/{stage}.json")
@@ -88,7 +89,7 @@ def _text(read: Callable[[str], bytes | None], name: str, where: str) -> str:
 
 def _mapping(text: str, name: str, where: str) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(text)
+        content = parse_yaml(text)
     except yaml.YAMLError:
         content = None
     if not isinstance(content, dict):

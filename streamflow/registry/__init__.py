@@ -1,4 +1,4 @@
-"""MLflow: versions made, found, proven and served, and the decision that is kept with each.
+"""MLflow: model versions registered, found, verified and served, and the decision that is kept with each.
 
 Pure: decision, loading.
 """

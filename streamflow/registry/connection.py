@@ -1,4 +1,4 @@
-"""Where MLflow keeps runs and models, and its errors as one line."""
+"""The URIs of MLflow's runs and models, and its errors as one line."""
 
 import os
 import warnings
@@ -15,18 +15,18 @@ ROOT_VARIABLE = "_MLFLOW_SERVER_ARTIFACT_ROOT"
 
 
 def artifact_root() -> str:
-    """Where runs and models keep their files when no MLflow server is named: var/mlartifacts, as a URI."""
+    """The artifact root without an MLflow server: var/mlartifacts, as a URI."""
     return (state_dir() / "mlartifacts").as_uri()
 
 
 def tracking_uri(url: str) -> str:
-    """What MLflow calls its tracking URI: MLFLOW_TRACKING_URI, or the schema `mlflow` of the Postgres server."""
+    """MLflow's tracking URI: MLFLOW_TRACKING_URI, or the schema `mlflow` of the Postgres server."""
     return os.environ.get(TRACKING_VARIABLE) or sqlalchemy_url(url, SCHEMA)
 
 
 @contextmanager
 def mlflow_errors() -> Iterator[None]:
-    """Turn what MLflow and its database raise into a RegistryError of one line."""
+    """Turn the exceptions of MLflow and its database into a RegistryError of one line."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # stages are deprecated; DESIGN mirrors the alias to them all the same

@@ -1,4 +1,4 @@
-"""The decision on a version, as the registry keeps it: the policy, the numbers, the gates and the reason, as one record."""
+"""The decision on a version, as the registry keeps it: policy, numbers, gates and reason in one record."""
 
 import json
 from collections.abc import Mapping
@@ -16,11 +16,11 @@ COMPARISON_TAG = f"{PREFIX}comparison"
 
 @dataclass(frozen=True)
 class PairedDifference:
-    """One metric of champion and challenger; `delta` is challenger less champion.
+    """One metric of champion and challenger; `delta` is challenger minus champion.
 
-    `low` is the one-sided lower bound of the difference at the confidence asked for and `high` the upper one, so that the
-    two enclose it with twice that confidence less one. `share_better` is the share of resamples whose difference is above
-    the delta asked for.
+    `low` is the one-sided lower bound of the difference at the confidence of the rule and `high` the upper one; together
+    they are a two-sided interval of confidence 2c - 1. `share_better` is the share of resamples whose difference is above
+    the delta of the rule.
     """
 
     champion: float
@@ -33,20 +33,20 @@ class PairedDifference:
 
 @dataclass(frozen=True)
 class Gate:
-    """One condition for Production; `detail` says what is wrong and how to mend it, and is empty if it holds."""
+    """One condition for Production; `detail` says what is wrong and how to fix it, and is empty if the gate passed."""
 
     name: str
     detail: str = ""
 
     @property
     def passed(self) -> bool:
-        """Whether the condition holds."""
+        """Whether the condition is met."""
         return not self.detail
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Champion and challenger on the test users that both were kept from; `metrics` is by name of the metric."""
+    """Champion and challenger on test users that neither was trained on; `metrics` is by name of the metric."""
 
     champion_version: str
     users: int
@@ -55,7 +55,7 @@ class Comparison:
 
     @property
     def in_short(self) -> str:
-        """Each metric's difference and the bounds of it, for one line."""
+        """Each metric's difference with its bounds, for one line."""
         words = (f"{name} {e.delta:+.4f} ({e.low:+.4f} to {e.high:+.4f})" for name, e in self.metrics.items())
         return f"{', '.join(words)} on {self.users} test users"
 
@@ -67,7 +67,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class PromotionRule:
-    """When a challenger takes over: section `promotion` of the configuration and the seed of the resamples."""
+    """When a challenger becomes Production: section `promotion` of the configuration and the seed of the resamples."""
 
     policy: str
     metric: str
@@ -80,11 +80,11 @@ class PromotionRule:
 
 @dataclass(frozen=True)
 class DecisionRecord:
-    """A decision with all that led to it.
+    """A decision with everything that it was based on.
 
-    `champion_version` is None if there was no Production version, `comparison` if nothing could be or was to be compared;
-    the reason says which. `gates` are those that were asked, in turn: a decision not to promote asks no more of them than
-    `leakage` and `overlap`, and none is asked after the first that is shut.
+    `champion_version` is None if there was no Production version, `comparison` if nothing was compared; the reason
+    says why. `gates` are those that were checked, in order: for a decision not to promote only `leakage` and `overlap`, and
+    none after the first that failed.
     """
 
     promote: bool
@@ -95,7 +95,7 @@ class DecisionRecord:
     gates: tuple[Gate, ...] = field(default=())
 
     def to_json(self) -> dict[str, Any]:
-        """For machines; the same record gives the same content."""
+        """The record as JSON; equal records give equal JSON."""
         gates = [
             {"name": gate.name, "state": "open" if gate.passed else "shut", "detail": gate.detail}
             for gate in self.gates
@@ -104,7 +104,7 @@ class DecisionRecord:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "DecisionRecord":
-        """The record that `to_json` gave. Raises KeyError or TypeError if it is none."""
+        """The record that `to_json` gave. Raises KeyError or TypeError if it is not a record."""
         compared = content["comparison"]
         return cls(
             promote=content["promote"],
@@ -116,11 +116,11 @@ class DecisionRecord:
         )
 
     def gate(self, name: str) -> Gate | None:
-        """The gate of that name; None if it was not asked."""
+        """The gate of that name; None if it was not checked."""
         return next((gate for gate in self.gates if gate.name == name), None)
 
     def run_metrics(self) -> dict[str, float]:
-        """What the run of the version shows of the comparison: champion_roc_auc, delta_roc_auc, delta_roc_auc_low, …"""
+        """Metrics of the comparison for the run of the version: champion_roc_auc, delta_roc_auc, delta_roc_auc_low, …"""
         shown: dict[str, float] = {}
         for name, each in (self.comparison.metrics if self.comparison else {}).items():
             shown |= {
@@ -134,7 +134,7 @@ class DecisionRecord:
 
 
 def decision_of(version: "ModelVersion") -> DecisionRecord | None:
-    """The whole decision on a version as it was recorded at registration; None if none is, or none that this code reads."""
+    """The decision record of a version; None if there is none, or if this code can't read it."""
     try:
         return DecisionRecord.from_json(json.loads(version.tags[COMPARISON_TAG]))
     except (KeyError, TypeError, ValueError):

@@ -1,4 +1,4 @@
-"""The proof of a version: its bytes are the registered ones, and its golden rows score as they did."""
+"""Verification of a version: its bytes have the registered SHA-256, and its golden rows get the recorded scores."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from streamflow.provenance.record import PREFIX
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A registered version whose bytes and golden rows were checked. `tags` are those of the version."""
+    """A registered version whose bytes and golden rows were verified. `tags` are those of the version."""
 
     version: str
     run_id: str
@@ -30,7 +30,7 @@ class LoadedModel:
 
 @dataclass(frozen=True)
 class ModelFiles:
-    """What the registry stores of a version, not yet proven."""
+    """The stored files of a version, not yet verified."""
 
     version: str
     run_id: str
@@ -41,9 +41,9 @@ class ModelFiles:
 
 
 def prove(files: ModelFiles) -> LoadedModel:
-    """The model of a version whose digest, feature schema and golden rows are those of its registration.
+    """Verify a version's digest, feature schema and golden rows, and return its model.
 
-    Raises ModelError that says which of them is not.
+    Raises ModelError that names the one that differs from the registration.
     """
     where = f"{MODEL_NAME} version {files.version}"
     digest, expected = bytes_sha256(files.onnx_bytes), files.tags.get(f"{PREFIX}model_sha256")

@@ -1,4 +1,4 @@
-"""What a person means by a tag, a commit, `v3` or `Production`."""
+"""The result that a tag, a commit, `v3` or `Production` names."""
 
 import os
 import re
@@ -27,7 +27,7 @@ _MACHINE = ("python", "cpu", "blas_kernel", "environment_differences")
 
 @dataclass(frozen=True)
 class Target:
-    """A result to look at: its commit, what its run had beside that, and its model version, if one is registered."""
+    """A result: its commit, the uncommitted changes of its run, and its model version, if one is registered."""
 
     name: str
     commit: str
@@ -39,7 +39,7 @@ class Target:
 
 @contextmanager
 def registry_if_any() -> Iterator["Registry | None"]:
-    """The registry; None where there is no database yet, or it does not answer: git alone knows a tag."""
+    """The registry; None if there is no database yet or it does not answer: a tag needs git alone."""
     named = os.environ.get(URL_VARIABLE) or os.environ.get(TRACKING_VARIABLE)
     if not named and not (state_dir() / "postgres" / "PG_VERSION").exists():
         yield None
@@ -51,13 +51,13 @@ def registry_if_any() -> Iterator["Registry | None"]:
             registry = open_registry(held.enter_context(database()))
             registry.production()  # answers, or does not
         except StreamFlowError as error:
-            print(f"the registry does not answer, going on without it: {error}", file=sys.stderr)
+            print(f"warning: the registry does not answer, continuing without it: {error}", file=sys.stderr)
             registry = None
         yield registry
 
 
-def find(ref: str, registry: "Registry | None") -> Target:
-    """The target that `ref` names. Raises ConfigError or RegistryError saying what there is."""
+def find_target(ref: str, registry: "Registry | None") -> Target:
+    """The target that `ref` names. Raises ConfigError or RegistryError that lists what exists."""
     from streamflow.registry.registry import PRODUCTION
 
     commit = resolve(f"refs/tags/{ref}") or (None if _VERSION.fullmatch(ref) and len(ref) < 7 else resolve(ref))

@@ -1,4 +1,4 @@
-"""Registration: a run with its inputs, parameters, metrics and files, and the model version made of it."""
+"""Registration: an MLflow run with its inputs, parameters, metrics and files, and its model version."""
 
 import json
 import tempfile
@@ -36,7 +36,7 @@ _MLFLOW_TYPES = {
 class LoggedDataset:
     """One part of a training set as MLflow shows it among the inputs of a run.
 
-    `digest` is the MD5 that dvc.lock names (MLflow keeps 36 characters), `source` where DVC and git have it, without a path
+    `digest` is the MD5 that dvc.lock names (MLflow keeps 36 characters), `source` names it in DVC and git, without a path
     of this machine; `columns` are name and MLflow's type; `context` is training or evaluation.
     """
 
@@ -51,7 +51,7 @@ class LoggedDataset:
 def training_set_parts(
     training_set: str, md5: str, commit: str, schema: pa.Schema, rows: Mapping[str, Mapping[str, int]]
 ) -> list[LoggedDataset]:
-    """The parts of the training set that a model was fitted on and is judged by, as inputs of its run.
+    """The parts of the training set that a model is fitted and tested on, as inputs of its run.
 
     `training_set` names it in words, `rows` counts each part, `commit` is that of its dvc.lock.
     """
@@ -65,7 +65,7 @@ def training_set_parts(
 
 @dataclass(frozen=True)
 class Registration:
-    """All that is registered of one run of the pipeline.
+    """Everything that is registered of one run of the pipeline.
 
     `artifacts` maps local paths to folders of the run; `tags` go on run and version, `run_tags` on the run alone; `datasets`
     are the run's inputs.
@@ -82,7 +82,7 @@ class Registration:
 
 
 def log_and_register(client: "MlflowClient", artifact_root: str | None, new: Registration) -> "ModelVersion":
-    """Log a run and make a version of its model; `artifact_root` is where a new experiment keeps its files."""
+    """Log a run and register its model; `artifact_root` is the artifact location of a new experiment."""
     import mlflow
     import onnx
 
@@ -107,7 +107,7 @@ def log_and_register(client: "MlflowClient", artifact_root: str | None, new: Reg
         for name in CARD_FILES:
             _add_to_model(client, logged.model_id, new.model_folder / name)
         if mlflow.models.get_model_info(logged.model_uri).signature is None:
-            raise ModelError("MLflow dropped the model's signature (mlflow#25593); not registered")
+            raise ModelError("MLflow dropped the model's signature (mlflow#25593); nothing was registered")
         _ensure_model(client)
         return client.create_model_version(
             MODEL_NAME,

@@ -1,6 +1,6 @@
 """MLflow: runs, model versions and the alias Production, over the same Postgres or the server MLFLOW_TRACKING_URI names.
 
-MLflow is imported inside the functions: it takes seconds, and commands that don't need it must not pay for it.
+MLflow is imported inside the functions: it takes seconds, and commands that don't need it must start fast.
 """
 
 import json
@@ -45,13 +45,13 @@ class Registry:
         self._artifact_root = artifact_root
 
     def version_with_fingerprint(self, fingerprint: str) -> "ModelVersion | None":
-        """The newest version derived from these inputs; None if there is none."""
+        """The newest version made from these inputs; None if there is none."""
         with mlflow_errors():
             found = self._client.search_model_versions(
                 f"name = '{MODEL_NAME}' and tags.`{PREFIX}input_fingerprint` = '{fingerprint}'"
             )
             newest = max((int(version.version) for version in found), default=None)
-            # A search does not tell the aliases.
+            # A search does not return the aliases.
             return self._client.get_model_version(MODEL_NAME, str(newest)) if newest else None
 
     def production(self) -> "ModelVersion | None":
@@ -59,7 +59,7 @@ class Registry:
         return self.version_behind(PRODUCTION)
 
     def version(self, name: str) -> "ModelVersion":
-        """The version that a person names: `3`, `v3` or an alias. Raises RegistryError if there is none."""
+        """The version named `3`, `v3` or an alias. Raises RegistryError if there is none."""
         from mlflow.exceptions import MlflowException
 
         number = name.removeprefix("v")
@@ -93,16 +93,16 @@ class Registry:
         return sorted(detailed, key=lambda version: -int(version.version))
 
     def run_metrics(self, version: "ModelVersion") -> dict[str, float]:
-        """Metrics of the run that a version came from."""
+        """Metrics of the run of a version."""
         with mlflow_errors():
             return dict(self._client.get_run(str(version.run_id)).data.metrics)
 
     def load(self, version: "ModelVersion") -> LoadedModel:
-        """Download a version and prove it: digest, feature schema, golden rows. Raises ModelError or RegistryError."""
+        """Download a version and verify digest, feature schema and golden rows. Raises ModelError or RegistryError."""
         return prove(self.files(version))
 
     def files(self, version: "ModelVersion") -> ModelFiles:
-        """Download what the registry stores of a version. Raises RegistryError."""
+        """Download the stored files of a version. Raises RegistryError."""
         from mlflow.exceptions import MlflowException
         from mlflow.store.artifact.models_artifact_repo import ModelsArtifactRepository
 
@@ -123,12 +123,14 @@ class Registry:
     def run_file(self, version: "ModelVersion", name: str) -> bytes:
         """A file that the run of a version keeps, its SHA-256 checked against the version's record.
 
-        Raises RegistryError if it is not there, ModelError if it is another.
+        Raises RegistryError if it is not there, ModelError if its SHA-256 differs.
         """
         record = self.record(version)
         content = self._run_file(version, name)
         if bytes_sha256(content) != record.get("artifacts", {}).get(name):
-            raise ModelError(f"{name} of {MODEL_NAME} version {version.version} is not what its provenance.json names")
+            raise ModelError(
+                f"SHA-256 of {name} of {MODEL_NAME} version {version.version} differs from its provenance.json"
+            )
         return content
 
     def record(self, version: "ModelVersion") -> dict[str, Any]:
@@ -136,14 +138,16 @@ class Registry:
         content, expected = self._run_file(version, "provenance.json"), version.tags.get(f"{PREFIX}provenance_sha256")
         if expected is None:
             raise RegistryError(
-                f"{MODEL_NAME} version {version.version} has no tag provenance_sha256: made by other code"
+                f"{MODEL_NAME} version {version.version} has no tag provenance_sha256: other code registered it"
             )
         if bytes_sha256(content) != expected:
-            raise ModelError(f"provenance.json of {MODEL_NAME} version {version.version} is not what its tag names")
+            raise ModelError(
+                f"provenance.json of {MODEL_NAME} version {version.version} differs from its tag provenance_sha256"
+            )
         return dict(json.loads(content))
 
     def run_files(self, version: "ModelVersion") -> dict[str, bytes | None]:
-        """Every file that a version's record names, as it is stored now; None if it can't be fetched."""
+        """Every file that a version's record names, as it is stored now; None if it can't be downloaded."""
         from mlflow.store.artifact.models_artifact_repo import ModelsArtifactRepository
 
         stored: dict[str, bytes | None] = {}
@@ -171,17 +175,17 @@ class Registry:
             )
 
     def attach(self, version: "ModelVersion", name: str, content: str) -> None:
-        """Keep a text with the run of a version."""
+        """Log a text as an artifact of the run of a version."""
         with mlflow_errors():
             self._client.log_text(str(version.run_id), content, name)
 
-    def attached(self, version: "ModelVersion", folder: str) -> list[str]:
-        """Names of the files that a run keeps in a folder, sorted."""
+    def attachments(self, version: "ModelVersion", folder: str) -> list[str]:
+        """Names of the artifacts in a folder of the run of a version, sorted."""
         with mlflow_errors():
             return sorted(each.path for each in self._client.list_artifacts(str(version.run_id), folder))
 
     def attachment(self, version: "ModelVersion", name: str) -> bytes:
-        """A file that was attached to the run of a version. Raises RegistryError if it is not there."""
+        """An artifact of the run of a version. Raises RegistryError if it is not there."""
         return self._run_file(version, name)
 
     def _run_file(self, version: "ModelVersion", name: str) -> bytes:
@@ -204,43 +208,43 @@ class Registry:
             return log_and_register(self._client, self._artifact_root, new)
 
     def record_decision(self, version: str, decision: str) -> None:
-        """Keep with a version what was decided on it, so that a rerun does not decide again."""
+        """Keep the decision on a version in a tag, so that a later run does not decide again."""
         with mlflow_errors():
             self._client.set_model_version_tag(MODEL_NAME, version, DECISION_TAG, decision)
 
     def describe(self, version: str, last_line: str) -> None:
-        """Let the description of a version end with a line; its first line stays."""
+        """Write the last line of a version's description; its first line stays."""
         with mlflow_errors():
             before = self._client.get_model_version(MODEL_NAME, version).description
-            self._client.update_model_version(MODEL_NAME, version, described(before or "", last_line))
+            self._client.update_model_version(MODEL_NAME, version, with_last_line(before or "", last_line))
 
     def anchor(self, version: str, commit: str, tag: str) -> None:
-        """Let a version name a commit that holds all files of its run; where it was trained stays in its own tags."""
+        """Set the tags that name a commit with all files of the run; the commit it was trained at stays in another tag."""
         before = self._client.get_model_version(MODEL_NAME, version).tags
         trained = before.get(f"{PREFIX}trained_at_commit") or before.get(f"{PREFIX}git_commit", "")
         tags = {"trained_at_commit": trained, "git_commit": commit, "git_tag": tag}
         self.set_tags(version, {**tags, "git_dirty": "false", "changes_sha256": ""})
 
     def set_tags(self, version: str, tags: Mapping[str, str]) -> None:
-        """Set tags streamflow.NAME of a version."""
+        """Set the tags streamflow.NAME of a version."""
         with mlflow_errors():
             for name, value in tags.items():
                 self._client.set_model_version_tag(MODEL_NAME, version, f"{PREFIX}{name}", value)
 
     def promote(self, version: str) -> None:
-        """Point the alias Production at a version, and the deprecated stage of that name with it."""
+        """Set the alias Production, and MLflow's deprecated stage of that name, to a version."""
         with mlflow_errors():
             self._client.set_registered_model_alias(MODEL_NAME, PRODUCTION, version)
             self._client.transition_model_version_stage(MODEL_NAME, version, PRODUCTION, archive_existing_versions=True)
 
 
 def headline(description: str) -> str:
-    """The first line of a version's description: what it is, without what the ledger says of it."""
+    """The first line of a version's description: the model, without the line of the ledger."""
     return description.split("\n", 1)[0]
 
 
-def described(description: str, last_line: str) -> str:
-    """The first line of a version's description, which stays, and another line below it."""
+def with_last_line(description: str, last_line: str) -> str:
+    """A description that keeps its first line and ends with `last_line`."""
     return f"{headline(description)}\n\n{last_line}"
 
 
@@ -254,7 +258,7 @@ def open_registry(url: str) -> Registry:
             logging.getLogger(name).setLevel(logging.ERROR)
         if not external:
             ensure_schema(url, SCHEMA)
-            # Without it a client over a database makes ./mlruns wherever it is started.
+            # Without it a client with a database creates ./mlruns in the current folder.
             os.environ[ROOT_VARIABLE] = artifact_root()
         mlflow.set_tracking_uri(tracking_uri(url))
         if not external:

@@ -1,4 +1,4 @@
-"""Versions for serving: fetched from the registry, proven, and kept on this machine for a start without a registry."""
+"""Versions for serving: downloaded from the registry, verified, and kept on this machine for a start without a registry."""
 
 import json
 import shutil
@@ -16,13 +16,13 @@ from streamflow.provenance.record import PREFIX
 from streamflow.registry.loading import LoadedModel, ModelFiles, prove
 from streamflow.registry.registry import Registry
 
-# Every answer names them.
+# Every answer of serving names them.
 ANSWERED_TAGS = (f"{PREFIX}git_commit", f"{PREFIX}as_of")
 
 
 @dataclass(frozen=True)
-class Named:
-    """The version that should answer, and its tags as they are now."""
+class WantedVersion:
+    """The version to serve, and its tags as they are now."""
 
     version: str
     tags: Mapping[str, str]
@@ -36,34 +36,37 @@ class RegistrySource:
         self._registry: Registry | None = None
         self._kept = state_dir() / "serve" / "verified" / f"{name}-{service}"
 
-    def named(self) -> Named:
-        """The version that is wanted now. Raises RegistryError if the registry can't tell or there is none."""
-        found = self._asked().version(self._name)
-        return Named(str(found.version), dict(found.tags))
+    def wanted(self) -> WantedVersion:
+        """The version to serve now. Raises RegistryError if the registry does not answer or there is none."""
+        found = self._connect().version(self._name)
+        return WantedVersion(str(found.version), dict(found.tags))
 
     def load(self, version: str) -> LoadedModel:
-        """A version whose features, digest and golden rows were checked, kept on this machine from now on.
+        """Download and verify a version, and keep a copy on this machine.
 
         Raises ModelError or RegistryError.
         """
-        registry = self._asked()
+        registry = self._connect()
         found = registry.version(version)
         service = found.tags.get(f"{PREFIX}feature_service")
         if service != self._service:
-            raise ModelError(f"version {version} takes the features of {service}, this graph looks up {self._service}")
+            raise ModelError(
+                f"version {version} takes the features of {service}, this graph looks up {self._service};"
+                " restart `streamflow serve`"
+            )
         for name in ANSWERED_TAGS:
             if name not in found.tags:
                 raise ModelError(
-                    f"version {version} has no tag {name.removeprefix(PREFIX)}, which every answer names; register it"
-                    " with `streamflow repro`"
+                    f"version {version} has no tag {name.removeprefix(PREFIX)}, which every answer names; `streamflow repro`"
+                    " registers it again"
                 )
         files = registry.files(found)
-        proven = prove(files)
+        verified = prove(files)
         _keep(files, self._kept)
-        return proven
+        return verified
 
     def last_verified(self) -> LoadedModel:
-        """The last version that was proven on this machine, proven again. Raises ModelError if there is none."""
+        """The last version that was verified on this machine, verified again. Raises ModelError if there is none."""
         if not (self._kept / "version.json").is_file():
             raise ModelError(f"no version of {MODEL_NAME} was verified on this machine yet")
         try:
@@ -83,14 +86,14 @@ class RegistrySource:
         except ModelError as error:
             raise ModelError(f"the copy kept at {self._kept} can't answer: {error}") from error
 
-    def _asked(self) -> Registry:
+    def _connect(self) -> Registry:
         if self._registry is None:
             self._registry = self._open()
         return self._registry
 
 
 def _keep(files: ModelFiles, folder: Path) -> None:
-    """Put the files of a proven version where the next start finds them, whole or not at all; replicas may race."""
+    """Keep the files of a verified version for the next start, in one rename; several replicas may do it at once."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix="partial-"))
     facts: dict[str, Any] = {name: getattr(files, name) for name in ("version", "run_id", "tags", "schema", "golden")}

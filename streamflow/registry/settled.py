@@ -1,7 +1,7 @@
-"""A look at MLflow's own tables, to see in a moment whether a model is registered and whole.
+"""A quick query of MLflow's own tables: is this model registered, complete and decided on?
 
-Importing MLflow takes three seconds, and `register` runs each time. This look only ever says yes or "ask MLflow": a
-version of MLflow with other tables, a server behind HTTP or anything unexpected is the latter.
+Importing MLflow takes three seconds, and `register` runs each time. The query answers yes or
+"ask MLflow": for other tables of another MLflow, a server behind HTTP or anything unexpected it is the latter.
 """
 
 import os
@@ -41,9 +41,9 @@ _QUERY = f"""
 
 @dataclass(frozen=True)
 class Settled:
-    """A registered version whose stored model has the registered digest, what was decided on it, and Production.
+    """A registered version whose stored model has the registered digest, its decision, and the Production version.
 
-    `changes_sha256` is not empty if its run used files that its commit does not hold.
+    `changes_sha256` is not empty if its run used files that are not in its commit.
     """
 
     version: str
@@ -53,9 +53,9 @@ class Settled:
 
 
 def settled_version(url: str, fingerprint: str, model_sha256: str) -> Settled | None:
-    """The newest whole and decided version made from these inputs with these bytes.
+    """The newest complete and decided version with these inputs and bytes.
 
-    None if there is none, or if that can't be told from the tables and the local artifact store.
+    None if there is none, or if the tables and the local artifact store do not show it.
     """
     if os.environ.get(TRACKING_VARIABLE):
         return None

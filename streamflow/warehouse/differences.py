@@ -8,7 +8,7 @@ NAMED_KEYS = 5
 
 
 def describe_differences(before: pa.Table, after: pa.Table) -> str:
-    """One phrase: rows changed (with columns), missing and added, and the first keys of each; both sorted by key."""
+    """One phrase: rows changed (with columns), missing and added, with the first keys; both tables sorted by key."""
     old = {row[ENTITY_KEY]: row for row in before.to_pylist()}
     new = {row[ENTITY_KEY]: row for row in after.to_pylist()}
     changed = [key for key in old if key in new and old[key] != new[key]]

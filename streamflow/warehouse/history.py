@@ -1,46 +1,32 @@
-"""The warehouse in Postgres: live tables as they landed, and their append-only, bitemporal history.
+"""The warehouse in Postgres: live tables with the latest extracts, and their append-only, bitemporal history.
 
-`live.TABLE` holds the latest extract of each source and month and may be overwritten; rows that name no source are those
-that others land. `history.TABLE` holds every version of every row: `as_of` is the date the row describes, `recorded_at` when
-this database learned it, `retracted` marks a user that a corrected extract no longer has. `history.extracts` is the ledger:
-one row for each recorded version of a month's table. Each source has a history of its own, so that a trial with made-up
+`live.TABLE` holds the latest extract of each source and month and may be overwritten; rows without a source are
+of other programs. `history.TABLE` has every version of every row: `as_of` is the date the row describes, `recorded_at` when
+this database recorded it, `retracted` marks a user that a corrected extract no longer has. `history.extracts` has
+one row for each recorded version of a month's table. Each source has a history of its own, so that a run with synthetic
 users never corrects real ones.
 """
 
-import io
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
-from pathlib import Path
 from typing import Any
 
 import psycopg2
 import pyarrow as pa
-import pyarrow.csv
 
-from streamflow.core.arrow import arrow_schema
 from streamflow.core.digest import rows_sha256
 from streamflow.core.errors import HistoryError, first_line
-from streamflow.core.schema import ENTITY_KEY, EVENT_TIMESTAMP, TABLES, Kind, Table
+from streamflow.core.schema import ENTITY_KEY, TABLES, Table
 from streamflow.postgres.connection import connect
-
-_SQL_TYPES: dict[Kind, str] = {
-    "text": "text",
-    "boolean": "boolean",
-    "integer": "bigint",
-    "real": "double precision",
-    "date": "date",
-}
-LANDED = "postgres"
-"""The source whose live rows others land; nothing here ever writes them."""
-_BLOCK_BYTES = 8 << 20
+from streamflow.warehouse.copying import copied_batches, copied_table, csv_buffer
+from streamflow.warehouse.definitions import LANDED, definitions
 
 
 @dataclass(frozen=True)
 class Recorded:
-    """What recording one table of a month did; counts are rows."""
+    """Rows that were appended for one table of a month."""
 
     table: str
     added: int
@@ -55,7 +41,7 @@ class Recorded:
 
 @contextmanager
 def warehouse(url: str, source: str) -> Iterator["Warehouse"]:
-    """The warehouse of a database with the history of one source, its tables made if they are missing."""
+    """The warehouse of a database with the history of one source; creates its tables if they are missing."""
     connection = connect(url)
     try:
         store = Warehouse(connection, source)
@@ -79,20 +65,18 @@ class Warehouse:
             if cursor.fetchone()[0] >= 2 * len(TABLES) + 1:
                 return
             cursor.execute("SELECT pg_advisory_xact_lock(hashtext('streamflow warehouse'))")
-            cursor.execute(_definitions())
+            cursor.execute(definitions())
 
     def live_month(self, month: str) -> dict[str, pa.Table]:
         """The live rows of a month, sorted by user, all tables as of one moment; keyed by table name."""
         with self._transaction() as cursor:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-            return {
-                table.name: _copied_table(cursor, table, self._live_query(cursor, table, month)) for table in TABLES
-            }
+            return {table.name: copied_table(cursor, table, self._live_query(cursor, table, month)) for table in TABLES}
 
     def history_rows(self, table: Table, month: str, known_at: str | None = None) -> pa.Table:
         """The state of a month as known at `known_at` (None: now), sorted by user."""
         with self._transaction() as cursor:
-            return _copied_table(cursor, table, self._state_query(cursor, table, month, known_at))
+            return copied_table(cursor, table, self._state_query(cursor, table, month, known_at))
 
     def recorded_digest(self, table: Table, month: str) -> str | None:
         """Content digest of the last recorded version of a month's table; None if there is none."""
@@ -101,7 +85,7 @@ class Warehouse:
 
     @property
     def is_landed(self) -> bool:
-        """Whether others land the live rows of this source, which they may take away again."""
+        """Whether other programs write the live rows of this source; they may also delete them."""
         return self._source == LANDED
 
     def tables_of(self, month: str) -> int:
@@ -114,7 +98,7 @@ class Warehouse:
             return int(cursor.fetchone()[0])
 
     def rows_before(self, table: Table, month: str) -> tuple[str, int] | None:
-        """The latest recorded month up to and including `month`, and its rows; None if nothing was recorded."""
+        """The latest recorded month up to and including `month`, and its number of rows; None if nothing was recorded."""
         with self._transaction() as cursor:
             cursor.execute(
                 "SELECT as_of::text, rows FROM history.extracts WHERE source = %s AND as_of <= %s AND table_name = %s"
@@ -125,7 +109,7 @@ class Warehouse:
         return found
 
     def corrections(self, table: Table, month: str) -> int:
-        """Rows that the ledger says were appended for a month after its first version."""
+        """Rows that were appended for a month after its first version, from history.extracts."""
         with self._transaction() as cursor:
             cursor.execute(
                 "SELECT added + changed + retracted FROM history.extracts"
@@ -155,34 +139,34 @@ class Warehouse:
         return known.isoformat() if known else None
 
     def record(self, month: str, extracts: Mapping[str, pa.Table], tables: Iterable[Table] = TABLES) -> list[Recorded]:
-        """Land a month in the live tables and append what differs to the history, in one transaction.
+        """Write a month to the live tables and append what differs to the history, in one transaction.
 
         `extracts` holds typed rows sorted by user, keyed by table name. A table whose content is recorded already gets
-        no history; its live rows are put right all the same. `tables` may report its progress while it is gone through.
+        no new history, but its live rows are written again. `tables` may report progress while it is iterated.
         """
         with self._transaction() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(hashtext('streamflow ingest'))")
-            # Never earlier than what is recorded, even if the clock was set back.
+            # Later than everything recorded, even if the clock was set back.
             cursor.execute("SELECT greatest(now(), max(recorded_at) + interval '1 microsecond') FROM history.extracts")
             moment = cursor.fetchone()[0]
             return [self._record_table(cursor, table, month, extracts[table.name], moment) for table in tables]
 
     def freeze(self, month: str, known_at: str | None) -> Iterator[tuple[Table, Iterator[pa.RecordBatch]]]:
-        """Each table's state at a month, sorted by user, as a stream; all of one REPEATABLE READ snapshot.
+        """Each table's state at a month, sorted by user, as a stream; all from one REPEATABLE READ transaction.
 
-        Raises HistoryError if nothing is known of the month at `known_at`.
+        Raises HistoryError if nothing of the month was recorded at `known_at`.
         """
         with self._transaction() as cursor:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             for table in TABLES:
                 self._require_known(cursor, table, month, known_at)
                 query = self._state_query(cursor, table, month, known_at)
-                yield table, _copied_batches(cursor, table, query)
+                yield table, copied_batches(cursor, table, query)
 
     def _record_table(self, cursor: Any, table: Table, month: str, rows: pa.Table, moment: Any) -> Recorded:
         columns = ", ".join(table.header)
         cursor.execute(f"CREATE TEMP TABLE staging ON COMMIT DROP AS SELECT {columns} FROM live.{table.name} LIMIT 0")
-        cursor.copy_expert(f"COPY staging ({columns}) FROM STDIN (FORMAT csv, HEADER true)", _csv_buffer(rows))
+        cursor.copy_expert(f"COPY staging ({columns}) FROM STDIN (FORMAT csv, HEADER true)", csv_buffer(rows))
         if self._source != LANDED:
             self._land(cursor, table, month)
         digest = rows_sha256(rows)
@@ -259,11 +243,13 @@ class Warehouse:
         )
         first = cursor.fetchone()[0]
         if first is None:
-            raise HistoryError(f"history.{table.name} holds nothing of {month}; ingest it: `dvc repro ingest@{month}`")
+            raise HistoryError(
+                f"history.{table.name} has no rows of {month}; ingest the month: `dvc repro ingest@{month}`"
+            )
         cursor.execute("SELECT %s::timestamptz < %s", (known_at, first))
         if cursor.fetchone()[0]:
             raise HistoryError(
-                f"known_at={known_at}: {month} was first recorded at {first.isoformat()}; choose a later known_at or none"
+                f"known_at={known_at}: {month} was first recorded at {first.isoformat()}; use a later known_at or none"
             )
 
     def _live_query(self, cursor: Any, table: Table, month: str) -> str:
@@ -292,60 +278,9 @@ class Warehouse:
                 yield cursor
         except psycopg2.Error as error:
             reason = first_line(error)
-            raise HistoryError(f"the warehouse refused: {reason}; nothing was written") from error
+            raise HistoryError(f"the warehouse: {reason}; nothing was written") from error
 
 
 def _bound(cursor: Any, query: str, *values: Any) -> str:
     text: bytes = cursor.mogrify(query, values)
     return text.decode()
-
-
-def _copied_table(cursor: Any, table: Table, query: str) -> pa.Table:
-    return pa.Table.from_batches(_copied_batches(cursor, table, query), schema=arrow_schema(table))
-
-
-def _copied_batches(cursor: Any, table: Table, query: str) -> Iterator[pa.RecordBatch]:
-    """COPY to a file on disk, then stream it: memory stays bounded, and floats keep every bit in CSV's text."""
-    schema = arrow_schema(table)
-    with tempfile.TemporaryFile() as spool:
-        cursor.copy_expert(f"COPY ({query}) TO STDOUT (FORMAT csv, HEADER true)", spool)
-        spool.seek(0)
-        reader = pyarrow.csv.open_csv(
-            spool,
-            read_options=pyarrow.csv.ReadOptions(block_size=_BLOCK_BYTES),
-            convert_options=pyarrow.csv.ConvertOptions(
-                column_types=schema,
-                null_values=[""],
-                strings_can_be_null=True,
-                quoted_strings_can_be_null=False,
-                true_values=["t"],
-                false_values=["f"],
-            ),
-        )
-        for batch in reader:
-            yield pa.RecordBatch.from_arrays(batch.columns, schema=schema)
-
-
-def _csv_buffer(rows: pa.Table) -> io.BytesIO:
-    sink = pa.BufferOutputStream()
-    pyarrow.csv.write_csv(rows, sink)
-    return io.BytesIO(sink.getvalue().to_pybytes())
-
-
-def _definitions() -> str:
-    statements = [Path(__file__).with_name("schema.sql").read_text(encoding="utf-8")]
-    for table in TABLES:
-        plain = ", ".join(f"{c.name} {_SQL_TYPES[c.kind]}{'' if c.nullable else ' NOT NULL'}" for c in table.columns)
-        versioned = ", ".join(f"{c.name} {_SQL_TYPES[c.kind]}" for c in table.columns)
-        required = " AND ".join(f"{c.name} IS NOT NULL" for c in table.columns if not c.nullable)
-        key = f'{EVENT_TIMESTAMP} date NOT NULL, {ENTITY_KEY} text COLLATE "C" NOT NULL'
-        statements.append(
-            f"CREATE TABLE IF NOT EXISTS live.{table.name} (source text NOT NULL DEFAULT '{LANDED}',"
-            f" {key}, {plain}, PRIMARY KEY (source, {EVENT_TIMESTAMP}, {ENTITY_KEY}));"
-            f" CREATE TABLE IF NOT EXISTS history.{table.name} (source text NOT NULL, {key},"
-            f" recorded_at timestamptz NOT NULL, {versioned}, retracted boolean NOT NULL, CHECK (retracted OR ({required})),"
-            f" PRIMARY KEY (source, {EVENT_TIMESTAMP}, {ENTITY_KEY}, recorded_at));"
-            f" CREATE OR REPLACE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON history.{table.name}"
-            f" FOR EACH STATEMENT EXECUTE FUNCTION history.refuse_change();"
-        )
-    return "\n".join(statements)

@@ -1,4 +1,4 @@
-"""Postgres history against the frozen snapshots: rows that somebody changed without a record."""
+"""Postgres history against the frozen snapshots: rows that were changed without a new version."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,21 +15,21 @@ from streamflow.warehouse.differences import describe_differences
 from streamflow.warehouse.history import Warehouse
 
 REFILL = "`streamflow repro` ingests it again"
-RESTORE = "put the rows back, or restore the database from its backup; frozen files and models are not affected"
+RESTORE = "restore the rows, or the database from its backup; frozen files and models are not affected"
 
 
 @dataclass(frozen=True)
 class SourceDrift:
-    """One table of one month that is not what was frozen, in words, and what mends it."""
+    """One table of one month that differs from what was frozen, in words, and the command that fixes it."""
 
     what: str
-    mend: str
+    fix: str
 
 
 def source_drift(
     store: Warehouse, months: Iterable[str], known_at: str | None, snapshots: Path = SNAPSHOTS
 ) -> list[SourceDrift]:
-    """Each table of each frozen month whose history is another; months that are not frozen are passed over."""
+    """Each table of each frozen month whose history differs from the frozen rows; other months are skipped."""
     found = []
     for month in months:
         for table in TABLES:
@@ -40,7 +40,7 @@ def source_drift(
 
 
 def live_drift(store: Warehouse, months: Iterable[str]) -> list[SourceDrift]:
-    """Each live table of a month that is not what was recorded last."""
+    """Each live table of a month that differs from its last recorded version."""
     found = []
     for month in months:
         live = store.live_month(month)
@@ -48,18 +48,18 @@ def live_drift(store: Warehouse, months: Iterable[str]) -> list[SourceDrift]:
             recorded = store.recorded_digest(table, month)
             rows = live[table.name].num_rows
             if not rows and store.is_landed:
-                continue  # theirs to take away; the recorded version stays
+                continue  # other programs may delete their rows; the recorded version stays
             if recorded is not None and rows_sha256(live[table.name]) != recorded:
                 expected = store.history_rows(table, month)
                 what = (
-                    describe_differences(expected, live[table.name]) if rows else f"holds 0 of {expected.num_rows} rows"
+                    describe_differences(expected, live[table.name]) if rows else f"has 0 of {expected.num_rows} rows"
                 )
                 found.append(SourceDrift(f"live.{table.name} of {month}: {what}", REFILL))
     return found
 
 
 def frozen_rows(table: Table, path: Path) -> pa.Table:
-    """The rows of a frozen table as the history holds them, without the event timestamp."""
+    """The rows of a frozen table as they are in the history, without the event timestamp."""
     schema = arrow_schema(table)
     return pq.read_table(path, columns=schema.names).select(schema.names).cast(schema)
 
@@ -73,7 +73,7 @@ def _table_drift(
         return None
     name = f"history.{table.name} of {month}"
     if recorded is None:
-        return SourceDrift(f"{name} holds nothing", REFILL)
+        return SourceDrift(f"{name} has no rows", REFILL)
     what = describe_differences(frozen, history)
     if known_at is None and recorded == rows_sha256(history):
         return SourceDrift(f"{name} has a correction that is not frozen: {what}", "`streamflow repro` freezes it")

@@ -50,14 +50,17 @@ def test_code_that_was_never_committed_is_kept_with_its_version_and_can_be_deriv
     done = project.streamflow("repro", *small("seed=43"))
     helper.write_text(good)
     project.run("git", "checkout", "--", ".")
-    assert "explores: params.yaml, streamflow/model/sklearn_pipeline.py changed since the commit" in done.stdout
+    assert (
+        "this run can't be promoted: params.yaml, streamflow/model/sklearn_pipeline.py changed since the commit; commit"
+        in done.stdout
+    )
     assert "register: version 2 is not promoted" in done.stdout
     assert production(project) == "1"
     found = answer(project.streamflow("rerun", "v2", "--json"))
     assert found["verdict"] == "identical"
     refused = project.streamflow("promote", "v2", check=False)
     assert refused.returncode == 2
-    assert "version 2 was trained on files that are in no commit" in refused.stderr
+    assert "version 2 was trained on files that are not committed" in refused.stderr
     assert "--force needs --reason" in project.streamflow("promote", "v2", "--force", check=False).stderr
     forced = project.streamflow("promote", "v2", "--force", "--reason", "a trial")
     assert "version 2 is Production: forced by" in forced.stdout
@@ -74,7 +77,7 @@ def test_code_that_was_never_committed_is_kept_with_its_version_and_can_be_deriv
     assert "committed" in lines[1]["gates"]
     further = project.streamflow("rollback", check=False)
     assert (further.returncode, len(further.stderr.splitlines())) == (2, 1)
-    assert "nothing to roll back to: the ledger knows no version before 1" in further.stderr
+    assert "nothing to roll back to: the ledger has no version before 1" in further.stderr
     differences = answer(project.streamflow("diff", "v1", "v2", "--json"))
     assert differences["uncommitted"] == ["v2"]
     assert {"name": "seed", "before": 42, "after": 43} in differences["configuration"]

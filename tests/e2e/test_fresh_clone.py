@@ -202,7 +202,7 @@ class TestServing:
         port = str(client.base_url.port)
         taken = clone.streamflow("serve", "--port", port, check=False)
         assert (taken.returncode, len(taken.stderr.splitlines())) == (2, 1)
-        assert f"127.0.0.1:{port} is taken (streamflow_churn version 1 answers there since" in taken.stderr
+        assert f"127.0.0.1:{port} is taken (streamflow_churn version 1 is served there since" in taken.stderr
 
     @pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt-get install chromium")
     def test_the_page_shows_a_user_and_the_model(self, client):

@@ -80,22 +80,11 @@ def arrows(house: dict[str, Module]) -> dict[str, set[str]]:
             for name, module in house.items()}  # fmt: skip
 
 
-def circle(graph: dict[str, set[str]]) -> list[str]:
-    """Modules that import each other in a circle; empty if there is none."""
-    done: set[str] = set()
-
-    def search(name: str, path: list[str]) -> list[str]:
-        if name in path:
-            return path[path.index(name) :]
-        if name in done:
-            return []
-        for each in sorted(graph[name]):
-            if found := search(each, [*path, name]):
-                return found
-        done.add(name)
-        return []
-
-    return next((found for name in sorted(graph) if (found := search(name, []))), [])
+def circles(graph: dict[str, set[str]]) -> list[list[str]]:
+    """The groups of nodes of which each reaches all others of its group; nodes that reach only others are in none."""
+    reached = {name: _reached(graph, name) for name in graph}
+    groups = {tuple(sorted(each for each in reached[name] if name in reached[each])) for name in graph}
+    return sorted(list(group) for group in groups if group)
 
 
 def impure(house: dict[str, Module], graph: dict[str, set[str]]) -> set[str]:
@@ -111,6 +100,16 @@ def declared_pure(face: Path) -> list[str]:
     text = " ".join((ast.get_docstring(ast.parse(face.read_text(encoding="utf-8"))) or "").split())
     named = re.search(r"Pure: ([a-z_, ]+)\.", text)
     return named[1].split(", ") if named and named[1] != "none" else []
+
+
+def _reached(graph: dict[str, set[str]], start: str) -> set[str]:
+    found: set[str] = set()
+    waiting = [start]
+    while waiting:
+        new = graph[waiting.pop()] - found
+        found |= new
+        waiting += new
+    return found
 
 
 def _impurities(tree: ast.AST) -> Iterator[str]:

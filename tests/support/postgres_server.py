@@ -88,6 +88,6 @@ def _programs() -> Path:
     installed = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[4]))
     if installed:
         return installed[-1].parent
-    from streamflow.postgres.server import client_program
+    from streamflow.postgres.programs import client_program
 
     return client_program("initdb").parent

@@ -1,4 +1,4 @@
-"""Why a user scores as they do: what each feature changes in the log-odds of churn, from the model's answers alone.
+"""Why a user scores as they do: what each feature changes in the log-odds of churn, from the model's scores alone.
 
 The contribution of a feature is log-odds(user) - log-odds(the same user with the reference's value of it): the prediction
 difference of Robnik-Šikonja and Kononenko, "Explaining Classifications For Individual Instances" (IEEE TKDE 20, 2008), with
@@ -18,7 +18,7 @@ from streamflow.model.scoring import ChurnModel, Inputs
 
 DECIMALS = 6
 _NEAREST = 1e-6
-"""Nearer to 0 or 1 the odds of a float32 probability say nothing."""
+"""Nearer to 0 or 1 the odds of a float32 probability mean nothing."""
 
 Contributions = np.ndarray[Any, np.dtype[np.float64]]
 
@@ -41,12 +41,12 @@ def contributions(
     """Contribution of each feature to each user's log-odds; shape (n_users, n_features), in the model's order.
 
     `probabilities` are the scores of `inputs`; `reference` is one user, arrays of shape (1,). Rounded to 6 decimals,
-    beyond which a float32 score says nothing.
+    because a float32 score has no more.
     """
     own = _log_odds(probabilities)
     found = np.zeros((len(own), len(model.features)))
     for position, column in enumerate(model.features):
-        # A score does not depend on who is scored with whom, so equal inputs need not be asked.
+        # A score does not depend on the other users of a call, so equal inputs are not scored again.
         asked = np.flatnonzero(_differs(inputs[column.name], reference[column.name]))
         if len(asked):
             changed = {name: values[asked] for name, values in inputs.items()}

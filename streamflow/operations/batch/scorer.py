@@ -1,4 +1,4 @@
-"""Scores of many users at once: what a row of them holds."""
+"""Scores of many users at once, one row for each."""
 
 import json
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ REFERENCE = "streamflow.reference"
 
 @dataclass(frozen=True)
 class BatchScorer:
-    """A proven model version; with `reasons`, as many for each score, against the feature values of `reference`."""
+    """A verified model version; `reasons` for each score compare with the feature values of `reference`."""
 
     model: ChurnModel
     version: str
@@ -27,7 +27,7 @@ class BatchScorer:
     reference: Mapping[str, Any] = field(default_factory=dict)
 
     def schema(self) -> pa.Schema:
-        """Columns of `scored`; with reasons, each reason and its contribution to the log-odds (NULL: there is none)."""
+        """Columns of `score`; with reasons, each reason and its contribution to the log-odds (NULL: there is none)."""
         plain = [
             pa.field(ENTITY_KEY, pa.string(), nullable=False),
             pa.field(EVENT_TIMESTAMP, pa.date32(), nullable=False),
@@ -45,7 +45,7 @@ class BatchScorer:
         ]
         return pa.schema([*plain, *told], {REFERENCE: json.dumps(dict(self.reference), ensure_ascii=False)})
 
-    def scored(self, rows: pa.RecordBatch) -> pa.RecordBatch:
+    def score(self, rows: pa.RecordBatch) -> pa.RecordBatch:
         """The score of each row (user_id, as_of, features), in order; the probability is the float32 that ONNX gave."""
         features = self.model.features
         inputs = arrow_inputs(rows, features)

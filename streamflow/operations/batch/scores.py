@@ -26,13 +26,13 @@ PARQUET, CSV = ".parquet", ".csv"
 Watch = Callable[[Iterable[pa.RecordBatch], int], Iterable[pa.RecordBatch]]
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
-# What the pipeline writes there is proven by its hash.
+# The outputs of the pipeline are there, and DVC hashes them.
 _OF_THE_PIPELINE = (Path("data"), Path("artifacts"))
 
 
 @dataclass(frozen=True)
 class Scores:
-    """What a file of scores holds; `reference` is the user whom the reasons compare with, empty without reasons."""
+    """Summary of a file of scores; `reference` is the user that the reasons compare with, empty without reasons."""
 
     users: int
     churners: int
@@ -41,15 +41,15 @@ class Scores:
 
 
 def check_output(out: Path) -> None:
-    """Refuse a place that scores can't be written to, before any work. Raises ConfigError or EnvironmentFault."""
+    """Check that scores can be written to a file, before any work. Raises ConfigError or EnvironmentFault."""
     if out.suffix not in (PARQUET, CSV):
         raise ConfigError(f"--out {out}: the name must end in {PARQUET} or {CSV}")
     if any(out.resolve().is_relative_to(each.resolve()) for each in _OF_THE_PIPELINE):
-        raise ConfigError(f"--out {out}: data/ and artifacts/ hold what the pipeline writes; name another folder")
+        raise ConfigError(f"--out {out}: data/ and artifacts/ are for outputs of the pipeline; name another folder")
     if not out.parent.is_dir():
         raise EnvironmentFault(f"--out {out}: there is no folder {out.parent}; `mkdir -p {out.parent}`")
     if out.is_dir() or not os.access(out.parent, os.W_OK | os.X_OK):
-        raise EnvironmentFault(f"--out {out}: no file can be written there; name another")
+        raise EnvironmentFault(f"--out {out}: the file can't be written; name another")
 
 
 def score_snapshot(
@@ -63,27 +63,27 @@ def score_snapshot(
 ) -> Scores:
     """Score every user of a snapshot's files and write `out`, sorted by user: the same bytes for the same files and model.
 
-    `watch` is given the scored slices and their number; `threads` are as many as cores by default. Raises
+    `watch` gets the scored slices and their number; `threads` are as many as cores by default. Raises
     StreamFlowError, and `out` then stays as it was.
     """
     features = loaded.model.features
     if not 0 <= reasons <= len(features):
-        raise ConfigError(f"--reasons {reasons}: the model takes {len(features)} features; 0 to {len(features)}")
+        raise ConfigError(f"--reasons {reasons}: the model takes {len(features)} features; use 0 to {len(features)}")
     reference = {c.name: reference_value(snapshot_column(c, folder), c) for c in features} if reasons else {}
     scorer = BatchScorer(loaded.model, loaded.version, loaded.model_sha256, reasons, reference)
     users = churners = 0
 
-    def counted(slices: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def count_slices(slices: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         nonlocal users, churners
         for some in slices:
             users, churners = users + some.num_rows, churners + pc.sum(some[PREDICTION]).as_py()
             yield some
 
     rows = snapshot_rows(loaded.tags[f"{PREFIX}feature_service"], folder, slice_rows)
-    scored = _in_order(scorer.scored, rows, threads or len(os.sched_getaffinity(0)))
+    scored = _in_order(scorer.score, rows, threads or len(os.sched_getaffinity(0)))
     write = write_parquet if out.suffix == PARQUET else _write_csv
     try:
-        write(out, scorer.schema(), counted(watch(scored, -(-snapshot_users(folder) // slice_rows))))
+        write(out, scorer.schema(), count_slices(watch(scored, -(-snapshot_users(folder) // slice_rows))))
         return Scores(users, churners, file_sha256(out), reference)
     except OSError as error:
         raise EnvironmentFault(f"--out {out}: {error.strerror or error}; nothing was written") from error
@@ -97,9 +97,9 @@ def _write_csv(out: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) 
 
 
 def _in_order(work: Callable[[_Item], _Result], items: Iterable[_Item], threads: int) -> Iterator[_Result]:
-    """The result of each item, in the order of the items; few of them are held at a time.
+    """The result of each item, in the order of the items; few of them are in memory at a time.
 
-    ONNX Runtime lets go of Python's lock while it scores, so threads use all cores; each of its calls uses one.
+    ONNX Runtime releases Python's lock while it scores, so threads use all cores; each of its calls uses one.
     """
     waiting: deque[Future[_Result]] = deque()
     with ThreadPoolExecutor(threads) as pool:

@@ -1,4 +1,4 @@
-"""Two frozen months beside each other, and what a registered model says of both."""
+"""Compare two frozen months, and a registered model's scores of both."""
 
 from typing import TYPE_CHECKING
 
@@ -12,16 +12,16 @@ from streamflow.operations.drift.shifts import churn_rate, churn_scores, compare
 from streamflow.operations.drift.verdict import SCORE, DataDrift, Policy, ScoreMeans
 from streamflow.provenance.git import resolve
 from streamflow.provenance.record import PREFIX
-from streamflow.registry.references import find, registry_if_any
+from streamflow.registry.references import find_target, registry_if_any
 
 if TYPE_CHECKING:
     from streamflow.registry.loading import LoadedModel
 
 
 def data_drift(reference: str, current: str, ref: str | None, policy: Policy) -> DataDrift:
-    """Compare two frozen months; the score is that of the version that `ref` names (None: Production, if there is one).
+    """Compare two frozen months; the score is of the version that `ref` names (None: Production, if there is one).
 
-    Raises StreamFlowError if it can't tell.
+    Raises StreamFlowError if that is not possible.
     """
     before, old = frozen_month(reference, "REFERENCE")
     after, new = frozen_month(current, "CURRENT")
@@ -38,18 +38,18 @@ def data_drift(reference: str, current: str, ref: str | None, policy: Policy) ->
 
 
 def _model(ref: str | None) -> "LoadedModel | str":
-    """The version, proven as serving proves it; or in words why there is none."""
+    """The version, verified as serving does; or in words why there is none."""
     with registry_if_any() as registry:
         if registry is None and ref is None:
             return "there is no registry here"
         if registry is None:
-            raise RegistryError(f"--model {ref}: there is no registry here to ask; `make repro` makes one")
+            raise RegistryError(f"--model {ref}: there is no registry here; `make repro` makes one")
         if ref is None:
             production = registry.production()
             return registry.load(production) if production else f"no version of {MODEL_NAME} is Production"
-        version = find(ref, registry).version if resolve(f"refs/tags/{ref}") else registry.version(ref)
+        version = find_target(ref, registry).version if resolve(f"refs/tags/{ref}") else registry.version(ref)
         if version is None:
-            raise RegistryError(f"--model {ref}: no version came from that tag; `streamflow models` lists them")
+            raise RegistryError(f"--model {ref}: no version has that tag; `streamflow models` lists them")
         return registry.load(version)
 
 

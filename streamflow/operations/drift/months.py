@@ -1,4 +1,4 @@
-"""Frozen months for reading: whole rows of a snapshot, whose files were hashed before the first of them is read."""
+"""Rows of a frozen month, read after its files were hashed."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,7 +15,7 @@ from streamflow.snapshots.frozen import proven_files
 def frozen_month(as_of: str, where: str) -> tuple[Month, pa.Table]:
     """A month, and for each user, sorted, every feature of any feature service and the month's own label.
 
-    Raises ConfigError naming `where` if it is no date, HistoryError if it is not frozen or not what its stage wrote.
+    Raises ConfigError naming `where` if it is not a date, HistoryError if it is not frozen or differs from dvc.lock.
     """
     parse_date(as_of, where)
     folder, md5 = proven_files(as_of)

@@ -14,7 +14,7 @@ _WIDTH, _HEIGHT, _GAP = 640.0, 200.0, 0.2
 
 @dataclass(frozen=True)
 class Bar:
-    """A pair of bars in the units of the picture: places and heights, and what a pointer over it says."""
+    """A pair of bars in the units of the picture: places, heights, and the text under the pointer."""
 
     x: float
     width: float

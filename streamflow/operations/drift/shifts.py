@@ -1,4 +1,4 @@
-"""The columns of two months compared, one after the other, and adjusted for being many."""
+"""The columns of two months compared one by one, p-values adjusted for their number."""
 
 from collections.abc import Sequence
 from dataclasses import replace

@@ -1,7 +1,7 @@
-"""Two samples of one variable: how far apart they are, and how likely chance alone takes them there.
+"""Two samples of one variable: their distance, and how likely chance alone causes it.
 
-Both samples are treated as independent draws. Two months mostly hold the same users, so they are not: what a user keeps
-from month to month makes the tests say less than they could (conservative), never more.
+Both samples are treated as independent draws. Two months mostly hold the same users, so they are not:
+that makes the tests conservative (fewer alarms), never the opposite.
 """
 
 import math
@@ -20,7 +20,7 @@ Numbers = np.ndarray[Any, np.dtype[np.float64]]
 def psi(reference: Sequence[int], current: Sequence[int]) -> float:
     """Population stability index of two histograms over the same bins: the sum of (q - p) ln(q / p) over their shares.
 
-    Bins that both leave empty are passed over; half a user is added to every other bin of both, so that an empty one
+    Bins that are empty in both are skipped; half a user is added to every other bin of both, so that an empty one
     gives a finite value. 0 for equal counts, never negative; two normals whose means lie d standard deviations apart have
     about d squared. Formula: Siddiqi, "Credit Risk Scorecards" (2006); it is Jeffreys' divergence of the shares.
     """
@@ -71,7 +71,7 @@ def chi_square(reference: Sequence[int], current: Sequence[int]) -> tuple[float,
 def holm(p_values: Sequence[float]) -> list[float]:
     """The p-values adjusted by Holm's method, in the order given: none below alpha means that alpha bounds any false alarm.
 
-    Holm rather than Benjamini-Hochberg: one alarm is what a person is called for, so the chance of any false one is to be
+    Holm rather than Benjamini-Hochberg: a single alarm calls a person, so the chance of any false one must be
     bounded, whatever else drifts and however the features depend on each other. Benjamini-Hochberg bounds the false share
     of the flags only, so each feature that truly drifts admits more false flags beside it. It finds more in small samples;
     months have thousands of users, and what only it would find there is mostly below the limit of PSI.

@@ -1,4 +1,4 @@
-"""Data drift: how features, label and score of one month differ from those of another, and whether a new model is due.
+"""Data drift: how features, label and score of one month differ from those of another, and whether to train a new model.
 
 Not source drift (`streamflow.warehouse.differences`): that is one month whose recorded rows were changed.
 """
@@ -22,9 +22,9 @@ MAJOR: Level = "MAJOR"
 
 @dataclass(frozen=True)
 class Policy:
-    """When a difference is told, and when it calls for a new model.
+    """When a difference counts as drift, and when to train a new model.
 
-    `alpha` bounds the chance of any false alarm in one comparison; `psi` is the least effect that is drift, `psi_major` that
+    `alpha` bounds the chance of any false alarm in one comparison; `psi` is the smallest PSI that is drift, `psi_major` that
     of major drift; `label_rate` is a difference of churn rates, `share` one of features, both between 0 and 1.
     """
 
@@ -37,7 +37,7 @@ class Policy:
 
 @dataclass(frozen=True)
 class Histogram:
-    """Shares of users by bar, for the eye: a value, or `low to high`; the last bar is NULL if there is any."""
+    """Shares of users by bar of a chart: a value, or `low to high`; the last bar is NULL if there is any."""
 
     bars: tuple[str, ...]
     reference: tuple[float, ...]
@@ -78,7 +78,7 @@ class ScoreMeans:
 
 @dataclass(frozen=True)
 class DriftRule:
-    """One reason to train again, whether it holds, and its numbers in words."""
+    """One reason to train again, whether it applies, and its numbers in words."""
 
     name: str
     holds: bool
@@ -87,7 +87,7 @@ class DriftRule:
 
 @dataclass(frozen=True)
 class DataDrift:
-    """Two months compared; `score` says in words why there is none, if there is none."""
+    """Two months compared; `score` is a text with the reason if there is no score."""
 
     reference: Month
     current: Month
@@ -112,7 +112,7 @@ class DataDrift:
         return next((each for each in self.shifts if each.name == name), None)
 
     def level(self, shift: Shift) -> Level:
-        """How far a column drifted: chance must be ruled out at `alpha`, and the effect must reach the limit."""
+        """The level of a column's drift: significant at `alpha`, and its PSI reaches the limit."""
         if shift.adjusted_p >= self.policy.alpha:
             return STABLE
         if shift.name == LABEL:
@@ -122,7 +122,7 @@ class DataDrift:
 
     @property
     def rules(self) -> tuple[DriftRule, ...]:
-        """What was asked before the verdict; one that holds is enough."""
+        """The rules of the verdict; one that applies is enough."""
         return tuple(rule for rule in (self._score_rule(), self._share_rule(), self._label_rule()) if rule)
 
     @property
@@ -132,11 +132,11 @@ class DataDrift:
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """In words: the rules that hold, or, if none does, why not."""
+        """In words: the rules that apply, or, if none does, why not."""
         return tuple(rule.words for rule in self.rules if rule.holds or self.verdict == NO_ACTION)
 
     def to_json(self) -> dict[str, Any]:
-        """For machines; numbers to six significant digits, so that no CPU's last bit is told."""
+        """The comparison as JSON; numbers to six significant digits, the same on every CPU."""
         return {
             "verdict": self.verdict,
             "reasons": list(self.reasons),
@@ -209,12 +209,12 @@ class DataDrift:
 
 
 def percent(share: float) -> str:
-    """A share for the eye."""
+    """A share as a percentage."""
     return f"{100 * share:.2f} %"
 
 
 def points(difference: float) -> str:
-    """A difference of two shares for the eye, in percentage points with its sign."""
+    """A difference of two shares in percentage points with its sign."""
     return f"{100 * difference:+.2f} points"
 
 

@@ -1,4 +1,4 @@
-"""`streamflow doctor` and `fsck`: every precondition and every stored byte, each with what puts it right.
+"""`streamflow doctor` and `fsck`: checks of every precondition and every stored byte, each with its fix.
 
 Pure: none.
 """

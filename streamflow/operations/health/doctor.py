@@ -1,4 +1,4 @@
-"""The preconditions of training, promoting and deriving again, each looked at for itself and mended by a command."""
+"""The preconditions of training, promoting and rerunning, each with its own check and the command that fixes it."""
 
 import json
 import subprocess
@@ -6,7 +6,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from streamflow.core.config import check, source_identity
+from streamflow.core.config import source_identity
+from streamflow.core.config_checks import check
 from streamflow.core.errors import StreamFlowError, first_line
 from streamflow.core.schema import MODEL_NAME
 from streamflow.pipeline.dvc_files import declarations, disagreements, locked_stages, read_receipt
@@ -17,8 +18,8 @@ from streamflow.pipeline.layout import CONF, LOCK, REQUIREMENTS
 from streamflow.pipeline.lock import contradictions
 from streamflow.pipeline.params import read_all_params
 from streamflow.postgres.server import database
-from streamflow.provenance.cache import local_cache, mend
-from streamflow.provenance.commits import with_its_files
+from streamflow.provenance.cache import fix_of, local_cache
+from streamflow.provenance.commits import path_with_files
 from streamflow.provenance.git import changes, file_at, resolve
 from streamflow.provenance.outputs import output_problems
 from streamflow.provenance.problems import Check, Problem
@@ -29,8 +30,8 @@ _LIBRARIES = "import json, stages, numpy, sklearn, threadpoolctl; print(json.dum
 
 
 def all_checks() -> list[Check]:
-    """Every precondition, in the order in which they are best mended."""
-    named: list[tuple[str, Callable[[], Check]]] = [
+    """Every precondition, in the order in which to fix them."""
+    checks: list[tuple[str, Callable[[], Check]]] = [
         ("git", git),
         ("environment", environment),
         ("configuration", configuration),
@@ -41,16 +42,16 @@ def all_checks() -> list[Check]:
         ("threads", threads),
         ("Production", production),
     ]
-    return [guarded(name, look) for name, look in named]
+    return [run_check(name, run) for name, run in checks]
 
 
 def git() -> Check:
-    """Nothing differs from HEAD: no tracked file, no code that is in no commit."""
+    """Nothing differs from HEAD: no tracked file, and no code is untracked."""
     found = changes()
     problems = [
-        *(Problem(f"{name} is not as committed", f"`git diff {name}`, then commit it or `git checkout {name}`")
+        *(Problem(f"{name} differs from HEAD", f"`git diff {name}`, then commit it or `git checkout {name}`")
           for name in found.tracked),
-        *(Problem(f"{name} is code in no commit", "commit it, or move it away") for name in found.untracked),
+        *(Problem(f"{name} is code that is not committed", "commit it, or remove it") for name in found.untracked),
     ]  # fmt: skip
     return Check("git", f"commit {(resolve('HEAD') or '')[:12]}", tuple(problems))
 
@@ -59,18 +60,18 @@ def environment() -> Check:
     """The installed packages are those of requirements.lock, by name and version, none missing and none surplus."""
     lock = REQUIREMENTS.read_text(encoding="utf-8")
     differences = environment_differences(lock)
-    problems = tuple(Problem(each, "`make install` makes the environment of the lock") for each in differences)
+    problems = tuple(Problem(each, "`make install` installs requirements.lock") for each in differences)
     return Check("environment", f"Python {machine()['python']}, {lock.count(' --hash=')} hashes in the lock", problems)
 
 
 def configuration() -> Check:
-    """params.yaml is typed, makes sense, and was composed from conf/ as it is."""
+    """params.yaml is valid, and was composed from the current conf/."""
     config = read_all_params()
     check(config)
     digest = tree_sha256(CONF)
     problem = Problem(
         f"params.yaml was composed from another conf/ (digest {config.conf_sha256[:12]}, now {digest[:12]})",
-        "`git checkout conf`, or compose it: `streamflow repro OVERRIDE…`",
+        "`git checkout conf`, or compose it again: `streamflow repro OVERRIDE…`",
     )
     note = f"{config.model_name} on {config.features.service} as of {config.as_of}"
     return Check("configuration", note, () if config.conf_sha256 == digest else (problem,))
@@ -79,7 +80,7 @@ def configuration() -> Check:
 def lock() -> Check:
     """dvc.lock agrees with itself, with dvc.yaml and params.yaml, and with every file that the stages read."""
     stages = locked_stages()
-    problems = [Problem(each, "no run wrote that; `git checkout dvc.lock`") for each in contradictions(stages)]
+    problems = [Problem(each, "it was edited; `git checkout dvc.lock`") for each in contradictions(stages)]
     rerun = "`streamflow repro` runs the stage again"
     problems += [Problem(each, rerun) for each in disagreements(stages)]
     for stage in stages.values():
@@ -88,26 +89,26 @@ def lock() -> Check:
             if content is None:
                 problems.append(Problem(f"{path} is missing", f"`git checkout {path}`, or `dvc checkout {path}`"))
             elif content.md5 != expected:
-                digests = f"MD5 {expected[:12]}, now {content.md5[:12]}"
+                digests = f"MD5 was {expected[:12]}, is {content.md5[:12]}"
                 problems.append(
-                    Problem(f"{with_its_files(path)} is not what the run of dvc.lock read ({digests})", rerun)
+                    Problem(f"{path_with_files(path)} changed since the run of dvc.lock ({digests})", rerun)
                 )
     return Check("dvc.lock", f"{len(stages)} stages", tuple(dict.fromkeys(problems)))
 
 
 def outputs() -> Check:
-    """Every output in the working tree has the bytes that dvc.lock and its SHA-256 receipt name."""
+    """Every output in the working tree has the digests of dvc.lock and of its SHA-256 receipt."""
     problems, count = [], 0
     for stage in locked_stages().values():
         receipt = read_receipt(stage.name)
         for path, md5 in stage.outs.items():
             count += 1
             problems += output_problems(path, md5, receipt, stage.name)
-    return Check("outputs", f"{count} outputs, from their bytes", tuple(problems))
+    return Check("outputs", f"{count} outputs, every byte hashed", tuple(problems))
 
 
 def cache() -> Check:
-    """DVC's cache holds every output that dvc.lock names, whole."""
+    """DVC's cache has every output of dvc.lock, undamaged."""
     store, problems, count = local_cache(), [], 0
     tracked = {path for declared in declarations() for path in declared.tracked}
     for stage in locked_stages().values():
@@ -115,20 +116,20 @@ def cache() -> Check:
         for path, md5 in stage.outs.items():
             if path not in tracked:
                 count += 1
-                problems += [Problem(str(fault), mend(fault)) for fault in store.faults(path, md5, receipt)]
+                problems += [Problem(str(fault), fix_of(fault)) for fault in store.faults(path, md5, receipt)]
     return Check("cache", f"{count} outputs, every object hashed", tuple(problems))
 
 
 def history() -> Check:
-    """Postgres holds the months as they were frozen, in history and live."""
+    """The rows of every month in Postgres, history and live, equal the frozen ones."""
     config = read_all_params()
     months = list(config.months)
     with database() as url, warehouse(url, source_identity(config.source)) as store:
         found = [*source_drift(store, months, config.known_at), *live_drift(store, months)]
         nothing = [month for month in months if not store.tables_of(month)]
-    problems = [Problem(each.what, each.mend) for each in found]
+    problems = [Problem(each.what, each.fix) for each in found]
     problems += [
-        Problem(f"the history holds nothing of {month}", "`streamflow repro` ingests it again")
+        Problem(f"the history has no rows of {month}", "`streamflow repro` ingests it again")
         for month in nothing
         if not any(month in problem.what for problem in problems)
     ]
@@ -136,15 +137,15 @@ def history() -> Check:
 
 
 def threads() -> Check:
-    """A stage computes with one thread and the pinned BLAS kernel, whatever this shell's environment says."""
+    """A stage computes with one thread and the pinned BLAS kernel, under any environment variables of this shell."""
     done = subprocess.run([sys.executable, "-c", _LIBRARIES], capture_output=True, text=True, check=False)
     if done.returncode:
         reason = (done.stderr.strip() or "no reason given").splitlines()[-1]
-        return Check("threads", "", (Problem(f"the numeric libraries do not load: {reason}", "`make install`"),))
+        return Check("threads", "", (Problem(f"the numeric libraries can't be imported: {reason}", "`make install`"),))
     pools = json.loads(done.stdout.splitlines()[-1])
     problems = [
         Problem(
-            f"{pool['internal_api']} uses {pool['num_threads']} threads", "look for code that sets them after import"
+            f"{pool['internal_api']} uses {pool['num_threads']} threads", "find the code that sets them after import"
         )
         for pool in pools
         if pool["num_threads"] != 1
@@ -153,15 +154,15 @@ def threads() -> Check:
     if kernels != {PINNED["OPENBLAS_CORETYPE"]}:
         problems.append(
             Problem(
-                f"BLAS computes with {', '.join(sorted(kernels))}, not {PINNED['OPENBLAS_CORETYPE']}",
-                "this CPU lacks AVX2: linear models may differ in the last bit; rerun says so",
+                f"the BLAS kernel is {', '.join(sorted(kernels))}, not {PINNED['OPENBLAS_CORETYPE']}",
+                "use a CPU with AVX2: without it linear models may differ in the last bit",
             )
         )
     return Check("threads", f"{len(pools)} pools, kernel {', '.join(sorted(kernels))}", tuple(problems))
 
 
 def production() -> Check:
-    """The alias Production names a version that loads, and whose commit is in this repository."""
+    """The alias Production names a version whose files are intact and whose commit is in this repository."""
     from streamflow.provenance.record import PREFIX
     from streamflow.registry.registry import open_registry
 
@@ -189,14 +190,16 @@ def production() -> Check:
     return Check("Production", note, tuple(problems))
 
 
-def guarded(name: str, look: Callable[[], Check]) -> Check:
-    """The check that `look` makes; a failure to look is a problem of its own."""
+def run_check(name: str, run: Callable[[], Check]) -> Check:
+    """Run a check; an exception in it becomes a problem of the check."""
     try:
-        return look()
+        return run()
     except StreamFlowError as error:
-        what, _, way_out = str(error).rpartition("; ")
-        return Check(name, "", (Problem(what or str(error), way_out or "see above"),))
-    except Exception as error:  # a damaged file or package can fail anywhere, and must be named like any other problem
+        what, _, fix = str(error).rpartition("; ")
+        return Check(name, "", (Problem(what or str(error), fix or "see above"),))
+    except (
+        Exception
+    ) as error:  # a damaged file or package can fail anywhere, and must be reported like any other problem
         reason = first_line(error)
-        mended = "`make install`" if isinstance(error, ImportError) else "`git status` shows which file was edited"
-        return Check(name, "", (Problem(f"can't be looked at ({type(error).__name__}): {reason}", mended),))
+        fix = "`make install`" if isinstance(error, ImportError) else "`git status` shows which file was edited"
+        return Check(name, "", (Problem(f"the check failed ({type(error).__name__}): {reason}", fix),))

@@ -1,4 +1,4 @@
-"""Every stored byte against its hash: tracked files, outputs, DVC's cache, registered artifacts; and putting back."""
+"""Every stored byte against its hash: tracked files, outputs, DVC's cache, registered artifacts; and the repair."""
 
 import shutil
 import sys
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from streamflow.core.digest import bytes_sha256
 from streamflow.core.errors import StreamFlowError
-from streamflow.operations.health.doctor import guarded
+from streamflow.operations.health.doctor import run_check
 from streamflow.operations.health.installed import altered_files
 from streamflow.pipeline.dvc_files import declarations, locked_stages, read_receipt, tracked_outputs
 from streamflow.pipeline.dvc_hash import content_of
@@ -23,7 +23,7 @@ from streamflow.registry.references import registry_if_any
 if TYPE_CHECKING:
     from streamflow.registry.registry import Registry
 
-_REPAIR = "`streamflow fsck --repair` takes it from the outputs or the remote"
+_REPAIR = "`streamflow fsck --repair` restores it from the outputs or the remote"
 
 
 def integrity(*names: str) -> list[Check]:
@@ -31,32 +31,36 @@ def integrity(*names: str) -> list[Check]:
 
     `names` limits it to some of these.
     """
-    looks = {"packages": packages, "tracked": tracked, "outputs": outputs, "cache": cache, "registry": registered}
-    return [guarded(name, look) for name, look in looks.items() if not names or name in names]
+    checks = {
+        "packages": packages,
+        "tracked": tracked_files,
+        "outputs": outputs,
+        "cache": cache,
+        "registry": registered_versions,
+    }
+    return [run_check(name, run) for name, run in checks.items() if not names or name in names]
 
 
 def packages() -> Check:
-    """Every file of the installed packages is the one that its package came with."""
+    """Every file of the installed packages has the SHA-256 of its package's RECORD."""
     count, altered = altered_files()
-    mended = "`make install` installs the lock again"
+    fix = "`make install` installs requirements.lock again"
     problems = tuple(
-        Problem(f"{path} is of no package, or not as its package came (SHA-256)", mended) for path in altered
+        Problem(f"{path} is in no package, or its SHA-256 differs from the package's RECORD", fix) for path in altered
     )
     return Check("packages", f"{count} files of {sys.prefix}", problems)
 
 
-def tracked() -> Check:
-    """dvc.lock, params.yaml, requirements.lock, receipts and metrics are as HEAD has them."""
+def tracked_files() -> Check:
+    """dvc.lock, params.yaml, requirements.lock, receipts and metrics equal HEAD."""
     names = {str(LOCK), str(PARAMS), "requirements.lock", "dvc.yaml", *tracked_outputs()}
     differing = sorted(names & set(changes().tracked))
-    problems = [
-        Problem(f"{name} is not as committed", f"`git diff {name}`, `git checkout {name}`") for name in differing
-    ]
+    problems = [Problem(f"{name} differs from HEAD", f"`git diff {name}`, `git checkout {name}`") for name in differing]
     return Check("tracked", f"{len(names)} files against HEAD", tuple(problems))
 
 
 def outputs() -> Check:
-    """Outputs in the working tree; one that is not there is no damage."""
+    """The outputs that are in the working tree; a missing one is not damage."""
     problems: list[Problem] = []
     count = 0
     for stage in locked_stages().values():
@@ -71,9 +75,7 @@ def outputs() -> Check:
 def cache() -> Check:
     """Every object of DVC's cache against its name, and what dvc.lock names against its SHA-256."""
     store = local_cache()
-    problems = {
-        path: Problem(f"{path} is damaged (its bytes have MD5 {md5[:12]})", _REPAIR) for path, md5 in store.damaged()
-    }
+    problems = {path: Problem(f"{path} is damaged (its MD5 is {md5[:12]})", _REPAIR) for path, md5 in store.damaged()}
     for path, md5, receipt in _cached_outputs():
         for fault in store.faults(path, md5, receipt):
             if not fault.missing:
@@ -82,12 +84,12 @@ def cache() -> Check:
     return Check("cache", f"{count} objects in {store.folder}", tuple(problems.values()))
 
 
-def registered() -> Check:
+def registered_versions() -> Check:
     """The model, the record and every file of each registered version, by SHA-256."""
     problems: list[Problem] = []
     with registry_if_any() as registry:
         if registry is None:
-            return Check("registry", "there is none here")
+            return Check("registry", "no registry here")
         versions = registry.versions()
         for version in versions:
             problems += list(_version_problems(registry, version))
@@ -95,7 +97,7 @@ def registered() -> Check:
 
 
 def repair() -> list[str]:
-    """Put back what is damaged and can be had: objects from intact outputs or the remote, outputs from the cache."""
+    """Repair what can be repaired: cache objects from intact outputs or the remote, outputs from the cache."""
     store, done = local_cache(), []
     for damaged, _ in list(store.damaged()):
         damaged.unlink()
@@ -104,21 +106,21 @@ def repair() -> list[str]:
         content = content_of(Path(path))
         if content and content.md5 == md5 and any(fault.missing for fault in store.faults(path, md5, receipt)):
             store.put(Path(path), content)
-            done.append(f"put {path} into the cache again")
+            done.append(f"restored {path} in the cache")
         try:
             if any(fault.missing for fault in store.faults(path, md5, receipt)):
                 fetch([md5], store)
                 done.append(f"fetched {path} from the remote")
         except StreamFlowError as error:
-            done.append(f"{path} can't be brought back: {error}")
+            done.append(f"{path} can't be repaired: {error}")
             continue
         if output_problems(path, md5, receipt, ""):
-            _put_back(store, path, md5, receipt)
+            _restore_output(store, path, md5, receipt)
             done.append(f"restored {path} from the cache")
     return done
 
 
-def _put_back(store: Cache, path: str, md5: str, receipt: dict[str, str]) -> None:
+def _restore_output(store: Cache, path: str, md5: str, receipt: dict[str, str]) -> None:
     aside = Path(path).with_name(f".{Path(path).name}.restored")
     store.restore(aside, md5, receipt, path)
     shutil.rmtree(path) if Path(path).is_dir() else Path(path).unlink(missing_ok=True)
@@ -134,18 +136,18 @@ def _cached_outputs() -> Iterator[tuple[str, str, dict[str, str]]]:
 
 def _version_problems(registry: "Registry", version: object) -> Iterator[Problem]:
     name = f"version {version.version}"  # type: ignore[attr-defined]
-    mend = "`streamflow repro` at its commit registers the model again"
+    fix = "`streamflow repro` at its commit registers the model again"
     try:
         record = registry.record(version)  # type: ignore[arg-type]
         files = registry.run_files(version)  # type: ignore[arg-type]
     except StreamFlowError as error:
-        yield Problem(str(error), mend)
+        yield Problem(str(error), fix)
         return
     tags = version.tags  # type: ignore[attr-defined]
     for file, content in files.items():
         if content is None:
-            yield Problem(f"{file} of {name} is gone", mend)
+            yield Problem(f"{file} of {name} is missing", fix)
         elif bytes_sha256(content) != record["artifacts"][file]:
-            yield Problem(f"{file} of {name} is not what its record names (SHA-256)", mend)
+            yield Problem(f"SHA-256 of {file} of {name} differs from its provenance.json", fix)
     if record["artifacts"].get("model/model.onnx") != tags.get(f"{PREFIX}model_sha256"):
-        yield Problem(f"the tag model_sha256 of {name} is not what its record names", mend)
+        yield Problem(f"the tag model_sha256 of {name} differs from its provenance.json", fix)

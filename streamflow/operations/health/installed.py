@@ -13,7 +13,7 @@ _LOADED = (".py", ".pth", ".so")
 
 
 def recorded_files() -> Iterator[tuple[Path, str]]:
-    """Every installed file whose digest its package names, with that digest; compiled files have none."""
+    """Every installed file that has a digest in RECORD, with that digest; compiled files have none."""
     for package in distributions():
         root = Path(str(package.locate_file("")))
         for name, digest, _ in csv.reader((package.read_text("RECORD") or "").splitlines()):
@@ -22,15 +22,15 @@ def recorded_files() -> Iterator[tuple[Path, str]]:
 
 
 def altered_files() -> tuple[int, list[Path]]:
-    """How many files were read, and those that are gone, are otherwise than their package came with, or came with none.
+    """The number of files read, and the files that are missing, differ from RECORD, or are in no package.
 
-    Of the last kind, what Python loads by itself or by a bare name: modules and .pth files beside the packages.
+    Of the last kind only files that Python can load by a bare name: modules and .pth files beside the packages.
     """
     recorded = {Path(os.path.normpath(path)): digest for path, digest in recorded_files()}
     altered = [path for path, digest in recorded.items() if _digest(path) != digest]
     place = Path(sysconfig.get_path("purelib"))
-    strangers = [path for path in place.iterdir() if path.suffix in _LOADED and path not in recorded]
-    return len(recorded), sorted(altered + strangers)
+    unknown = [path for path in place.iterdir() if path.suffix in _LOADED and path not in recorded]
+    return len(recorded), sorted(altered + unknown)
 
 
 def _digest(path: Path) -> str:

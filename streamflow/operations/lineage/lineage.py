@@ -23,7 +23,7 @@ Read = Callable[[str], bytes | None]
 
 @contextmanager
 def files_of(target: Target) -> Iterator[Read]:
-    """A function that reads a file of a target: from its commit, or with the run's own changes put in."""
+    """A function that reads a file of a target: from its commit, with the run's own changes applied if there are any."""
     if not target.patch:
         yield lambda path: file_at(target.commit, path)
         return
@@ -133,7 +133,7 @@ def _attestations(target: Target, registry: "Registry | None") -> list[dict[str,
     if registry is None or target.version is None:
         return []
     found = []
-    for name in registry.attached(target.version, "attestations"):
+    for name in registry.attachments(target.version, "attestations"):
         predicate = json.loads(registry.attachment(target.version, name))["predicate"]
         found.append(
             {

@@ -7,7 +7,7 @@ from streamflow.operations.health.doctor import lock, outputs
 from streamflow.operations.lineage.tag_message import tag_message
 from streamflow.pipeline.dvc_files import tracked_outputs
 from streamflow.pipeline.layout import LOCK, PARAMS
-from streamflow.provenance.commits import code_differences, result_of, with_its_files
+from streamflow.provenance.commits import code_differences, path_with_files, result_of
 from streamflow.provenance.git import (
     TAG_PREFIX,
     annotate,
@@ -25,24 +25,24 @@ from streamflow.provenance.result import Result
 def tag_current(name: str) -> tuple[str, Result, list[str]]:
     """Commit the current result's own files, if they are not yet, and tag it: commit, result, committed files.
 
-    Raises ConfigError or ModelError, and changes nothing, if the result is not that of the committed code.
+    Raises ConfigError or ModelError, and changes nothing, if the result was not made from the committed code.
     """
     _check_name(name)
     found = changes()
     results = {str(PARAMS), str(LOCK), *tracked_outputs()}
     if code := found.without(results):
         raise ConfigError(
-            f"{code.describe()}: a tag names one commit with all its code; commit (or remove) that first, then"
+            f"{code.describe()}: a tag names one commit with all its code; commit or remove them, then"
             f" `streamflow repro` and `streamflow tag {name}`"
         )
     if wrong := problems_of([lock(), outputs()]):
-        raise ModelError(f"the current result is not whole: {wrong[0]}")
+        raise ModelError(f"the current result is incomplete or damaged: {wrong[0]}")
     new = {name for name in results if Path(name).is_file() and file_at("HEAD", name) is None}
     files = sorted({*found.tracked, *new})
     head = commit()
     made = commit_files(files, f"Result {name}") if files else head
     try:
-        return made, _tagged(name, made), files
+        return made, _tag_result(name, made), files
     except BaseException:
         if files:
             git("reset", "--quiet", "--soft", head)  # the files stay as they are, staged
@@ -61,15 +61,15 @@ def tag_experiment(name: str, experiment: str) -> tuple[str, Result, list[str]]:
             f"experiment {experiment} is {'not unique' if refs else 'not known'}; one of {', '.join(known) or 'none'}:"
             " see `dvc exp show`, or name its commit"
         )
-    return found, _tagged(name, found), []
+    return found, _tag_result(name, found), []
 
 
-def _tagged(name: str, commit: str) -> Result:
+def _tag_result(name: str, commit: str) -> Result:
     result = result_of(commit)
     if different := code_differences(commit, result):
         raise ModelError(
-            f"commit {commit[:12]} has another {with_its_files(different[0], commit)} than the run read: that code was"
-            " never committed; commit it, `streamflow repro`, then tag"
+            f"{path_with_files(different[0], commit)} in commit {commit[:12]} differs from what the run read; commit the"
+            " code, then `streamflow repro` and `streamflow tag`"
         )
     annotate(f"{TAG_PREFIX}{name}", commit, tag_message(name, result))
     return result

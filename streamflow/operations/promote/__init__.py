@@ -1,4 +1,4 @@
-"""`streamflow promote`: what must hold before a person makes a version Production.
+"""`streamflow promote`: the gates before a person makes a version Production.
 
 Pure: none.
 """

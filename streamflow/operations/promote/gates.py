@@ -1,4 +1,4 @@
-"""What must hold before a person makes a version Production."""
+"""The gates that a version must pass before a person makes it Production."""
 
 import json
 from collections.abc import Iterator
@@ -12,39 +12,39 @@ from streamflow.operations.rerun.verdict import IDENTICAL
 from streamflow.pipeline.lock import read_lock
 from streamflow.pipeline.params import read_all_params
 from streamflow.promotion.decisions import DATA_GATES
-from streamflow.provenance.commits import code_differences, result_of, with_its_files
+from streamflow.provenance.commits import code_differences, path_with_files, result_of
 from streamflow.provenance.git import resolve
 from streamflow.provenance.problems import problems_of
 from streamflow.provenance.record import PREFIX
 from streamflow.registry.decision import Gate, decision_of
 from streamflow.registry.registry import Registry
 
-# Replaced by promoting, so its state is no reason against it.
+# Promoting replaces it, so its state does not matter.
 _NOT_ASKED = ("Production",)
 
 
 def health_gates() -> Iterator[Gate]:
-    """What `streamflow doctor` finds, Production aside."""
+    """The checks of `streamflow doctor`, without Production."""
     for problem in problems_of(check for check in all_checks() if check.name not in _NOT_ASKED):
         name, _, what = problem.partition(": ")
         yield Gate(name, what)
 
 
 def version_gates(registry: Registry, version: Any) -> Iterator[Gate]:
-    """What must hold of the version itself: committed, whole, fairly judged, not worse, derived again."""
-    yield Gate("committed", _committed(registry, version))
-    yield Gate("files", _files(registry, version))
-    yield from _judged(version)
-    yield Gate("champion", _not_worse(registry, version))
-    yield Gate("derived again", _derived_again(version))
+    """The gates on the version itself: committed, intact, fairly judged, not worse, derived again."""
+    yield Gate("committed", _commit_problem(registry, version))
+    yield Gate("files", _file_problem(registry, version))
+    yield from _data_gates(version)
+    yield Gate("champion", _champion_problem(registry, version))
+    yield Gate("derived again", _rerun_problem(version))
 
 
-def _committed(registry: Registry, version: Any) -> str:
+def _commit_problem(registry: Registry, version: Any) -> str:
     tags, name = version.tags, f"version {version.version}"
     commit = tags.get(f"{PREFIX}git_commit", "")
     if tags.get(f"{PREFIX}git_dirty") != "false":
         return (
-            f"{name} was trained on files that are in no commit; `streamflow tag NAME` while it is the current result"
+            f"{name} was trained on files that are not committed; `streamflow tag NAME` while it is the current result"
         )
     if resolve(commit) is None:
         return f"commit {commit[:12]} of {name} is not in this clone; `git fetch --all --tags`"
@@ -57,36 +57,38 @@ def _committed(registry: Registry, version: Any) -> str:
     except StreamFlowError as error:
         return str(error)
     return (
-        f"commit {commit[:12]} has another {with_its_files(different[0], commit)} than the run read"
+        f"{path_with_files(different[0], commit)} in commit {commit[:12]} differs from what the run read"
         if different
         else ""
     )
 
 
-def _files(registry: Registry, version: Any) -> str:
+def _file_problem(registry: Registry, version: Any) -> str:
     try:
         registry.load(version)
         record = registry.record(version)
         for name, content in registry.run_files(version).items():
             if content is None or bytes_sha256(content) != record["artifacts"][name]:
-                state = "gone" if content is None else "damaged"
+                state = "missing" if content is None else "damaged"
                 return f"{name} of version {version.version} is {state}; `streamflow fsck`"
     except StreamFlowError as error:
         return str(error)
     return ""
 
 
-def _judged(version: Any) -> Iterator[Gate]:
-    """The gates that `register` asked about the data which the version was judged by."""
+def _data_gates(version: Any) -> Iterator[Gate]:
+    """The gates that `register` checked on the data by which the version was judged."""
     record = decision_of(version)
     for name in DATA_GATES:
         asked = record.gate(name) if record else None
-        missing = f"nothing is recorded of version {version.version}: other code registered it"
+        missing = (
+            f"version {version.version} has no record of it: other code registered it; `streamflow repro` at its commit"
+        )
         yield asked or Gate(name, missing)
 
 
-def _not_worse(registry: Registry, version: Any) -> str:
-    """Why a version may not follow the champion: it was worse on the same test users. How sure that is, a person judges."""
+def _champion_problem(registry: Registry, version: Any) -> str:
+    """Not empty if the version is worse than the champion on the same test users; a person judges how sure that is."""
     champion, record = registry.production(), decision_of(version)
     if champion is None or champion.version == version.version:
         return ""
@@ -103,15 +105,15 @@ def _not_worse(registry: Registry, version: Any) -> str:
     return f"{name} {mine:.4f} is below {theirs:.4f} of the champion, version {champion.version}, on the same users"
 
 
-def _derived_again(version: Any) -> str:
+def _rerun_problem(version: Any) -> str:
     tags = version.tags
     last = tags.get(f"{PREFIX}rerun_verdict")
     if last == IDENTICAL or (not last and tags.get(f"{PREFIX}refit_sha256") == tags.get(f"{PREFIX}model_sha256")):
         return ""
-    said = f"its last rerun was {last}" if last else "nobody has derived it again"
-    return f"{said}; `streamflow rerun v{version.version}`"
+    state = f"its last rerun was {last}" if last else "it was never derived again"
+    return f"{state}; `streamflow rerun v{version.version}`"
 
 
 def gate_record(gates: list[Gate]) -> str:
-    """The gates that were shut, as JSON for a tag."""
+    """The failed gates, as JSON for a tag."""
     return json.dumps({gate.name: gate.detail for gate in gates if not gate.passed}, sort_keys=True, ensure_ascii=False)

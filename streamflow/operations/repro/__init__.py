@@ -1,4 +1,4 @@
-"""`streamflow repro`: compose params.yaml, run the pipeline, put tracked files back if it was refused.
+"""`streamflow repro`: compose params.yaml, run the pipeline, restore the tracked files if it fails.
 
 Pure: none.
 """

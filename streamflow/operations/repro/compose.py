@@ -10,12 +10,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import yaml
-
 from streamflow.core.calendar import month_later
-from streamflow.core.config import Config, check, typed
+from streamflow.core.config import Config, typed
+from streamflow.core.config_checks import check
 from streamflow.core.errors import ConfigError, StreamFlowError, first_line
-from streamflow.pipeline.audit import no_writer_left
+from streamflow.core.yaml_text import parse_yaml
+from streamflow.pipeline.audit import wait_for_writers
 from streamflow.pipeline.environment import STEERING
 from streamflow.pipeline.layout import (
     CHOICES,
@@ -32,7 +32,7 @@ from streamflow.pipeline.params import read_all_params
 from streamflow.pipeline.project import replacing, state_dir
 
 PLUGINS = CONF / "plugins"
-# Tracked files that the first stages write; a refused run puts them back.
+# Tracked files that the first stages write; a failed run restores them.
 _TRACKED_BY_INTAKE = (
     PARAMS,
     LOCK,
@@ -44,7 +44,7 @@ _INTAKE_STAGES = ("config", "ingest")
 
 
 class StageFailed(Exception):
-    """A stage failed; it has said why itself, in its one line."""
+    """A stage failed; it has printed the reason itself."""
 
     def __init__(self, stage: str) -> None:
         super().__init__(stage)
@@ -52,18 +52,18 @@ class StageFailed(Exception):
 
 
 def compose(overrides: Sequence[str]) -> Config:
-    """Compose params.yaml from conf/ and `overrides` (Hydra's grammar) and check it; written only if it is right.
+    """Compose params.yaml from conf/ and `overrides` (Hydra's grammar) and check it; write it only if it is valid.
 
     Raises ConfigError naming the override, the value and what is allowed.
     """
-    config, text = composed(overrides)
+    config, text = compose_config(overrides)
     with replacing(PARAMS) as partial:
         partial.write_text(text, encoding="utf-8")
     return config
 
 
-def composed(overrides: Sequence[str]) -> tuple[Config, str]:
-    """The checked configuration of conf/ and `overrides`, and the text of its params.yaml; nothing is written.
+def compose_config(overrides: Sequence[str]) -> tuple[Config, str]:
+    """The valid configuration of conf/ and `overrides`, and the text of its params.yaml; writes nothing.
 
     Raises ConfigError as `compose` does.
     """
@@ -76,22 +76,22 @@ def composed(overrides: Sequence[str]) -> tuple[Config, str]:
         try:
             compose_and_dump(str(dumped), str(CONF.resolve()), None, "config", str(PLUGINS.resolve()), list(overrides))
         except (HydraException, OmegaConfBaseException) as error:
-            raise _refused(error, overrides) from error
+            raise _override_error(error, overrides) from error
         text = dumped.read_text(encoding="utf-8")
-    config = typed(yaml.safe_load(text))
+    config = typed(parse_yaml(text))
     check(config)
     return config, text
 
 
 def redate(as_of: str) -> Config:
-    """Give params.yaml another `as_of`, every other choice that it holds kept; the label's date follows.
+    """Change `as_of` in params.yaml, and the label's date with it; keep every other value.
 
-    Composing would start from conf/ and lose those choices. Raises ConfigError if that date can't be trained on.
+    Composing would start from conf/ and lose those values. Raises ConfigError if that date can't be trained on.
     """
     from omegaconf import OmegaConf
 
     horizon = read_all_params().label_horizon_months
-    values = yaml.safe_load(PARAMS.read_text(encoding="utf-8"))
+    values = parse_yaml(PARAMS.read_text(encoding="utf-8"))
     values |= {"as_of": as_of, "label_as_of": month_later(as_of, horizon)}
     config = typed(values)
     check(config)
@@ -116,12 +116,12 @@ def reproduce(force: bool = False) -> None:
             repo.reproduce(force=force, on_error="fail")
     except LockError as error:
         raise ConfigError(
-            "another run of the pipeline holds DVC's lock; wait for it to end, then run this again"
+            "another run of the pipeline has DVC's lock; wait for it to end, then run this again"
         ) from error
     except ReproductionError as error:
         if isinstance(error.__cause__, LockError):
             raise ConfigError(
-                "another run of the pipeline holds DVC's lock; wait for it to end, then run again"
+                "another run of the pipeline has DVC's lock; wait for it to end, then run this again"
             ) from error
         stage = re.search(r"'([^']+)'", str(error))
         raise StageFailed(stage[1] if stage else str(error)) from error
@@ -130,7 +130,7 @@ def reproduce(force: bool = False) -> None:
 
 
 def _announce_stages() -> None:
-    """On a terminal, say which stage starts, from DVC's own log; the stages themselves say what they did."""
+    """On a terminal, print which stage starts, from DVC's own log; the stages print their results."""
     logger = logging.getLogger("dvc")
     logger.setLevel(logging.INFO if sys.stderr.isatty() else logging.WARNING)
     logger.propagate = False
@@ -141,19 +141,19 @@ def _announce_stages() -> None:
 
 
 @contextmanager
-def only_one() -> Iterator[None]:
-    """Refuse to start while another `streamflow repro` works in this clone. Raises ConfigError.
+def single_run() -> Iterator[None]:
+    """Allow one `streamflow repro` in this clone at a time. Raises ConfigError if another one is running.
 
-    The stages that the block starts end with this process, even if it is killed; those of a killed `dvc` are waited for.
+    The stages that the block starts end with this process, even if it is killed; stages of a killed `dvc` end first.
     """
     with (state_dir() / "pipeline.lock").open("a") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise ConfigError(
-                "another `streamflow repro` works in this clone; wait for it to end, then run this again"
+                "another `streamflow repro` is running in this clone; wait for it to end, then run this again"
             ) from None
-        with no_writer_left(), lifeline(state_dir()) as line:
+        with wait_for_writers(), lifeline(state_dir()) as line:
             os.environ[VARIABLE] = str(line)
             try:
                 yield
@@ -162,10 +162,10 @@ def only_one() -> Iterator[None]:
 
 
 @contextmanager
-def undone_if_refused(overrides: Sequence[str]) -> Iterator[None]:
-    """Put the tracked files back if the block fails: with overrides always, else if the data was refused.
+def restore_on_failure(overrides: Sequence[str]) -> Iterator[None]:
+    """Restore the tracked files if the block fails: with overrides always, else if the extracts were rejected.
 
-    Without overrides a stage that fails later keeps what the stages before it did, as `dvc repro` does.
+    Without overrides, if a later stage fails, the outputs of the stages before it stay, as with `dvc repro`.
     """
     before = {path: path.read_bytes() if path.exists() else None for path in _intake_files()}
     try:
@@ -181,7 +181,7 @@ def undone_if_refused(overrides: Sequence[str]) -> Iterator[None]:
 
 
 def _check_out() -> None:
-    """Bring the outputs that DVC took away for the failed run back from its cache, as far as it has them."""
+    """Restore the outputs that DVC removed for the failed run from its cache, as far as it has them."""
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
@@ -206,7 +206,7 @@ def _restore(before: dict[Path, bytes | None]) -> None:
                 partial.write_bytes(content)
 
 
-def _refused(error: Exception, overrides: Sequence[str]) -> ConfigError:
+def _override_error(error: Exception, overrides: Sequence[str]) -> ConfigError:
     text = str(error)
     reason = error.__cause__ or error.__context__
     if isinstance(reason, ConfigError):  # from one of our own resolvers

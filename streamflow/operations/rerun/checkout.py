@@ -1,4 +1,4 @@
-"""A commit's files in a folder of their own, which is gone after use, however the user's process ended."""
+"""A commit's files in a folder of their own, which is removed after use, also after a kill."""
 
 import fcntl
 import os
@@ -19,9 +19,9 @@ _NO_HOOKS = ("-c", "core.hooksPath=/dev/null")
 
 @contextmanager
 def checkout(commit: str, patch: bytes = b"") -> Iterator[Path]:
-    """A clone at `commit`, with `patch` applied. It borrows git's objects and shares nothing else with the project.
+    """A clone at `commit`, with `patch` applied. It shares git's objects with the project and nothing else.
 
-    A clone, not a worktree: nothing is written below the project's .git, so nothing has to be taken back there.
+    A clone, not a worktree: nothing is written below the project's .git, so nothing has to be cleaned up there.
     """
     reruns = state_dir() / "reruns"
     reruns.mkdir(exist_ok=True)
@@ -42,7 +42,7 @@ def checkout(commit: str, patch: bytes = b"") -> Iterator[Path]:
 
 
 def remove_left_over(reruns: Path) -> None:
-    """Remove the checkouts of processes that are gone, and end what still works in them."""
+    """Remove the checkouts of processes that have ended, and end processes that still run in them."""
     for lock in reruns.glob("*.lock"):
         with suppress(OSError), lock.open("a") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -53,7 +53,7 @@ def remove_left_over(reruns: Path) -> None:
 
 
 def _end_processes_in(folder: Path) -> None:
-    """Kill what a rerun started in a checkout, and not the shell of a person who looks at it."""
+    """Kill the processes that a rerun started in a checkout, but not the shell of a person in that folder."""
     for entry in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
             inside = (entry / "cwd").readlink().is_relative_to(folder)

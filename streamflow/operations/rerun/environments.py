@@ -1,4 +1,4 @@
-"""Python environments that hold exactly a requirements.lock: this one, or one built under var/envs."""
+"""Python environments with exactly the packages of a requirements.lock: this one, or one built under var/envs."""
 
 import fcntl
 import json
@@ -24,7 +24,7 @@ STAMP = "requirements.lock.installed"
 
 @dataclass(frozen=True)
 class Environment:
-    """An interpreter whose packages were compared with a lock; `kind` is current, built or fresh."""
+    """A Python whose packages were compared with a lock; `kind` is current, built or fresh."""
 
     python: Path
     kind: str
@@ -34,10 +34,10 @@ class Environment:
 
 @contextmanager
 def environment_of(lock: str, fresh: bool, say: Callable[[str], None]) -> Iterator[Environment]:
-    """The environment of a lock for as long as the block runs: this one if it is the same, else one kept under var/envs.
+    """The environment of a lock while the block runs: this one if its packages match, else one kept under var/envs.
 
-    `fresh` makes one from nothing, without uv's cache, and removes it afterwards. Raises EnvironmentFault if it can't be
-    made, or is not the lock's after that.
+    `fresh` builds a new one without uv's cache, and removes it afterwards. Raises EnvironmentFault if it can't be built,
+    or if its packages differ from the lock.
     """
     mine = None if fresh else _inspected(Path(sys.executable), lock, "current")
     if mine and not mine.differences:
@@ -55,12 +55,12 @@ def environment_of(lock: str, fresh: bool, say: Callable[[str], None]) -> Iterat
             )
             if made is None or made.differences:
                 count = len(locked_packages(lock))
-                say(f"building the environment of {count} packages in {folder}, every file against its hash")
+                say(f"building an environment of {count} packages in {folder}, every file checked against its hash")
                 _build(folder, lock, fresh, file.fileno())
                 made = _inspected(folder / "bin" / "python", lock, "fresh" if fresh else "built")
             if made.differences:
                 raise EnvironmentFault(
-                    f"the lock can't be installed here: {', '.join(made.differences[:3])}; see {folder}.log"
+                    f"requirements.lock can't be installed here: {', '.join(made.differences[:3])}; see {folder}.log"
                 )
             fcntl.flock(file, fcntl.LOCK_SH)  # others may use it too; nobody may build it anew
             yield made
@@ -72,7 +72,7 @@ def environment_of(lock: str, fresh: bool, say: Callable[[str], None]) -> Iterat
 
 
 def _remove_left_over(envs: Path) -> None:
-    """Remove fresh environments of processes that are gone; their installers keep the lock while they still write."""
+    """Remove fresh environments of processes that have ended; an installer that still writes has the lock."""
     for lock in envs.glob("*-*.lock"):
         with suppress(OSError), lock.open("a") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -92,7 +92,7 @@ def _build(folder: Path, lock: str, fresh: bool, lock_file: int) -> None:
     wanted = folder / "requirements.lock"
     wanted.write_text(lock, encoding="utf-8")
     python = folder / "bin" / "python"
-    # The hashes decide what may be installed; the link mode keeps environments from sharing files that one may change.
+    # The hashes decide what may be installed; the link mode: environments must not share files that one may change.
     uv = [sys.executable, "-m", "uv", "pip", "sync", "--quiet", "--require-hashes", "--link-mode", "copy"]
     uv += ["--no-cache"] if fresh else []  # a cache holds files that were checked once, long ago
     pip = [
@@ -109,7 +109,7 @@ def _build(folder: Path, lock: str, fresh: bool, lock_file: int) -> None:
     ]
     with (folder.parent / f"{folder.name}.log").open("w") as log:
         for command in ([*uv, "--python", str(python), str(wanted)], [*pip, str(wanted)]):
-            # The child keeps the lock's file open: if this process is killed, nobody starts a second build beside it.
+            # The child keeps the lock's file open: if this process is killed, no second build starts beside it.
             done = subprocess.run(command, stdout=log, stderr=log, pass_fds=(lock_file,), check=False)
             if done.returncode == 0:
                 (folder / STAMP).write_text(lock, encoding="utf-8")
@@ -138,18 +138,18 @@ def _inspected(python: Path, lock: str, kind: str) -> Environment:
         installed, machine = json.loads(done.stdout.splitlines()[-1])
     except (IndexError, ValueError):
         reason = (done.stderr.strip() or "no reason given").splitlines()[-1]
-        return Environment(python, kind, (f"it does not start: {reason}",), {})
+        return Environment(python, kind, (f"its Python does not start: {reason}",), {})
     return Environment(python, kind, tuple(package_differences(locked_packages(lock), installed)), machine)
 
 
 def clean_variables(**more: str) -> dict[str, str]:
-    """The few variables that a program needs, and none that could steer Python, DVC, git or this project."""
+    """The few environment variables that a program needs, without those that configure Python, DVC, git or this project."""
     kept = ("HOME", "USER", "LOGNAME", "TMPDIR", "PATH")
     return {name: os.environ[name] for name in kept if name in os.environ} | {"PYTHONNOUSERSITE": "1", **more}
 
 
 def describe(environment: Environment, lock: str) -> dict[str, Any]:
-    """For the report of a rerun."""
+    """The environment in the report of a rerun."""
     return {
         "kind": environment.kind,
         "packages": len(locked_packages(lock)),

@@ -1,4 +1,4 @@
-"""Snapshots frozen once more from Postgres history, for a rerun that starts at the source."""
+"""Snapshots frozen again from Postgres history, for `streamflow rerun --from-source`."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,6 +7,7 @@ import yaml
 
 from streamflow.core.config import Config, source_identity, typed
 from streamflow.core.errors import HistoryError, StreamFlowError
+from streamflow.core.yaml_text import parse_yaml
 from streamflow.pipeline.layout import SNAPSHOTS
 from streamflow.postgres.connection import URL_VARIABLE
 from streamflow.postgres.server import database
@@ -19,8 +20,8 @@ from streamflow.warehouse.source_drift import source_drift
 def refreeze(folder: Path, result: Result, run: Callable[..., str]) -> dict[str, str]:
     """Freeze every month of a result from the history as it was known when the result was made.
 
-    Returns month to what its rows say otherwise than the frozen ones, for months that differ. Reads only. Raises
-    HistoryError if the history never held a month.
+    Returns month to the differences from the frozen rows, for months that differ. Only reads. Raises HistoryError if
+    the history never had the rows of a month.
     """
     config, receipts = typed(result.params), _ingest_receipts(folder, result)
     params = folder / "params.yaml"
@@ -45,15 +46,15 @@ def _known_at(store: Warehouse, month: str, digests: dict[str, str]) -> str:
     moment = store.known_when(month, digests)
     if moment is None:
         raise HistoryError(
-            f"the history never held {month} as the result read it; `streamflow repro` ingests the extracts again, or rerun"
-            " without --from-source"
+            f"the history never had the rows of {month} that the result read; `streamflow repro` ingests the extracts again,"
+            " or rerun without --from-source"
         )
     return moment
 
 
 def _ingest_receipts(folder: Path, result: Result) -> dict[str, dict[str, str]]:
     read = {
-        month: yaml.safe_load((folder / "artifacts" / "ingest" / f"{month}.json").read_text(encoding="utf-8"))
+        month: parse_yaml((folder / "artifacts" / "ingest" / f"{month}.json").read_text(encoding="utf-8"))
         for month in result.snapshots
     }
     return {
@@ -70,5 +71,5 @@ def _drift_in_words(store: Warehouse, config: Config, month: str, md5: str, resu
         try:
             cache.restore(Path(scratch) / month, md5, result.receipts, f"{SNAPSHOTS}/{month}")
         except StreamFlowError:
-            return f"the history of {month} is not what was frozen (the frozen rows are not at hand to compare)"
+            return f"the history of {month} differs from what was frozen (DVC's cache lacks the frozen rows to compare)"
         return "; ".join(each.what for each in source_drift(store, [month], known_at, Path(scratch)))

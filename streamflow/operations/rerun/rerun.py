@@ -1,4 +1,4 @@
-"""A result derived again: its commit, its packages, its frozen snapshots; every output compared with its dvc.lock."""
+"""Derive a result again from its commit, packages and frozen snapshots, and compare every output with its dvc.lock."""
 
 import json
 import os
@@ -20,7 +20,7 @@ from streamflow.operations.rerun.attestation import statement
 from streamflow.operations.rerun.checkout import checkout
 from streamflow.operations.rerun.environments import Environment, clean_variables, describe, environment_of
 from streamflow.operations.rerun.refreeze import refreeze
-from streamflow.operations.rerun.verdict import Circumstances, Rederivation, compared, verdict
+from streamflow.operations.rerun.verdict import Circumstances, Rederivation, compare_outputs, verdict
 from streamflow.pipeline.dvc_files import declarations, disagreements
 from streamflow.pipeline.dvc_hash import content_of, folder_md5
 from streamflow.pipeline.file_digest import file_sha256
@@ -42,7 +42,7 @@ _TAKEN_AS_FROZEN = ("ingest", "snapshot")
 
 @dataclass(frozen=True)
 class Rerun:
-    """What a rerun found, the result that it derived, and the attestation of it."""
+    """The outcome of a rerun, the result that it derived again, and the attestation."""
 
     found: Rederivation
     result: Result
@@ -50,9 +50,9 @@ class Rerun:
 
 
 def rerun(target: Target, fresh_env: bool, from_source: bool, say: Say) -> Rerun:
-    """Derive `target` again in a folder of its own. Nothing of the project's tree, index, branches or Production changes.
+    """Derive `target` again in a folder of its own. The project's files, index, branches and Production don't change.
 
-    Raises a StreamFlowError if it can't be tried: no such commit, snapshots nowhere to be had, packages not to be had.
+    Raises a StreamFlowError if that is not possible: no such commit, snapshots or packages not available.
     """
     started = time.monotonic()
     with checkout(target.commit, target.patch) as folder:
@@ -69,7 +69,7 @@ def rerun(target: Target, fresh_env: bool, from_source: bool, say: Say) -> Rerun
                     drifted = refreeze(folder, result, run)
                 else:
                     drifted = {}
-                    _place(folder, result, lock, say)
+                    _place_or_explain(folder, result, lock, say)
                     lock += receipt_contradictions(folder, result)
                 failed = run(_stages(result))
         if failed:
@@ -77,7 +77,7 @@ def rerun(target: Target, fresh_env: bool, from_source: bool, say: Say) -> Rerun
         actual = {path: content.md5 for path in result.outs if (content := content_of(folder / path))}
         onnx = folder / ONNX
         model_actual = file_sha256(onnx) if onnx.is_file() else ""
-        outs = compared(result, actual)
+        outs = compare_outputs(result, actual)
         model_expected = target.model_sha256 or result.model_sha256
         if not model_expected and actual.get(str(MODEL)) == result.outs[str(MODEL)][1]:
             model_expected = model_actual  # no version and no receipt tells it: the folder's MD5 does
@@ -108,7 +108,7 @@ def rerun(target: Target, fresh_env: bool, from_source: bool, say: Say) -> Rerun
 
 
 def keep_attestation(done: Rerun, target: Target, registry: "Registry | None") -> str:
-    """Keep the verdict below var/attestations, and with the model version if there is one; says where."""
+    """Keep the verdict below var/attestations, and with the model version if there is one; returns where."""
     finished = done.attestation["predicate"]["finishedOn"].replace(":", "").replace("+0000", "Z")
     name = f"attestations/{finished}-{done.found.verdict}.json"
     local = state_dir() / "attestations" / target.commit[:12] / name.split("/")[1]
@@ -129,30 +129,30 @@ def keep_attestation(done: Rerun, target: Target, registry: "Registry | None") -
 
 
 def receipt_contradictions(folder: Path, result: Result) -> list[str]:
-    """Ingest receipts that do not tell the rows of the frozen files: an ingest is not repeated, so it is checked so."""
+    """Ingest receipts that differ from the rows of the frozen files: ingests are not repeated, but checked in this way."""
     found = []
     for month in result.snapshots if result.params.get("known_at") is None else ():
         receipt = folder / "artifacts" / "ingest" / f"{month}.json"
-        told = json.loads(receipt.read_text(encoding="utf-8"))["tables"] if receipt.is_file() else {}
+        recorded = json.loads(receipt.read_text(encoding="utf-8"))["tables"] if receipt.is_file() else {}
         for table in TABLES:
             rows = frozen_rows(table, folder / SNAPSHOTS / month / f"{table.name}.parquet")
             facts = {"content_sha256": rows_sha256(rows), "rows": rows.num_rows}
-            if {name: told.get(table.name, {}).get(name) for name in facts} != facts:
-                found.append(f"ingest@{month} left a receipt for {table.name} that is not of the frozen rows")
+            if {name: recorded.get(table.name, {}).get(name) for name in facts} != facts:
+                found.append(f"ingest@{month} has a receipt for {table.name} that differs from the frozen rows")
     return found
 
 
-def _place(folder: Path, result: Result, lock: list[str], say: Say) -> None:
+def _place_or_explain(folder: Path, result: Result, lock: list[str], say: Say) -> None:
     try:
         place_snapshots(folder, result, say)
     except StreamFlowError as error:
         if lock:
-            raise ModelError(f"dvc.lock contradicts itself, no run wrote it: {lock[0]} ({error})") from error
+            raise ModelError(f"dvc.lock contradicts itself, so it was edited: {lock[0]} ({error})") from error
         raise
 
 
 def place_snapshots(folder: Path, result: Result, say: Say) -> None:
-    """Put the frozen snapshots of a result into its checkout, every byte hashed on the way; what is missing is fetched."""
+    """Copy the frozen snapshots of a result into its checkout and hash every byte; fetch what the cache lacks."""
     cache = local_cache()
     for month, md5 in result.snapshots.items():
         path = f"{SNAPSHOTS}/{month}"
@@ -173,7 +173,7 @@ Run = Callable[[list[str]], str]
 
 @contextmanager
 def _runner(folder: Path, environment: Environment, say: Say) -> Iterator[Run]:
-    """A function that runs stages of the checkout through its own DVC; it returns the reason of a failure, or nothing."""
+    """A function that runs stages of the checkout with its own DVC and returns why they failed, or an empty text."""
     scratch = folder / ".dvc" / "tmp" / "rerun"
     (scratch / "var").mkdir(parents=True)
     with lifeline(state_dir()) as line:
@@ -199,12 +199,12 @@ def _runner(folder: Path, environment: Environment, say: Say) -> Iterator[Run]:
                 "--no-run-cache",
                 "--no-commit",
             ]
-            return _followed([*dvc, *stages], folder, {**variables, **more}, say)
+            return _run_and_print([*dvc, *stages], folder, {**variables, **more}, say)
 
         yield run
 
 
-def _followed(command: list[str], folder: Path, variables: dict[str, str], say: Say) -> str:
+def _run_and_print(command: list[str], folder: Path, variables: dict[str, str], say: Say) -> str:
     process = subprocess.Popen(
         command,
         cwd=folder,
@@ -228,8 +228,8 @@ def _followed(command: list[str], folder: Path, variables: dict[str, str], say: 
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-    said = [line for line in lines if line and not line.startswith(("ERROR: failed to reproduce", "Running", ">"))]
-    return "" if code == 0 else (said[-1] if said else f"dvc repro ended with {code}")
+    messages = [line for line in lines if line and not line.startswith(("ERROR: failed to reproduce", "Running", ">"))]
+    return "" if code == 0 else (messages[-1] if messages else f"dvc repro ended with {code}")
 
 
 def _code_differences(folder: Path, result: Result) -> list[str]:
@@ -248,7 +248,7 @@ def _md5(folder: Path, path: str, made: Mapping[str, str]) -> str | None:
 
 
 def _golden_equal(folder: Path, result: Result) -> bool:
-    """Whether the new model scores the golden rows of the old one as that did."""
+    """Whether the new model gives the golden rows of the old one the same scores."""
     from streamflow.model.card import check_golden, schema_features
     from streamflow.model.scoring import ChurnModel
 

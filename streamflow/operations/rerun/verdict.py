@@ -14,7 +14,7 @@ _SOURCE_STAGES = ("ingest", "snapshot")
 
 @dataclass(frozen=True)
 class Out:
-    """One DVC output: the MD5 that dvc.lock names, and that of what was made now (empty: nothing was made)."""
+    """One DVC output: its MD5 in dvc.lock, and the MD5 of the rerun (empty: the rerun did not make it)."""
 
     path: str
     stage: str
@@ -36,16 +36,16 @@ class Divergence:
     detail: str
 
     def to_json(self) -> dict[str, str]:
-        """For machines."""
+        """The divergence as JSON."""
         return {"stage": self.stage, "cause": self.cause, "detail": self.detail}
 
 
 @dataclass(frozen=True)
 class Circumstances:
-    """What may explain a difference: what the commit holds otherwise than the run read, and where it ran now.
+    """What may explain a difference: files of the commit that differ from what the run read, and the machines.
 
-    `source` maps a month to what its history says otherwise; `recorded` and `now` are facts of the machine (python, cpu,
-    blas_kernel), the former empty if no registered version tells them.
+    `source` maps a month to the differences in its history; `recorded` and `now` are facts of the machine (python, cpu,
+    blas_kernel), `recorded` is empty if no version is registered.
     """
 
     code: Sequence[str] = ()
@@ -58,7 +58,7 @@ class Circumstances:
 
 @dataclass(frozen=True)
 class Rederivation:
-    """What a rerun found; `model_expected` is the registered SHA-256, or that of the commit's receipt."""
+    """The outcome of a rerun; `model_expected` is the registered SHA-256, or that of the commit's receipt."""
 
     ref: str
     commit: str
@@ -84,8 +84,8 @@ class Rederivation:
         }
 
 
-def compared(result: Result, actual: Mapping[str, str]) -> tuple[Out, ...]:
-    """Every output of the result, in the order of dvc.lock, beside what was made now."""
+def compare_outputs(result: Result, actual: Mapping[str, str]) -> tuple[Out, ...]:
+    """Every output of the result, in the order of dvc.lock, with the MD5 of the rerun."""
     return tuple(Out(path, stage, md5, actual.get(path, "")) for path, (stage, md5) in result.outs.items())
 
 
@@ -97,28 +97,28 @@ def verdict(
     golden_equal: bool,
     circumstances: Circumstances,
 ) -> tuple[str, Divergence | None]:
-    """Identical only if every byte is, and the lock's own inputs are those of the commit.
+    """Identical only if every byte is, and the files of the commit are the inputs in dvc.lock.
 
-    Equivalent: the training set is the same and the models' golden predictions are, though bytes are not.
+    Equivalent: bytes differ, but the training set and the golden predictions of the models are the same.
     """
     different = [out for out in outs if not out.same]
     if not different and model_expected == model_actual:
         if not circumstances.code and not circumstances.lock:
             return IDENTICAL, None
-        return DIVERGED, _explained("", result, circumstances)
+        return DIVERGED, _explain("", result, circumstances)
     if not different:
         return DIVERGED, Divergence(
             result.outs[str(MODEL)][0],
             "lock",
             f"the registered model is {model_expected[:12]}, dvc.lock and this rerun say {model_actual[:12]}",
         )
-    first = _explained(different[0].stage, result, circumstances)
+    first = _explain(different[0].stage, result, circumstances)
     upstream = {out.stage for out in different} - {"train", "cross_validate", "evaluate"}
     same_model = not upstream and golden_equal and not circumstances.code and not circumstances.lock
     return (EQUIVALENT if same_model else DIVERGED), first
 
 
-def _explained(stage: str, result: Result, found: Circumstances) -> Divergence:
+def _explain(stage: str, result: Result, found: Circumstances) -> Divergence:
     month = stage.split("@")[-1]
     if stage.split("@")[0] in _SOURCE_STAGES and found.source and month in found.source:
         return Divergence(stage, "data", found.source[month])
@@ -129,7 +129,7 @@ def _explained(stage: str, result: Result, found: Circumstances) -> Divergence:
         path = (mine or list(found.code))[0]
         cause = "config" if path.split("/")[0] in _CONFIGURATION else "code"
         reader = stage or next(name for name, each in result.stages.items() if path in each.deps)
-        return Divergence(reader, cause, f"the commit does not hold {path} as the run read it")
+        return Divergence(reader, cause, f"{path} in the commit differs from what the run read")
     if found.packages:
         return Divergence(stage, "environment", ", ".join(found.packages))
     recorded, now = found.recorded or {}, found.now or {}

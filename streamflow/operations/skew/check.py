@@ -1,4 +1,4 @@
-"""Online beside offline: every user of Production's snapshot, read as serving reads and as Feast reads, and scored."""
+"""Online against offline: every user of Production's snapshot, read as serving and as Feast read, and scored."""
 
 import asyncio
 import json
@@ -39,7 +39,7 @@ _SECONDS = 30.0
 
 @dataclass(frozen=True)
 class _Answers:
-    """What a server answered: its version, and the features and probability of each user; of a refused user, neither."""
+    """The answers of a server: its version, and features and probability of each user; neither for a user with an error."""
 
     version: str
     features: Users
@@ -49,7 +49,7 @@ class _Answers:
 def skew(url: str, server: str | None = None, token: str | None = None) -> Skew:
     """Compare online and offline for the Production version of the database at `url`; by way of a server, if one is named.
 
-    Raises StreamFlowError if it can't tell.
+    Raises StreamFlowError if that is not possible.
     """
     model = _production(url)
     service, as_of = (model.tags[f"{PREFIX}{name}"] for name in ("feature_service", "as_of"))
@@ -86,11 +86,11 @@ def skew(url: str, server: str | None = None, token: str | None = None) -> Skew:
 
 
 def _production(url: str) -> LoadedModel:
-    """The Production version, proven as serving proves it."""
+    """The Production version, verified as serving does."""
     registry = open_registry(url)
     service = registry.version(PRODUCTION).tags.get(f"{PREFIX}feature_service", "")
     source = RegistrySource(lambda: registry, PRODUCTION, service)
-    return source.load(source.named().version)
+    return source.load(source.wanted().version)
 
 
 def _offline(service: str, as_of: str) -> Users:
@@ -99,7 +99,7 @@ def _offline(service: str, as_of: str) -> Users:
     try:
         users = entity_rows(pq.read_table(path))
     except FileNotFoundError:
-        raise HistoryError(f"{path} is not here, so there is nothing to compare with; `dvc checkout`") from None
+        raise HistoryError(f"{path} is missing, so there is nothing to compare with; `dvc checkout`") from None
     columns = service_features(service)
     schema = pa.schema([(ENTITY_KEY, pa.string()), *((column.name, ARROW_TYPES[column.kind]) for column in columns)])
     rows = point_in_time_rows(service, users, as_of).select(schema.names).cast(schema)
@@ -123,7 +123,7 @@ async def _read(url: str, service: str, users: Sequence[str]) -> list[UserFeatur
 
 
 def _by_feast(store: "FeatureStore", service: str, users: Sequence[str]) -> Users:
-    """What Feast's own get_online_features says."""
+    """The features by Feast's own get_online_features."""
     from feast.protos.feast.serving.ServingService_pb2 import FieldStatus
     from feast.type_map import feast_value_type_to_python_type
 
@@ -157,7 +157,7 @@ def _scores(model: LoadedModel, users: Users) -> dict[str, float]:
 
 
 def _ask(server: str, token: str | None, users: Sequence[str]) -> _Answers:
-    """What the server's /model and /predict/batch answer. Raises EnvironmentFault."""
+    """The answers of the server's /model and /predict/batch. Raises EnvironmentFault."""
     post = _poster(server, token)
     version = str(_field(server, post("/model", None), "version"))
     features: dict[str, Mapping[str, Any]] = {}
@@ -183,8 +183,8 @@ def _poster(server: str, token: str | None) -> Callable[[str, Any], Any]:
             with urllib.request.urlopen(request, timeout=_SECONDS) as answer:
                 return json.load(answer)
         except urllib.error.HTTPError as error:
-            said = error.read(500).decode("utf-8", "replace").strip()
-            raise EnvironmentFault(f"{address} answers {error.code}: {said or error.reason}") from error
+            detail = error.read(500).decode("utf-8", "replace").strip()
+            raise EnvironmentFault(f"{address} answers {error.code}: {detail or error.reason}") from error
         except (OSError, ValueError) as error:
             raise EnvironmentFault(f"{address} does not answer: {getattr(error, 'reason', error)}") from error
 
@@ -202,9 +202,7 @@ def _snapshot_of(model: LoadedModel, as_of: str) -> str | None:
     try:
         found: str | None = json.loads(model.tags[f"{PREFIX}snapshots"]).get(as_of)
     except (KeyError, ValueError) as error:
-        raise ModelError(
-            f"version {model.version} does not say which snapshots it was trained on: {error!r}"
-        ) from error
+        raise ModelError(f"version {model.version} has no usable tag snapshots: {error!r}") from error
     return found
 
 

@@ -1,4 +1,4 @@
-"""Whether serving sees what training saw: online features and scores beside the offline ones of the same date."""
+"""Online features and scores of serving against the offline ones of training, at the same date."""
 
 import math
 from collections import Counter
@@ -22,12 +22,12 @@ class Absent(Enum):
 ABSENT = Absent.ABSENT
 
 Users = Mapping[str, Mapping[str, Any]]
-"""User to feature to value; a feature without a row is not there, None is a stored NULL."""
+"""User to feature to value; a feature without a row is absent, None is a stored NULL."""
 
 
 @dataclass(frozen=True)
 class Difference:
-    """One value of one user that differs, and the ways of reading it online that gave that value."""
+    """One value of one user that differs, and the readers that gave the online value."""
 
     user_id: str
     feature: str
@@ -36,7 +36,7 @@ class Difference:
     readers: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """For machines; an absent value has no key."""
+        """The difference as JSON; an absent value has no key."""
         values = {"online": self.online, "offline": self.offline}
         return {
             "user_id": self.user_id,
@@ -60,7 +60,7 @@ class Values:
         return dict(sorted(Counter(feature for feature, _ in users).items()))
 
     def to_json(self) -> dict[str, Any]:
-        """For machines: the counts, and the first differences."""
+        """The counts and the first differences as JSON."""
         return {
             "compared": dict(self.compared),
             "differing": self.counts,
@@ -70,7 +70,7 @@ class Values:
 
 @dataclass(frozen=True)
 class Skew:
-    """All that was compared for one model version; `served` is what a server says that it serves, if one was asked."""
+    """The comparison for one model version; `served` is the version of a running server, if one was asked."""
 
     version: str
     service: str
@@ -87,11 +87,11 @@ class Skew:
 
     @property
     def findings(self) -> list[str]:
-        """What makes it skew, one line each; empty if there is none."""
+        """The kinds of skew, one line each; empty if there is none."""
         found = []
         if self.online_as_of != (self.as_of,):
             online = " and ".join(self.online_as_of) or "nothing"
-            found.append(f"the online store holds {online}, version {self.version} is as of {self.as_of}")
+            found.append(f"the online store has {online}, version {self.version} is as of {self.as_of}")
         if self.served not in (None, self.version):
             found.append(f"the server answers with version {self.served}, Production is version {self.version}")
         for names, where in (
@@ -112,7 +112,7 @@ class Skew:
         return (self.features.differences or self.probabilities.differences)[:SHOWN]
 
     def to_json(self) -> dict[str, Any]:
-        """For machines."""
+        """The comparison as JSON."""
         return {
             "skew": bool(self.findings),
             "findings": self.findings,
@@ -137,7 +137,7 @@ class Skew:
 
 
 def compare_features(online: Mapping[str, Users], offline: Users) -> Values:
-    """Every offline value beside that of each reader in `online`, for the users whom the reader was asked for."""
+    """Compare the offline values with those of each reader in `online`, for the users that the reader was asked for."""
     compared: dict[str, int] = {}
     found: dict[tuple[str, str, str], list[tuple[str, Any]]] = {}
     for reader, users in online.items():
@@ -158,7 +158,7 @@ def compare_features(online: Mapping[str, Users], offline: Users) -> Values:
 def compare_probabilities(
     reader: str, online: Mapping[str, float], offline: Mapping[str, float]
 ) -> tuple[Values, float]:
-    """Every offline probability beside the online one, and the largest difference; without one online, ABSENT."""
+    """Compare the offline probabilities with the online ones (ABSENT if there is none); also the largest difference."""
     both = online.keys() & offline.keys()
     apart = {user: abs(online[user] - offline[user]) for user in both}
     differing = sorted(user for user in offline if not apart.get(user, math.inf) <= TOLERANCE)

@@ -1,4 +1,4 @@
-"""An experiment file of conf/experiment: only what it changes, and where its values came from."""
+"""An experiment file of conf/experiment: only what it changes, and the origin of its values."""
 
 import re
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
 
 def check_experiment_name(name: str) -> None:
-    """Refuse a name that can't be a choice of Hydra's and a file. Raises ConfigError."""
+    """Check that a name can be a Hydra choice and a file name. Raises ConfigError."""
     if not _NAME.fullmatch(name):
         raise ConfigError(f"--name={name} can't name an experiment; use letters, digits, - and _")
 
@@ -56,16 +56,16 @@ def experiment_text(
 def provenance_lines(
     command: str, config: Config, metric: str, spread: Spread, found: Found, seed: int, users: int, repeats: int
 ) -> list[str]:
-    """What a reader of the file wants to know, a paragraph each: how it was found, how good it is and how sure that is."""
+    """The comments of the file, a paragraph each: how it was found, how good it is and how sure that is."""
     folds = spread.folds // repeats
-    gave_up = f", {found.given_up} of them given up between folds" if found.given_up else ""
+    gave_up = f", {found.given_up} of them pruned between folds" if found.given_up else ""
     ended = f"; ended before the rest: {found.ended}" if found.ended else ""
     return [
         f"Found by `{command}`",
         f"As of {config.as_of}, labels as of {config.label_as_of}: {found.trials} trials with seed {seed}{gave_up}{ended}.",
         f"{metric} {spread.score:.4f} ± {spread.sd:.4f}, untuned {spread.untuned:.4f} ± {spread.untuned_sd:.4f}:"
         f" better by {spread.gain:.4f} ± {spread.gain_sd:.4f}{', which is within the noise,' if spread.is_noise else ''}"
-        f" over {repeats} x {folds} folds of {users} users, cut otherwise than for the search; no test user was looked at.",
+        f" over {repeats} x {folds} folds of {users} users, other folds than those of the search; no test user was used.",
     ]
 
 

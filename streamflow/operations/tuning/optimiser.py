@@ -1,4 +1,4 @@
-"""Optuna: proposes parameters, learns from their scores, gives hopeless ones up. In memory; no file, no server."""
+"""Optuna: proposes parameters, learns from their scores, prunes bad trials. In memory; no file, no server."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,7 +12,7 @@ from streamflow.core.errors import ModelError
 from streamflow.operations.tuning.search import Choices, Found, Range, Space, Trial
 
 _FIRST = 10
-"""Trials at random, before Optuna learns and before any is given up."""
+"""Random trials before Optuna learns and before any trial is pruned."""
 _FOLDS_AT_LEAST = 2
 
 Scores = Callable[[Mapping[str, Any]], Iterator[float]]
@@ -28,11 +28,11 @@ def search(
     seed: int,
     after_trial: Callable[[int, Trial | None], None],
 ) -> Found:
-    """The best of `trials` sets of parameters, as far as they come within `seconds` and Ctrl-C; higher scores are better.
+    """The best of `trials` sets of parameters, or fewer if `seconds` or Ctrl-C ends the search; higher scores are better.
 
-    A trial is given up between folds when its mean gain on the untuned model, over the folds so far, is below the median of
-    the trials before it. Without `seconds` the same seed finds the same. `after_trial` is told how many there were and the
-    best so far. Raises ModelError if the estimator refuses every set.
+    A trial is pruned between folds when its mean gain over the untuned model, over the folds so far, is below the median of
+    the trials before it. Without `seconds` the same seed finds the same. `after_trial` gets their number and the best
+    so far. Raises ModelError if the estimator rejects every set.
     """
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     study = optuna.create_study(
@@ -46,12 +46,12 @@ def search(
     try:
         while begun < trials:
             if until is not None and time.monotonic() >= until:
-                ended = "the time was up"
+                ended = "the timeout was reached"
                 break
             proposed = study.ask()
             values = {name: _value(proposed, name, dimension) for name, dimension in space.items()}
             try:
-                found = _scored(proposed, scores(values), untuned)
+                found = _score_trial(proposed, scores(values), untuned)
             except ModelError as error:
                 study.tell(proposed, state=TrialState.FAIL)
                 begun, given_up, refused = begun + 1, given_up + 1, error
@@ -74,8 +74,8 @@ def search(
     return Found(best, begun, given_up, ended)
 
 
-def _scored(proposed: optuna.Trial, scores: Iterator[float], untuned: Sequence[float]) -> list[float] | None:
-    """The score of each fold; None if the trial was given up."""
+def _score_trial(proposed: optuna.Trial, scores: Iterator[float], untuned: Sequence[float]) -> list[float] | None:
+    """The score of each fold; None if the trial was pruned."""
     found: list[float] = []
     for fold, score in enumerate(scores):
         found.append(score)

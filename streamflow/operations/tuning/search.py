@@ -1,4 +1,4 @@
-"""The search for better parameters: what they may be, and how good a model of them is on users who are not the test's."""
+"""The search for better parameters: the search space, and the score of a model on users outside of the test part."""
 
 import copy
 import math
@@ -23,7 +23,7 @@ from streamflow.model.sklearn_pipeline import Labels, pipeline_frame
 from streamflow.model.training import Mask, Recipe, Trained, Weights, fitted, sample_weights, train
 
 RANKINGS = ("roc_auc", "average_precision")
-"""Scores that only the order of users decides; calibration and threshold do not touch them."""
+"""Scores that depend on the order of users only; calibration and threshold don't change them."""
 LOSSES = ("brier", "log_loss")
 SEARCH_METRICS = (*RANKINGS, *LOSSES)
 _DIGITS = 3
@@ -32,7 +32,7 @@ _COMPARED = 4
 
 @dataclass(frozen=True)
 class Range:
-    """Numbers from `low` to `high`, both included: `whole` ones only, in steps, or with tenfold counting alike (`log`)."""
+    """Numbers from `low` to `high`, both included: `whole` ones only, in steps, or on a logarithmic scale (`log`)."""
 
     low: float
     high: float
@@ -41,7 +41,7 @@ class Range:
     whole: bool
 
     def rounded(self, value: float) -> float:
-        """The value with three digits that count, within the range, so that a file can state it."""
+        """The value with three significant digits, within the range, for the file."""
         if self.whole:
             return int(value)
         return min(max(float(f"{value:.{_DIGITS}g}"), self.low), self.high)
@@ -67,7 +67,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class Found:
-    """What a search found: the best whole trial (None: there was none), how many were begun and given up, why it ended."""
+    """What a search found: the best whole trial (None: there was none), how many were started and pruned, why it ended."""
 
     best: Trial | None
     trials: int
@@ -77,7 +77,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Spread:
-    """Mean and standard deviation of a score over folds, and of its gain on the untuned model's in the same folds."""
+    """Mean and standard deviation of a score over folds, and of its gain over the untuned model in the same folds."""
 
     score: float
     sd: float
@@ -89,12 +89,12 @@ class Spread:
 
     @property
     def is_noise(self) -> bool:
-        """Whether the mean gain is below twice its standard error, were the folds independent; they overlap, so at least."""
+        """Whether the mean gain is below twice its standard error (a lower bound: the folds overlap)."""
         return abs(self.gain) < 2 * self.gain_sd / math.sqrt(self.folds)
 
 
 def space_of(content: Any, where: str) -> dict[str, Range | Choices]:
-    """The search space that a file of conf/search states. Raises ConfigError naming file, parameter and what is wrong."""
+    """The search space of a file of conf/search. Raises ConfigError naming file, parameter and what is wrong."""
     if not isinstance(content, dict) or not content:
         raise ConfigError(f"{where} names no parameter; write NAME: {{low: 1, high: 9}} or NAME: {{choices: [a, b]}}")
     return {str(name): _dimension(f"{where}: {name}", entry) for name, entry in content.items()}
@@ -127,7 +127,7 @@ def _dimension(where: str, entry: Any) -> Range | Choices:
 def _choices(where: str, entry: Mapping[str, Any]) -> Choices:
     values = entry["choices"]
     if len(entry) > 1:
-        raise ConfigError(f"{where}: choices stand alone, without {', '.join(sorted(set(entry) - {'choices'}))}")
+        raise ConfigError(f"{where}: use choices without {', '.join(sorted(set(entry) - {'choices'}))}")
     plain = isinstance(values, list) and all(value is None or isinstance(value, str | int | float) for value in values)
     if not plain or len({repr(value) for value in values}) < max(2, len(values)):
         raise ConfigError(f"{where}: choices={values} must be a list of two or more different values")
@@ -135,7 +135,7 @@ def _choices(where: str, entry: Mapping[str, Any]) -> Choices:
 
 
 def check_space(space: Space, settings: Mapping[str, Any], where: str) -> None:
-    """Refuse parameters that the model does not state. Raises ConfigError."""
+    """Check that the model has every parameter of the space. Raises ConfigError."""
     for name in space:
         part: Any = settings
         for key in name.split("."):
@@ -158,7 +158,7 @@ def with_values(settings: Mapping[str, Any], values: Mapping[str, Any]) -> dict[
 
 @dataclass(frozen=True)
 class Users:
-    """Users whom a search may look at, one row for each."""
+    """Users that a search may use, one row for each."""
 
     user_ids: Sequence[str]
     frame: pd.DataFrame
@@ -167,7 +167,7 @@ class Users:
 
 
 def development_users(dataset: pa.Table, recipe: Recipe, sample_weight: str | None) -> Users:
-    """The users of the train and validation parts. Nothing of a test user gets in, neither features nor label."""
+    """The users of the train and validation parts. Test users are left out, features and labels."""
     rows = dataset.filter(pc.not_equal(dataset[SPLIT], TEST))
     return Users(
         rows[ENTITY_KEY].to_pylist(),
@@ -193,7 +193,7 @@ class Objective:
         """The score of each fold for a model with these parameters in place of the recipe's own; for a loss, minus it."""
         recipe = replace(self.recipe, settings=with_values(self.recipe.settings, values))
         rows = cross_validate(
-            _trained_for(self.metric, recipe),
+            _trainer_for(self.metric, recipe),
             self.users.user_ids,
             self.users.frame,
             self.users.churned,
@@ -207,12 +207,12 @@ class Objective:
         return (sign * float(row[self.metric]) for row in rows)
 
     def on_other_folds(self) -> "Objective":
-        """The same on folds that were cut otherwise, four times at least: five folds call gains what twenty take back."""
+        """The same objective on other folds, with four repeats at least: five folds alone overrate a gain."""
         return replace(self, salt=f"{self.salt}:compare", repeats=max(self.repeats, _COMPARED))
 
 
-def compared(tuned: Sequence[float], untuned: Sequence[float], metric: str) -> Spread:
-    """Spread of two models' scores, as `Objective` gives them, over the same folds; a gain above 0 is the tuned one's."""
+def compare_scores(tuned: Sequence[float], untuned: Sequence[float], metric: str) -> Spread:
+    """Spread of two models' scores, as `Objective` gives them, over the same folds; a gain above 0: `tuned` is better."""
     sign = -1 if metric in LOSSES else 1
     gains = [one - other for one, other in zip(tuned, untuned, strict=True)]
     return Spread(
@@ -220,7 +220,7 @@ def compared(tuned: Sequence[float], untuned: Sequence[float], metric: str) -> S
     )
 
 
-def _trained_for(metric: str, recipe: Recipe) -> Train:
+def _trainer_for(metric: str, recipe: Recipe) -> Train:
     return partial(_train_to_rank if metric in RANKINGS else train, recipe)
 
 

@@ -1,4 +1,4 @@
-"""The training set in data/dataset, proven to be what stage `dataset` wrote and fit for a configuration."""
+"""The training set in data/dataset, checked against dvc.lock and a configuration."""
 
 import json
 
@@ -17,17 +17,17 @@ _STAGE = "dataset"
 
 
 def frozen_dataset(config: Config) -> pa.Table:
-    """The rows of data/dataset, if they are of the configuration's features, dates and split; a wider service will do.
+    """The rows of data/dataset, if they have the configuration's features (or more), dates and split.
 
     Raises ModelError naming what differs and the command that makes the right one.
     """
     stage = locked_stages().get(_STAGE)
     features = config.features.service
-    mend = f"`streamflow repro features={features} as_of={config.as_of}` makes it"
+    fix = f"`streamflow repro features={features} as_of={config.as_of}` makes it"
     if stage is None or not DATASET.exists():
-        raise ModelError(f"{DATASET} is missing; {mend}, or `dvc checkout {DATASET}` brings it back")
+        raise ModelError(f"{DATASET} is missing; {fix}, or `dvc checkout {DATASET}` restores it")
     if problems := output_problems(str(DATASET), stage.outs[str(DATASET)], read_receipt(_STAGE), _STAGE):
-        raise ModelError(f"{problems[0].what}; {problems[0].mend}")
+        raise ModelError(f"{problems[0].what}; {problems[0].fix}")
     counts = json.loads(DATASET_COUNTS.read_text(encoding="utf-8"))
     made_with = stage.params.get(str(PARAMS), {}).get("split")
     wanted = OmegaConf.to_container(OmegaConf.create(config.split))  # type: ignore[call-overload]
@@ -37,8 +37,8 @@ def frozen_dataset(config: Config) -> pa.Table:
         ("split", made_with, wanted),
     ):
         if found != expected:
-            raise ModelError(f"{DATASET} has {name}={found}, not {expected}; {mend}")
+            raise ModelError(f"{DATASET} has {name}={found}, not {expected}; {fix}")
     service = counts["feature_service"]
     if not set(FEATURE_SERVICES[features]) <= set(FEATURE_SERVICES[service]):
-        raise ModelError(f"{DATASET} holds the features of {service}, not those of {features}; {mend}")
+        raise ModelError(f"{DATASET} has the features of {service}, not those of {features}; {fix}")
     return pq.read_table(DATASET_ROWS)

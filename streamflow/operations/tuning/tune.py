@@ -1,4 +1,4 @@
-"""From a request to tune to a file of conf/experiment: configuration, frozen users, search, comparison, file."""
+"""`streamflow tune` from request to file of conf/experiment: configuration, users, search, comparison, file."""
 
 import shlex
 from collections.abc import Callable, Sequence
@@ -12,8 +12,9 @@ from threadpoolctl import threadpool_limits
 
 from streamflow.core.config import Config, main_overrides
 from streamflow.core.errors import ConfigError
+from streamflow.core.yaml_text import parse_yaml
 from streamflow.model.recipe import recipe_of
-from streamflow.operations.repro.compose import composed
+from streamflow.operations.repro.compose import compose_config
 from streamflow.operations.tuning.experiment import (
     check_experiment_name,
     experiment_text,
@@ -28,7 +29,7 @@ from streamflow.operations.tuning.search import (
     Spread,
     Trial,
     check_space,
-    compared,
+    compare_scores,
     development_users,
     space_of,
 )
@@ -40,7 +41,7 @@ from streamflow.pipeline.project import replacing
 
 EXPERIMENTS = CONF / "experiment"
 SPACES = CONF / "search"
-# Groups of which the experiment is made; an experiment that is tuned further states them itself.
+# The groups of an experiment; an experiment that is tuned again states them itself.
 _OF_EXPERIMENT = ("model", "features", "calibration", "threshold")
 
 
@@ -59,7 +60,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Tuned:
-    """What came of it; `path` is None if nothing was better than the untuned model, and nothing was written."""
+    """The outcome; `path` is None if nothing was better than the untuned model, and nothing was written."""
 
     config: Config
     found: Found
@@ -73,10 +74,10 @@ Watch = Callable[[Config, int, Sequence[float]], AbstractContextManager[Callable
 def tune(request: Request, watch: Watch) -> Tuned:
     """Search, compare the best with the untuned model on other folds, and write the experiment if it is better.
 
-    `watch` shows the progress: it is given the configuration, the budget and the untuned model's scores.
-    Raises ConfigError or ModelError before the search begins if it can't end well.
+    `watch` shows the progress: it gets the configuration, the budget and the untuned model's scores.
+    Raises ConfigError or ModelError before the search if something is missing or invalid.
     """
-    config, _ = composed(_from_params(request.overrides))
+    config, _ = compose_config(_from_params(request.overrides))
     path = _free_path(request.name or f"tuned_{config.model_name}", request.force)
     space = _space(config)
     objective = _objective(config, request.metric)
@@ -95,9 +96,9 @@ def tune(request: Request, watch: Watch) -> Tuned:
                 after_trial=after_trial,
             )
         if found.best is None:
-            raise ConfigError(f"--timeout={request.seconds}: no trial ended in that time; give it more")
+            raise ConfigError(f"--timeout={request.seconds}: no trial ended in that time; use a longer --timeout")
         elsewhere = objective.on_other_folds()
-        spread = compared(
+        spread = compare_scores(
             list(elsewhere.scores(found.best.values)), list(elsewhere.scores({})), request.metric
         )  # fmt: skip
     if spread.gain <= 0:
@@ -114,15 +115,15 @@ def tune(request: Request, watch: Watch) -> Tuned:
         users,
         elsewhere.repeats,
     )
-    default = composed([])[0]
-    same_groups = composed(group_overrides(config, default))[0]
+    default = compose_config([])[0]
+    same_groups = compose_config(group_overrides(config, default))[0]
     text = experiment_text(path.stem, config, default, same_groups, found.best.values, comments)
     _write(path, text)
     return Tuned(config, found, spread, path)
 
 
 def _from_params(overrides: Sequence[str]) -> list[str]:
-    """The overrides after the choices that params.yaml holds, as far as they do not replace them."""
+    """The choices of params.yaml as overrides, then the given overrides; these replace them."""
     given = {override.lstrip("+").split("=")[0] for override in overrides}
     if "experiment" in given:
         given |= set(_OF_EXPERIMENT)
@@ -134,17 +135,17 @@ def _free_path(name: str, force: bool) -> Path:
     check_experiment_name(name)
     path = EXPERIMENTS / f"{name}.yaml"
     if path.exists() and not force:
-        raise ConfigError(f"{path} exists; choose another --name, or --force to write it anew")
+        raise ConfigError(f"{path} exists; choose another --name, or overwrite it with --force")
     return path
 
 
 def _space(config: Config) -> Space:
     path = SPACES / f"{config.model_name}.yaml"
     try:
-        content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content: Any = parse_yaml(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         known = ", ".join(sorted(each.stem for each in SPACES.glob("*.yaml")))
-        raise ConfigError(f"{path} is missing, so there is nothing to choose from; write it, or tune {known}") from None
+        raise ConfigError(f"{path} is missing, so there is no search space; write the file, or tune {known}") from None
     except yaml.YAMLError as error:
         raise ConfigError(f"{path} is not YAML: {error}") from None
     space = space_of(content, str(path))
@@ -169,7 +170,7 @@ def _command(request: Request, config: Config, seed: int, name: str) -> str:
 
 
 def _write(path: Path, text: str) -> None:
-    """Write the experiment. A params.yaml that was composed from conf/ as it was still is what conf/ composes."""
+    """Write the experiment. Renew the digest of conf/ in params.yaml if it was up to date."""
     params = PARAMS.read_text(encoding="utf-8")
     before, is_new = tree_sha256(CONF), not path.exists()
     with replacing(path) as partial:

@@ -17,11 +17,11 @@ from streamflow.provenance.git import changes, patch_of
 STAGE = """
 import sys, time
 from pathlib import Path
-from streamflow.pipeline.audit import audited
+from streamflow.pipeline.audit import audit
 from streamflow.pipeline.reporting import one_line_errors
 
 def main():
-    with one_line_errors("train"), audited("train"):
+    with one_line_errors("train"), audit("train"):
         import streamflow.helper
         Path("out").mkdir(exist_ok=True)
         Path("out/model.bin").write_text(Path("data/in.txt").read_text() + str(streamflow.helper.VALUE))
@@ -95,7 +95,7 @@ def test_an_input_that_is_not_what_its_stage_wrote_is_refused_before_any_work(pr
     (project.path / "data/in.txt").write_text("rowz")
     done = train(project)
     assert done.returncode == 2
-    assert "data/in.txt is not what stage dataset wrote" in done.stderr
+    assert "MD5 of data/in.txt is " in done.stderr
     assert "dvc repro --force --single-item dataset" in done.stderr
     assert not (project.path / "out").exists()
 
@@ -106,9 +106,11 @@ def test_an_input_whose_sha256_is_not_the_receipts_is_refused(project):
     (receipts / "dataset.json").write_text('{"files": {"data/in.txt": "00"}}')
     done = train(project)
     assert done.returncode == 2
-    assert "data/in.txt has not the SHA-256 that stage dataset left" in done.stderr
+    assert "SHA-256 of data/in.txt differs from artifacts/sha256/dataset.json, which stage dataset wrote" in done.stderr
     (receipts / "dataset.json").write_text('{"files": ')
-    assert "artifacts/sha256/dataset.json is not what stage dataset wrote" in train(project).stderr
+    assert (
+        "artifacts/sha256/dataset.json is damaged (not the receipt that stage dataset wrote)" in train(project).stderr
+    )
 
 
 def test_a_module_that_shadows_another_is_refused(project):
@@ -211,7 +213,7 @@ def test_a_module_from_elsewhere_is_refused(project, tmp_path_factory):
     (elsewhere / "intruder.py").write_text("")
     done = project.run(sys.executable, "-m", "stages.train", "import intruder", check=False, PYTHONPATH=str(elsewhere))
     assert done.returncode == 2
-    assert f"module intruder was loaded from {elsewhere}/intruder.py, which is neither of the project" in done.stderr
+    assert f"module intruder was loaded from {elsewhere}/intruder.py, which is outside of the project" in done.stderr
 
 
 def test_a_patch_brings_a_clone_to_the_same_files_and_leaves_the_index_alone(project, tmp_path_factory):

@@ -168,7 +168,7 @@ def test_something_else_in_the_place_of_the_link_is_refused(odd_state):
     (link,) = Path(tempfile.tempdir).glob("streamflow-*")
     link.unlink()
     link.mkdir()
-    with pytest.raises(EnvironmentFault, match="is not the link that leads to"), database(odd_state):
+    with pytest.raises(EnvironmentFault, match="is not a link to"), database(odd_state):
         pass
     link.rmdir()
 

@@ -73,10 +73,10 @@ def test_production_is_the_alias_and_the_stage(registry, version, module_databas
     assert registry.production() is None
     production = RegistrySource(lambda: registry, "Production", "churn_v1")
     with pytest.raises(RegistryError, match="has no version or alias Production"):
-        production.named()
+        production.wanted()
     registry.promote("1")
     assert str(registry.production().version) == "1"
-    assert production.load(production.named().version).version == "1"
+    assert production.load(production.wanted().version).version == "1"
     assert production.last_verified().model_sha256 == production.load("1").model_sha256
     for uri in ("models:/streamflow_churn@Production", "models:/streamflow_churn/Production"):
         assert mlflow.models.get_model_info(uri).signature is not None
@@ -196,7 +196,7 @@ def test_a_version_of_which_no_decision_is_recorded_is_promoted_by_force_only(re
     assert decision_of(registered) is None
     shut = {gate.name: gate.detail for gate in version_gates(registry, registered)}
     for name in ("leakage", "overlap"):
-        assert shut[name] == "nothing is recorded of version 1: other code registered it"
+        assert shut[name] == "version 1 has no record of it: other code registered it; `streamflow repro` at its commit"
 
 
 def test_a_decision_that_is_recorded_is_not_written_again(registry, version):

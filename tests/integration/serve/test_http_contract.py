@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, Phase, example, given, settings
 from schemathesis.config import GenerationConfig, ProjectConfig, ProjectsConfig, SchemathesisConfig
 from small_graph import Client, Model, Store, http_api
 
-from serve.endpoints import MAX_BODY, documented_api
+from serve.endpoints import MAX_BODY, build_api
 
 # The same requests on every run.
 DETERMINISTIC = {
@@ -55,7 +55,7 @@ class Served:
 
 
 SERVED = Served()
-OPENAPI = documented_api(None, guarded=False).openapi()
+OPENAPI = build_api(None, guarded=False).openapi()
 schema = schemathesis.openapi.from_dict(OPENAPI, config=CONFIG)
 schema.app = SERVED
 
@@ -184,7 +184,7 @@ def test_an_id_may_hold_a_slash():
 
 
 def test_a_guarded_deployment_documents_its_token_where_it_asks_for_it():
-    paths = documented_api(None, guarded=True).openapi()["paths"]
+    paths = build_api(None, guarded=True).openapi()["paths"]
     guarded = {path for path, operations in paths.items() for each in operations.values() if each.get("security")}
     refusing = {
         path for path, operations in paths.items() for each in operations.values() if "401" in each["responses"]

@@ -30,14 +30,14 @@ def test_manual_compares_and_leaves_the_decision_to_a_person_and_auto_decides_ag
     first = workspace.register("manual")
     assert first["production"] == "none"
     assert first["reason"] == (
-        "promotion.policy is manual, `streamflow promote` decides; there was no Production version"
+        "promotion.policy is manual, `streamflow promote vN` decides; there was no Production version"
     )
     assert workspace.register("manual")["reason"] == "registered before; Production stays"
     assert workspace.register("auto")["production"] == "1"
     workspace.train(1.0, "b")
     second = workspace.register("manual")
     assert (second["version"], second["production"]) == ("2", "1")
-    assert second["reason"].startswith("promotion.policy is manual, `streamflow promote` decides; roc_auc 0.")
+    assert second["reason"].startswith("promotion.policy is manual, `streamflow promote vN` decides; roc_auc 0.")
     record = decision_of(workspace.version("2"))
     assert (record.promote, record.rule.policy, record.champion_version) == (False, "manual", "1")
     assert record.comparison.metrics["roc_auc"].low > 0
@@ -51,7 +51,10 @@ def test_an_equal_challenger_is_refused(workspace):
     workspace.register()
     workspace.train(1.0, "b")
     refused = workspace.refused()
-    assert refused == f"equal: it ranks as the champion, version 1, on the same {workspace.test_users()} test users"
+    assert (
+        refused
+        == f"equal: it ranks the users like the champion, version 1, on the same {workspace.test_users()} test users"
+    )
 
 
 def test_a_challenger_that_is_worse_is_refused_with_the_numbers(workspace):
@@ -106,7 +109,7 @@ def test_a_snapshot_that_is_not_the_locked_one_is_not_compared_with(workspace):
     workspace.freeze()
     (workspace.folder / "data/snapshots/2024-01-31/users.parquet").unlink()
     workspace.train(1.0, "b")
-    with pytest.raises(ModelError, match=r"data/snapshots/2024-01-31 is not what dvc\.lock names"):
+    with pytest.raises(ModelError, match=r"data/snapshots/2024-01-31 differs from dvc\.lock"):
         workspace.register()
 
 

@@ -26,8 +26,8 @@ def test_a_model_that_saw_a_leaked_column_is_refused_even_as_the_first(workspace
     workspace.rows = replaced(workspace.rows, "skips_7d", leaked)
     workspace.train(1.0, "a")
     assert workspace.refused() == (
-        "gate leakage: skips_7d alone ranks the test users with ROC AUC 1.0000, above promotion.leak_auc=0.95: it knows the"
-        " label; train without it, or on its value before"
+        "gate leakage: skips_7d alone ranks the test users with ROC AUC 1.0000, above promotion.leak_auc=0.95: it reveals"
+        " the label; train without it, or on an earlier value"
     )
     assert workspace.register()["reason"] == "registered before; Production stays"
     shut = {gate.name for gate in version_gates(open_registry(workspace.url), workspace.version("1")) if gate.detail}
@@ -58,7 +58,7 @@ def test_a_model_judged_by_users_who_trained_the_champion_is_refused(workspace, 
     assert 0 < trained < workspace.test_users()
     assert workspace.refused() == (
         f"gate overlap: {trained} of {workspace.test_users()} test users trained the champion, version 1 (split.salt was s,"
-        " is another); `streamflow repro split.salt=s`, or `streamflow promote --force --reason WHY`"
+        " is another); `streamflow repro split.salt=s`, or `streamflow promote vN --force --reason WHY`"
     )
     compared = decision_of(workspace.version("2")).comparison
     assert compared.users == workspace.test_users() - trained  # held out by both
@@ -73,7 +73,7 @@ def test_a_model_judged_by_users_who_trained_the_champion_is_refused(workspace, 
     assert (line.to_version, line.gates["overlap"][: len(f"{trained} of")]) == ("2", f"{trained} of")
     said = workspace.version("2").description.splitlines()[-1]
     assert said == line.in_one_line()
-    assert ": a new split; gates passed by force: " in said
+    assert ": a new split; failed gates overridden: " in said
 
 
 def test_a_training_set_whose_split_is_not_the_hash_s_is_refused(workspace):
@@ -82,7 +82,9 @@ def test_a_training_set_whose_split_is_not_the_hash_s_is_refused(workspace):
     workspace.rows = replaced(workspace.rows, "split", pa.array(parts))
     workspace.train(1.0, "a")
     refused = workspace.refused()
-    assert refused.startswith("gate overlap: 1 of 600 users of data/dataset are in another part than section split of")
+    assert refused.startswith(
+        "gate overlap: 1 of 600 users of data/dataset are in another part than the section split of"
+    )
 
 
 def test_a_dirty_run_is_registered_with_its_changes_and_waits_for_a_commit(workspace):
@@ -94,7 +96,7 @@ def test_a_dirty_run_is_registered_with_its_changes_and_waits_for_a_commit(works
     refused = workspace.register()
     assert (refused["version"], refused["production"]) == ("1", "none")
     assert refused["reason"].startswith(
-        "gate clean git tree: params.yaml changed since the commit; streamflow/new_helper.py in no commit"
+        "gate clean git tree: params.yaml changed since the commit; streamflow/new_helper.py not committed"
     )
     (version,) = open_registry(workspace.url).versions()
     assert version.tags["streamflow.git_dirty"] == "true"
@@ -118,7 +120,7 @@ def test_a_result_of_code_that_is_not_here_any_more_is_not_promoted(workspace):
     (workspace.folder / "inputs").write_text("what git has, and the run had not")
     refused = workspace.register()
     assert refused["production"] == "none"
-    assert "gate code: the run read another inputs than is here now" in refused["reason"]
+    assert "gate code: inputs changed since the run read it" in refused["reason"]
     (version,) = open_registry(workspace.url).versions()
     assert version.tags["streamflow.git_dirty"] == "true"
 
@@ -128,4 +130,4 @@ def test_a_model_that_another_process_fits_otherwise_is_not_promoted(workspace, 
     monkeypatch.setattr(gates, "refit_sha256", lambda: "0" * 64)
     refused = workspace.register()
     assert refused["production"] == "none"
-    assert "gate re-fit: another process made 000000000000" in refused["reason"]
+    assert "gate re-fit: a second training on the same inputs made model 000000000000" in refused["reason"]

@@ -129,7 +129,7 @@ def test_freezing_streams_every_table_sorted(store):
 
 
 def test_freezing_what_was_not_known_is_refused(store):
-    with pytest.raises(HistoryError, match="holds nothing of 2024-01-31"):
+    with pytest.raises(HistoryError, match="has no rows of 2024-01-31"):
         next(store.freeze(JANUARY, None))
     store.record(JANUARY, month())
     with pytest.raises(HistoryError, match="was first recorded at"):

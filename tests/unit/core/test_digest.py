@@ -1,10 +1,13 @@
 """Content digests see the content and nothing else."""
 
+import hashlib
+
 import pyarrow as pa
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamflow.core.digest import RowsDigest, mapping_sha256, rows_sha256
+from streamflow.core.digest import RowsDigest, bytes_sha256, mapping_sha256, rows_sha256
 from streamflow.pipeline.file_digest import tree_sha256
 
 ROWS = st.lists(
@@ -48,6 +51,19 @@ def test_null_and_empty_text_differ():
 def test_the_last_bit_of_a_number_counts():
     one, next_one = (pa.table({"value": [value]}) for value in (0.1, 0.10000000000000002))
     assert rows_sha256(one) != rows_sha256(next_one)
+
+
+def test_digests_are_pinned_because_registered_versions_hold_them():
+    assert bytes_sha256(b"abc") == hashlib.sha256(b"abc").hexdigest()
+    assert mapping_sha256({"b": [1, None], "a": "ä"}) == hashlib.sha256('{"a":"ä","b":[1,null]}'.encode()).hexdigest()
+    rows = pa.table({"key": ["a", "b"], "n": [1, None], "x": [0.1, 1e300], "yes": [True, False]})
+    text = b'"key","n","x","yes"\n"a",1,0.1,true\n"b",,1e+300,false\n'
+    assert rows_sha256(rows) == hashlib.sha256(text).hexdigest()
+
+
+def test_a_number_that_json_does_not_know_has_no_digest():
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        mapping_sha256({"a": float("nan")})
 
 
 def test_a_mapping_is_its_keys_and_values_in_any_order():

@@ -33,3 +33,21 @@ def test_shares_come_out_as_asked():
 def test_the_hash_is_pinned():
     assert user_fraction("7590-VHVEG", "streamflow") == 0.7801607911344274
     assert split_by_user(["7590-VHVEG"], "streamflow", 0.2, 0.25) == [TRAIN]
+
+
+def test_the_borders_between_the_parts():
+    fraction = user_fraction("ada", "salt")
+
+    def part(validation, test):
+        return split_by_user(["ada"], "salt", validation, test)
+
+    assert part(0.0, fraction) == [TRAIN], "a part ends before its border"
+    assert part(0.0, fraction + 1e-9) == [TEST]
+    assert part(fraction + 1e-9, 0.0) == [VALIDATION]
+    assert part(fraction, 0.0) == [TRAIN]
+    assert part(fraction / 2 + 1e-9, fraction / 2) == [VALIDATION]
+
+
+def test_another_salt_moves_users():
+    users = [f"user {number}" for number in range(200)]
+    assert split_by_user(users, "one", 0.2, 0.25) != split_by_user(users, "another", 0.2, 0.25)

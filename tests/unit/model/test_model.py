@@ -181,8 +181,8 @@ def test_null_plan_is_neither_true_nor_false(rows):
 
 def test_the_bytes_do_not_depend_on_the_hash_seed():
     code = (
-        "import sys; sys.path[:0] = ['tests/unit/model', 'tests/support']; import test_model as t\n"
-        "rows = t.joined_month(600)\n"
+        "import sys; sys.path[:0] = ['tests/unit/model', 'tests/support']\n"
+        "import test_model as t; rows = t.joined_month(600)\n"
         "for name in t.ESTIMATORS: p, f, _ = t.trained(name, rows); print(t.bytes_sha256(t.export_onnx(p, f, 0.5)))"
     )
     digests = {

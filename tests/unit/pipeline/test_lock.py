@@ -119,20 +119,20 @@ def test_a_file_and_a_folder_are_read_through_without_compiled_files(tmp_path):
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        (lambda stages: stages.pop("evaluate"), "evaluate has not run: dvc.lock does not name it"),
+        (lambda stages: stages.pop("evaluate"), "evaluate has not run: it is not in dvc.lock"),
         (lambda stages: stages["train"]["deps"].pop(), "train has other deps in dvc.lock than in dvc.yaml"),
         (lambda stages: stages["train"]["outs"].pop(), "train has other outputs in dvc.lock than in dvc.yaml"),
         (
             lambda stages: stages["dataset"]["params"]["params.yaml"].update(as_of="2024-02-29"),
-            "dataset ran with another as_of than params.yaml has",
+            "dataset ran with another value of as_of than params.yaml",
         ),
         (
             lambda stages: stages["train"]["params"]["params.yaml"]["model"].update(n_estimators=299),
-            "train ran with another model than params.yaml has",
+            "train ran with another value of model than params.yaml",
         ),
         (
             lambda stages: stages["evaluate"]["params"]["params.yaml"].pop("seed"),
-            "evaluate ran with another seed than params.yaml has",
+            "evaluate ran with another value of seed than params.yaml",
         ),
     ],
 )
@@ -156,5 +156,5 @@ def test_a_receipt_of_other_rows_than_the_frozen_ones_is_named(tmp_path):
     assert receipt_contradictions(tmp_path, result) == []
     receipt.write_text(json.dumps({"tables": {**facts, "users": {**facts["users"], "rows": 9999}}}))
     assert receipt_contradictions(tmp_path, result) == [
-        "ingest@2024-01-31 left a receipt for users that is not of the frozen rows"
+        "ingest@2024-01-31 has a receipt for users that differs from the frozen rows"
     ]

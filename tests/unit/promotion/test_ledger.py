@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamflow.promotion.ledger import Entry, rollback_target
-from streamflow.registry.registry import described, headline
+from streamflow.registry.registry import headline, with_last_line
 
 
 def moves(*steps):
@@ -65,11 +65,11 @@ def test_as_many_rollbacks_as_promotions_of_distinct_versions_lead_through_all_o
 def test_a_description_keeps_its_first_line_and_ends_with_the_last_move():
     at = datetime(2024, 2, 1, 13, 5, 7, tzinfo=timezone(timedelta(hours=1)))
     forced = Entry(at, "ada", "promote", None, "2", "by policy:\nbetter", {"environment": "numpy is another"})
-    line = "2024-02-01 12:05:07 UTC, ada: promote none to 2: by policy: better; gates passed by force: environment"
+    line = "2024-02-01 12:05:07 UTC, ada: promote none to 2: by policy: better; failed gates overridden: environment"
     assert forced.in_one_line() == line
-    once = described("random_forest on churn_v1", line)
+    once = with_last_line("random_forest on churn_v1", line)
     assert once == f"random_forest on churn_v1\n\n{line}"
-    assert described(once, "another line") == "random_forest on churn_v1\n\nanother line"
+    assert with_last_line(once, "another line") == "random_forest on churn_v1\n\nanother line"
     assert headline(once) == "random_forest on churn_v1"
-    assert headline(described(described("", "a"), "b")) == ""
+    assert headline(with_last_line(with_last_line("", "a"), "b")) == ""
     assert len(Entry(at, "ada", "rollback", "2", "1", "x" * 9000).in_one_line()) == 1000

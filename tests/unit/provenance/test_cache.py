@@ -57,14 +57,14 @@ def test_a_missing_object_is_named(kept, tmp_path):
     cache, content, sha256 = kept
     cache.object(content.files_md5["a.txt"]).unlink()
     (fault,) = cache.faults("out", content.md5, sha256)
-    assert (fault.holds, fault.missing) == ("out/a.txt", True)
-    with pytest.raises(ModelError, match="out is not whole"):
+    assert (fault.file, fault.missing) == ("out/a.txt", True)
+    with pytest.raises(ModelError, match="out is incomplete"):
         cache.restore(tmp_path / "again", content.md5, sha256, "out")
 
 
 def test_bytes_of_the_right_md5_and_another_sha256_are_not_used(kept, tmp_path):
     cache, content, sha256 = kept
     other = {**sha256, "out/a.txt": hashlib.sha256(b"what the stage wrote").hexdigest()}
-    assert [fault.holds for fault in cache.faults("out", content.md5, other)] == ["out/a.txt"]
+    assert [fault.file for fault in cache.faults("out", content.md5, other)] == ["out/a.txt"]
     with pytest.raises(ModelError, match="is damaged"):
         cache.restore(tmp_path / "again", content.md5, other, "out")

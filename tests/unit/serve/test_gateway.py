@@ -176,6 +176,18 @@ def test_the_counters_tell_what_was_answered_and_what_was_missing(client, store)
         assert line in lines, line
 
 
+def test_each_path_that_is_served_is_counted_by_itself_and_all_others_together(client):
+    for path in ("/health", "/openapi.json", "/nowhere", "/nowhere/else"):
+        client.get(path)
+    lines = client.get("/metrics").text.splitlines()
+    for line in (
+        'streamflow_requests_total{endpoint="/health",status="200"} 1.0',
+        'streamflow_requests_total{endpoint="/openapi.json",status="200"} 1.0',
+        'streamflow_requests_total{endpoint="other",status="404"} 2.0',
+    ):
+        assert line in lines, line
+
+
 def test_a_store_that_is_down_is_503_with_the_reason(client, store):
     store.down = True
     assert predict(client, "known") == (503, {"error": "the online store does not answer: connection refused"})

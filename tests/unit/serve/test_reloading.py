@@ -8,7 +8,7 @@ from counters import counters
 from serve.reloading import SECOND_LOOK_SECONDS, CurrentModel
 from streamflow.core.errors import ModelError, RegistryError
 from streamflow.registry.loading import LoadedModel
-from streamflow.registry.served import Named
+from streamflow.registry.served import WantedVersion
 
 
 def version(number):
@@ -23,11 +23,11 @@ class Versions:
         self.alias, self.versions, self.kept, self.loads = "1", {"1": version(1)}, None, []
         self.down = False
 
-    def named(self):
+    def wanted(self):
         if self.down:
             raise RegistryError("MLflow: connection refused")
         found = self.versions[self.alias]
-        return Named(self.alias, {} if isinstance(found, str) else dict(found.tags))
+        return WantedVersion(self.alias, {} if isinstance(found, str) else dict(found.tags))
 
     def load(self, name):
         self.loads.append(name)

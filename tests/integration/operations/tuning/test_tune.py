@@ -93,7 +93,7 @@ def test_the_best_is_an_experiment_that_composes_and_trains_and_is_the_same_agai
     lines = text.splitlines()
     assert lines[:2] == ["# @package _global_", "# streamflow repro experiment=spring"]
     assert max(len(line) for line in lines) <= 120
-    assert "no test user was looked at" in text.replace("\n# ", " ")
+    assert "no test user was used" in text.replace("\n# ", " ")
     content = yaml.safe_load(text)
     assert content["defaults"] == [{"override /features": "churn_v2"}, {"override /model": "logistic_regression"}]
     assert list(content["model"]) == ["C"]
@@ -130,7 +130,7 @@ def test_params_that_were_current_stay_so_and_stale_ones_stay_stale(project):
 
 def test_an_experiment_is_not_written_over_and_a_refusal_writes_nothing(project):
     (project / EXPERIMENT).write_text("mine\n")
-    with pytest.raises(ConfigError, match=f"{EXPERIMENT} exists; choose another --name, or --force"):
+    with pytest.raises(ConfigError, match=f"{EXPERIMENT} exists; choose another --name, or overwrite it with --force"):
         run(*LINEAR)
     assert (project / EXPERIMENT).read_text() == "mine\n"
 
@@ -141,7 +141,7 @@ def test_nothing_is_written_if_nothing_is_better(project):
     )
     done = run("--model", "logistic_regression", *QUICK)
     assert done.exit_code == 1
-    assert "not better than the untuned model; nothing is written" in done.output
+    assert "not better than the untuned model; nothing was written" in done.output
     assert not (project / EXPERIMENT).exists()
 
 
@@ -153,7 +153,7 @@ def test_a_narrower_service_may_use_the_same_dataset(project):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--model", "nonesuch"], "model=nonesuch: no such option; one of blend, hist_gradient_boosting"),
+        (["--model", "nonesuch"], "model=nonesuch: no such option; one of blend, "),
         (["as_of=2024-02-29"], "data/dataset has as_of=2024-01-31, not 2024-02-29; `streamflow repro features="),
         (["label_horizon_months=1"], "data/dataset has label_as_of=2024-01-31, not 2024-02-29"),
         (["split.test=0.3"], "data/dataset has split="),
@@ -171,14 +171,14 @@ def test_what_can_not_be_tuned_is_one_line(project, arguments, said):
 
 def test_a_model_without_a_search_space_names_those_that_have_one(project):
     (project / "conf" / "search" / "blend.yaml").unlink()
-    with pytest.raises(ConfigError, match=r"conf/search/blend\.yaml is missing.*tune hist_gradient_boosting, logistic"):
+    with pytest.raises(ConfigError, match=r"conf/search/blend\.yaml is missing.*tune .*logistic_regression"):
         run("--model", "blend", *QUICK)
 
 
 def test_a_dataset_that_was_edited_or_is_gone_is_refused(project):
     table = pq.read_table(DATASET / "dataset.parquet")
     write_parquet(DATASET / "dataset.parquet", table.schema, table.slice(1).to_batches())
-    with pytest.raises(ModelError, match=r"data/dataset is not what dvc\.lock says of stage dataset"):
+    with pytest.raises(ModelError, match=r"MD5 of data/dataset is \w+, stage dataset wrote"):
         run(*LINEAR)
     shutil.rmtree(DATASET)
     with pytest.raises(ModelError, match=r"data/dataset is missing; `streamflow repro features=churn_v2"):
@@ -191,5 +191,5 @@ def test_a_dataset_of_fewer_features_is_refused(project):
     lock = yaml.safe_load((project / "dvc.lock").read_text())
     lock["stages"]["dataset"]["outs"][0]["md5"] = content_of(DATASET).md5
     (project / "dvc.lock").write_text(yaml.safe_dump(lock))
-    with pytest.raises(ModelError, match="holds the features of churn_v1, not those of churn_v2"):
+    with pytest.raises(ModelError, match="has the features of churn_v1, not those of churn_v2"):
         run(*LINEAR)

@@ -174,11 +174,11 @@ def test_a_place_that_can_not_take_scores_is_refused_before_any_work(tmp_path, m
         check_output(tmp_path / "scores.json")
     with pytest.raises(EnvironmentFault, match=r"there is no folder .*missing; `mkdir -p"):
         check_output(tmp_path / "missing" / "scores.csv")
-    with pytest.raises(EnvironmentFault, match="no file can be written there"):
+    with pytest.raises(EnvironmentFault, match="the file can't be written"):
         check_output(tmp_path / "folder.csv")
     (tmp_path / "data" / "snapshots").mkdir(parents=True)
-    with pytest.raises(ConfigError, match="what the pipeline writes"):
+    with pytest.raises(ConfigError, match="are for outputs of the pipeline"):
         check_output(tmp_path / "data" / "snapshots" / "users.parquet")
     monkeypatch.setattr(os, "access", lambda path, mode: False)
-    with pytest.raises(EnvironmentFault, match="no file can be written there"):
+    with pytest.raises(EnvironmentFault, match="the file can't be written"):
         check_output(tmp_path / "scores.csv")

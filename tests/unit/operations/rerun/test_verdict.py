@@ -17,7 +17,7 @@ from streamflow.operations.rerun.verdict import (
     Circumstances,
     Divergence,
     Rederivation,
-    compared,
+    compare_outputs,
     verdict,
 )
 from streamflow.pipeline.layout import ONNX
@@ -35,7 +35,7 @@ SHA = RESULT.model_sha256
 
 
 def judged(changed=(), golden=False, model=SHA, **circumstances):
-    outs = compared(RESULT, {path: "0" * 32 if path in changed else md5 for path, md5 in ALL.items()})
+    outs = compare_outputs(RESULT, {path: "0" * 32 if path in changed else md5 for path, md5 in ALL.items()})
     return verdict(RESULT, outs, SHA, model, golden, Circumstances(**circumstances))
 
 
@@ -98,7 +98,7 @@ def test_the_first_divergence_says_what_differed(changed, circumstances, stage, 
 
 
 def found(**parts):
-    outs = compared(RESULT, ALL)
+    outs = compare_outputs(RESULT, ALL)
     whole = Rederivation("exp/a", "c" * 40, IDENTICAL, None, outs, SHA, SHA, {"kind": "fresh"}, 12.34)
     return replace(whole, **parts)
 

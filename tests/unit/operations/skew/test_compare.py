@@ -109,7 +109,7 @@ def test_nothing_that_differs_is_no_finding():
 
 def test_another_month_names_both():
     found = replace(NOTHING, online_as_of=("2024-01-31", "2024-02-29"))
-    assert found.findings == ["the online store holds 2024-01-31 and 2024-02-29, version 3 is as of 2024-01-31"]
+    assert found.findings == ["the online store has 2024-01-31 and 2024-02-29, version 3 is as of 2024-01-31"]
 
 
 def test_users_on_one_side_only_and_another_served_version_are_findings():
@@ -117,7 +117,7 @@ def test_users_on_one_side_only_and_another_served_version_are_findings():
         NOTHING, served="2", only_online=("n",), only_offline=tuple("abcdef"), online_as_of=(), features=differing(7)
     )
     assert found.findings == [
-        "the online store holds nothing, version 3 is as of 2024-01-31",
+        "the online store has nothing, version 3 is as of 2024-01-31",
         "the server answers with version 2, Production is version 3",
         "1 user online but not offline: n",
         "6 users offline but not online: a, b, c, d, e, …",

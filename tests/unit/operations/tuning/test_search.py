@@ -18,7 +18,7 @@ from streamflow.features.splits import TEST, split_by_user
 from streamflow.model.recipe import recipe_of
 from streamflow.model.thresholds import ThresholdPolicy
 from streamflow.model.training import Recipe
-from streamflow.operations.repro.compose import composed
+from streamflow.operations.repro.compose import compose_config
 from streamflow.operations.tuning.experiment import check_experiment_name, experiment_text, group_overrides
 from streamflow.operations.tuning.optimiser import search
 from streamflow.operations.tuning.search import (
@@ -26,7 +26,7 @@ from streamflow.operations.tuning.search import (
     Objective,
     Range,
     check_space,
-    compared,
+    compare_scores,
     development_users,
     space_of,
     with_values,
@@ -74,7 +74,7 @@ def test_there_is_a_space_for_every_model_and_the_model_states_every_parameter_o
     assert [path.stem for path in SPACES] == sorted(path.stem for path in (ROOT / "conf" / "model").glob("*.yaml"))
     for path in SPACES:
         space = space_of(yaml.safe_load(path.read_text()), str(path))
-        settings = recipe_of(composed([f"model={path.stem}"])[0]).settings
+        settings = recipe_of(compose_config([f"model={path.stem}"])[0]).settings
         check_space(space, settings, str(path))
         assert settings != with_values(settings, dict.fromkeys(space, "another"))
 
@@ -115,7 +115,7 @@ def test_a_dimension_is_what_its_numbers_say():
         ("C: {low: 1, high: 9, log: 2}", "log=2 must be true or false"),
         ("C: {low: 1, high: 9, step: 20}", "step=20 must be above 0 and at most high - low"),
         ("C: {low: 1, high: 9, stp: 2}", "C: stp is unknown"),
-        ("C: {choices: [1, 2], low: 1}", "choices stand alone, without low"),
+        ("C: {choices: [1, 2], low: 1}", "use choices without low"),
         ("C: {choices: [1]}", "choices=[1] must be a list of two or more"),
         ("C: {choices: [1, 1]}", "two or more different values"),
         ("C: {choices: [[1], 2]}", "two or more different values"),
@@ -172,7 +172,7 @@ def test_ranking_needs_no_calibration_and_a_loss_is_turned_round(dataset):
     assert all(0.6 < score < 1 for score in everyone)
     losses = list(objective(dataset, "brier").scores({"C": 0.3}))
     assert all(-0.25 < loss < 0 for loss in losses)
-    spread = compared(losses, list(objective(dataset, "brier").scores({})), "brier")
+    spread = compare_scores(losses, list(objective(dataset, "brier").scores({})), "brier")
     assert 0 < spread.score < spread.untuned
     assert spread.gain == pytest.approx(spread.untuned - spread.score)
 
@@ -214,7 +214,7 @@ def test_the_time_ends_a_search_before_the_next_trial():
     found = search(
         SPACE, lambda values: iter([1.0]), [0.0], trials=9, seconds=0, seed=1, after_trial=lambda number, best: None
     )
-    assert (found.best, found.trials, found.ended) == (None, 0, "the time was up")
+    assert (found.best, found.trials, found.ended) == (None, 0, "the timeout was reached")
 
 
 def test_a_model_that_refuses_every_set_says_why():
@@ -227,9 +227,12 @@ def test_a_model_that_refuses_every_set_says_why():
 
 
 def test_an_experiment_states_only_its_difference(project):
-    default, config = composed([])[0], composed(["model=blend", "calibration=none", "sample_weight=monthly_fee"])[0]
+    default, config = (
+        compose_config([])[0],
+        compose_config(["model=blend", "calibration=none", "sample_weight=monthly_fee"])[0],
+    )
     assert group_overrides(config, default) == ["features=churn_v1", "model=blend", "calibration=none"]
-    same = composed(group_overrides(config, default))[0]
+    same = compose_config(group_overrides(config, default))[0]
     text = experiment_text(
         "spring", config, default, same, {"boosting.max_iter": 80, "linear.C": 0.3}, ["a reason", "and another"]
     )

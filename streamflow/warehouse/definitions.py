@@ -1,0 +1,35 @@
+"""The tables of the warehouse in SQL, derived from the schema: `live.TABLE` and its append-only `history.TABLE`."""
+
+from pathlib import Path
+
+from streamflow.core.schema import ENTITY_KEY, EVENT_TIMESTAMP, TABLES, Kind
+
+_SQL_TYPES: dict[Kind, str] = {
+    "text": "text",
+    "boolean": "boolean",
+    "integer": "bigint",
+    "real": "double precision",
+    "date": "date",
+}
+LANDED = "postgres"
+"""The source whose live rows others land; nothing here ever writes them."""
+
+
+def definitions() -> str:
+    """The statements that make what is missing: schema.sql, then both tables and the trigger of each extract."""
+    statements = [Path(__file__).with_name("schema.sql").read_text(encoding="utf-8")]
+    for table in TABLES:
+        plain = ", ".join(f"{c.name} {_SQL_TYPES[c.kind]}{'' if c.nullable else ' NOT NULL'}" for c in table.columns)
+        versioned = ", ".join(f"{c.name} {_SQL_TYPES[c.kind]}" for c in table.columns)
+        required = " AND ".join(f"{c.name} IS NOT NULL" for c in table.columns if not c.nullable)
+        key = f'{EVENT_TIMESTAMP} date NOT NULL, {ENTITY_KEY} text COLLATE "C" NOT NULL'
+        statements.append(
+            f"CREATE TABLE IF NOT EXISTS live.{table.name} (source text NOT NULL DEFAULT '{LANDED}',"
+            f" {key}, {plain}, PRIMARY KEY (source, {EVENT_TIMESTAMP}, {ENTITY_KEY}));"
+            f" CREATE TABLE IF NOT EXISTS history.{table.name} (source text NOT NULL, {key},"
+            f" recorded_at timestamptz NOT NULL, {versioned}, retracted boolean NOT NULL, CHECK (retracted OR ({required})),"
+            f" PRIMARY KEY (source, {EVENT_TIMESTAMP}, {ENTITY_KEY}, recorded_at));"
+            f" CREATE OR REPLACE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON history.{table.name}"
+            f" FOR EACH STATEMENT EXECUTE FUNCTION history.refuse_change();"
+        )
+    return "\n".join(statements)
