@@ -129,7 +129,7 @@ ATTACKS = (
     Attack(
         "an untracked module that shadows one", shadow,
         lambda project: shutil.rmtree(project.path / "streamflow" / "features" / "splits"),
-        "streamflow/splits/__init__.py is code that is not committed",
+        "streamflow/features/splits/__init__.py is code that is not committed",
     ),
     Attack(
         "edit dvc.lock by hand", lambda project: falsify(project, "data/dataset"), checkout("dvc.lock"),

@@ -9,6 +9,14 @@ from pathlib import Path
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
+# A surrounding that no result may depend on.
+ELSEWHERE = {
+    "PYTHONHASHSEED": "7",
+    "TZ": "Asia/Kathmandu",
+    "LC_ALL": "POSIX",
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "2",
+}
 _IDENTITY = {
     "GIT_AUTHOR_NAME": "tests",
     "GIT_AUTHOR_EMAIL": "tests@streamflow.example",
@@ -58,7 +66,7 @@ class Project:
             capture_output=True,
             text=True,
             check=False,
-            timeout=300,
+            timeout=900,
         )
         if check and done.returncode:
             raise AssertionError(f"{' '.join(command)}: exit {done.returncode}\n{done.stdout}\n{done.stderr}")
@@ -77,9 +85,9 @@ class Project:
         return (self.path / name).read_text(encoding="utf-8")
 
     def outputs(self, *stages: str) -> dict[str, str]:
-        """Path to MD5 of the outputs that dvc.lock names for some stages."""
+        """Path to MD5 of the outputs that dvc.lock names for some stages, or for all."""
         lock = yaml.safe_load(self.text("dvc.lock"))["stages"]
-        return {out["path"]: out["md5"] for stage in stages for out in lock[stage]["outs"]}
+        return {out["path"]: out["md5"] for stage in stages or lock for out in lock[stage].get("outs", [])}
 
     def postgres_is_up(self) -> bool:
         """Whether the embedded server of this copy runs."""

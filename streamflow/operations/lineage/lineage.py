@@ -39,7 +39,7 @@ def lineage(target: Target, registry: "Registry | None") -> dict[str, Any]:
     used = {path.rsplit("/", 1)[-1] for path in result.stages["dataset"].deps if path.startswith("data/snapshots/")}
     return {
         "ref": target.name,
-        "model": {"name": MODEL_NAME, "sha256": target.model_sha256 or result.model_sha256, "path": ONNX},
+        "model": {"name": MODEL_NAME, "sha256": target.model_sha256 or result.model_sha256, "path": str(ONNX)},
         "version": _version(target),
         "commit": _commit(target),
         "environment": {
