@@ -52,6 +52,7 @@ class CurrentModel:
         self._model: LoadedModel | None = None
         self._kept_copy = False
         self._refused: RefusedVersion | None = None
+        self._ignored: RefusedVersion | None = None
         self._error: StreamFlowError = RegistryError("no model is loaded yet; try again")
         self._next_look = 0.0
         self.loaded_at: datetime | None = None
@@ -70,7 +71,7 @@ class CurrentModel:
     @property
     def refused(self) -> RefusedVersion | None:
         """The version that should be served and is not; None if the served version is the right one."""
-        return self._refused
+        return self._refused or self._ignored
 
     def refresh(self) -> None:
         """Ask the registry once, and load its version if it is another one and can be verified."""
@@ -78,19 +79,17 @@ class CurrentModel:
         try:
             named = self._source.wanted()
             wanted = named.version
+            self._ignore(named.ignored)
             if self._model is not None and wanted == self._model.version and not self._kept_copy:
-                self._refused = self._refused if named.ignored else None
+                self._refused = None
                 self._model = replace(self._model, tags=_renewed(self._model, named.tags))
             elif self._due(wanted):
                 self._take(self._source.load(wanted))
-            if named.ignored:
-                version, reason = named.ignored
-                self._refuse(version, RegistryError(reason))
         except StreamFlowError as error:
             self._refuse(wanted, error)
             if self._model is None:
                 self._fall_back(wanted)
-        self._metrics.behind.set(0 if self._refused is None else 1)
+        self._metrics.behind.set(0 if self.refused is None else 1)
 
     def follow(self, seconds: float = POLL_SECONDS) -> None:
         """Refresh repeatedly, in a thread of its own."""
@@ -130,6 +129,15 @@ class CurrentModel:
             self._metrics.reloads.labels("unreachable" if version is None else "refused").inc()
             kept = f"version {self._model.version} is still served" if self._model else "no model is served"
             LOG.error("streamflow: %s, %s: %s", f"version {version}" if version else "registry", kept, error)
+
+    def _ignore(self, ignored: tuple[str, str] | None) -> None:
+        known = self._ignored and (self._ignored.version, self._ignored.reason)
+        if known == ignored:
+            return
+        self._ignored = RefusedVersion(*ignored, datetime.now(UTC)) if ignored else None
+        if ignored:
+            self._metrics.reloads.labels("refused").inc()
+            LOG.error("streamflow: %s", ignored[1])
 
     def _fall_back(self, wanted: str | None) -> None:
         try:

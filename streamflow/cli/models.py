@@ -6,10 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from streamflow.core.errors import RegistryError
 from streamflow.postgres.server import database
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
+
+    from streamflow.registry.registry import Registry
 
 
 @click.command()
@@ -19,11 +22,13 @@ def models(as_json: bool) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from streamflow.registry.registry import open_registry
+    from streamflow.promotion.ledger import last_move
+    from streamflow.registry.registry import open_registry, unrecorded_move
 
     with database() as url:
         registry = open_registry(url)
-        listed = [_to_row(version, registry.run_metrics(version)) for version in registry.versions()]
+        listed = [_to_row(version, *_metrics(registry, version)) for version in registry.versions()]
+        production, moved = registry.production(), last_move(url)
     if as_json:
         click.echo(json.dumps(listed, indent=2, ensure_ascii=False))
         return
@@ -35,7 +40,7 @@ def models(as_json: bool) -> None:
             ", ".join(each["aliases"]),
             each["tags"].get("streamflow.as_of", ""),
             each["model"],
-            f"AUC {each['metrics']['roc_auc']:.4f}, F1 {each['metrics']['f1']:.4f}",
+            _scores(each["metrics"]) or each["problem"],
             each["decision_in_short"],
             each["tags"].get("streamflow.model_sha256", "")[:12],
             each["tags"].get("streamflow.git_commit", "")[:12]
@@ -45,9 +50,25 @@ def models(as_json: bool) -> None:
     # A pipe has no width; nothing may be cut there.
     width = None if sys.stdout.isatty() else 240
     Console(width=width).print(table if listed else "no version is registered; run `make repro`")
+    if unrecorded := unrecorded_move(str(production.version) if production else None, moved):
+        click.echo(unrecorded)
 
 
-def _to_row(version: "ModelVersion", metrics: dict[str, float]) -> dict[str, Any]:
+def _metrics(registry: "Registry", version: "ModelVersion") -> tuple[dict[str, float], str]:
+    """The metrics of a version's run; none, and what is wrong, if somebody deleted the run or its metrics."""
+    try:
+        found = registry.run_metrics(version)
+    except RegistryError as error:
+        return {}, str(error).partition(";")[0]
+    return found, "" if found else "its run has no metrics"
+
+
+def _scores(metrics: dict[str, float]) -> str:
+    shown = (("AUC", "roc_auc"), ("F1", "f1"))
+    return ", ".join(f"{label} {metrics[name]:.4f}" for label, name in shown if name in metrics)
+
+
+def _to_row(version: "ModelVersion", metrics: dict[str, float], problem: str) -> dict[str, Any]:
     from streamflow.promotion.decisions import in_short
     from streamflow.registry.decision import COMPARISON_TAG, DECISION_TAG, decision_of
     from streamflow.registry.registry import headline
@@ -59,6 +80,7 @@ def _to_row(version: "ModelVersion", metrics: dict[str, float]) -> dict[str, Any
         "model": headline(version.description or ""),
         "description": version.description or "",
         "metrics": dict(sorted(metrics.items())),
+        "problem": problem,
         "decision": text,
         "decision_in_short": in_short(text, record),
         "comparison": record.to_json() if record else None,

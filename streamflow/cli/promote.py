@@ -34,6 +34,9 @@ def promote(version: str, force: bool, reason: str | None) -> None:
 
     with database() as url:
         registry = open_registry(url)
+        if is_production(url, registry, version):
+            say(f"version {version.removeprefix('v')} is Production already; nothing to do")
+            return
         failed = [gate for gate in health_gates() if not gate.passed]
         try:
             found = registry.version(version)
@@ -50,6 +53,14 @@ def promote(version: str, force: bool, reason: str | None) -> None:
         )
         _publish(registry, str(found.version), why)
     say(f"version {found.version} is Production: {why}")
+
+
+def is_production(url: str, registry: "Registry", version: str) -> bool:
+    """Whether a version is Production by the last move in the ledger, so that promoting it would change nothing."""
+    from streamflow.promotion.ledger import last_move
+
+    champion = registry.production()
+    return champion is not None and str(champion.version) == version.removeprefix("v") == last_move(url)
 
 
 def _publish(registry: "Registry", version: str, why: str) -> None:

@@ -46,7 +46,7 @@ def history(as_json: bool) -> None:
     from rich.table import Table
 
     from streamflow.promotion.ledger import entries
-    from streamflow.registry.registry import open_registry
+    from streamflow.registry.registry import open_registry, unrecorded_move
 
     with database() as url:
         lines = entries(url)
@@ -67,6 +67,6 @@ def history(as_json: bool) -> None:
         )
     width = None if sys.stdout.isatty() else 200
     Console(width=width).print(table if lines else "Production was never moved; run `make repro`")
-    now = str(champion.version) if champion else "none"
-    if lines and lines[-1].to_version != now:
-        click.echo(f"Production is version {now} now: it was moved without streamflow (on MLflow's pages?)")
+    now = str(champion.version) if champion else None
+    if unrecorded := unrecorded_move(now, lines[-1].to_version if lines else None):
+        click.echo(unrecorded)

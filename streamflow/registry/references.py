@@ -78,6 +78,12 @@ def find_target(ref: str, registry: "Registry | None") -> Target:
 
 def _of_version(ref: str, version: Any, registry: "Registry") -> Target:
     tags = version.tags
+    for name in ("git_commit", "model_sha256"):
+        if not tags.get(f"{PREFIX}{name}"):
+            raise RegistryError(
+                f"version {version.version} has no tag {PREFIX}{name}: somebody deleted it, or other code registered the"
+                " version; name its git tag or commit instead: `streamflow rerun exp/NAME`"
+            )
     commit = tags.get(f"{PREFIX}git_commit", "")
     if resolve(commit) is None:
         raise ConfigError(

@@ -238,6 +238,16 @@ class Registry:
             self._client.transition_model_version_stage(MODEL_NAME, version, PRODUCTION, archive_existing_versions=True)
 
 
+def unrecorded_move(production: str | None, last_move: str | None) -> str:
+    """What to say if Production is not the version of the ledger's last move; empty if it is, or if there was no move."""
+    if last_move in (None, production):
+        return ""
+    return (
+        f"version {production or 'none'} is Production by other means than streamflow; the last move in the ledger is to"
+        f" version {last_move}"
+    )
+
+
 def headline(description: str) -> str:
     """The first line of a version's description: the model, without the line of the ledger."""
     return description.split("\n", 1)[0]

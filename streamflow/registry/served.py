@@ -14,7 +14,7 @@ from streamflow.core.schema import MODEL_NAME
 from streamflow.pipeline.project import state_dir
 from streamflow.provenance.record import PREFIX
 from streamflow.registry.loading import LoadedModel, ModelFiles, prove
-from streamflow.registry.registry import PRODUCTION, Registry
+from streamflow.registry.registry import PRODUCTION, Registry, unrecorded_move
 
 # Every answer of serving names them.
 ANSWERED_TAGS = (f"{PREFIX}git_commit", f"{PREFIX}as_of")
@@ -55,13 +55,11 @@ class RegistrySource:
         found = self._connect().version(self._name)
         named = str(found.version)
         moved = self._last_move() if self._name == PRODUCTION else None
-        if moved in (None, named):
+        if not (unrecorded := unrecorded_move(named, moved)):
             return WantedVersion(named, dict(found.tags))
-        reason = (
-            f"version {named} is Production by other means than streamflow, so version {moved}, of the last move in the"
-            f" ledger, is served; `streamflow promote v{named}` checks and records it, or `streamflow rollback`"
-        )
-        return WantedVersion(moved, dict(self._connect().version(moved).tags), (named, reason))
+        fix = f"`streamflow promote v{named}` checks and records it, or `streamflow rollback`"
+        tags = dict(self._connect().version(str(moved)).tags)
+        return WantedVersion(str(moved), tags, (named, f"{unrecorded}, which is served; {fix}"))
 
     def load(self, version: str) -> LoadedModel:
         """Download and verify a version, and keep a copy on this machine.

@@ -213,7 +213,7 @@ class TestServing:
         for text in ("55.1%", "churns", "watch_hours_30d", "24.48", "streamflow_churn", "26.5%", "Stale"):
             assert text in page.stdout.replace("<wbr>", ""), text
 
-    def test_a_moved_alias_is_followed_a_damaged_version_is_not(self, clone, client):
+    def test_a_move_by_the_ledger_is_followed_a_damaged_version_and_a_move_past_the_ledger_are_not(self, clone, client):
         def move(what):
             script = Path(__file__).parents[1] / "support" / "alias_moves.py"
             moved = clone.run(sys.executable, str(script), what, PYTHONPATH=str(clone.path)).stdout.split()[-1]
@@ -235,6 +235,13 @@ class TestServing:
         assert (model["version"], model["not_served"]["version"]) == (second, damaged)
         assert "registered was 000000000000" in model["not_served"]["reason"]
         assert "streamflow_model_not_served 1.0" in client.get("/metrics").text
+        _, by = move("back")
+        assert seen(lambda model: model["version"] == "1" and model["not_served"] is None, by)
+        outside, by = move("outside")
+        assert seen(lambda model: model["not_served"] and model["not_served"]["version"] == outside, by)
+        model = client.get("/model").json()
+        assert model["version"] == "1"
+        assert f"version {outside} is Production by other means than streamflow" in model["not_served"]["reason"]
         _, by = move("back")
         assert seen(lambda model: model["version"] == "1" and model["not_served"] is None, by)
 

@@ -1,7 +1,8 @@
-"""Run in a project: move the alias Production as MLflow's pages would, to versions of the same model made for that.
+"""Run in a project: move Production to versions of the same model made for that.
 
 alias_moves.py copy        a second version of the same bytes becomes Production; prints its number
 alias_moves.py damaged     a version whose tag names another digest becomes Production; prints its number
+alias_moves.py outside     a second version of the same bytes gets the alias as MLflow's pages set it, past the ledger
 alias_moves.py back        version 1 becomes Production again, the others are deleted
 """
 
@@ -9,6 +10,7 @@ import sys
 
 from streamflow.core.schema import MODEL_NAME
 from streamflow.postgres.server import database
+from streamflow.promotion.ledger import move
 from streamflow.registry.registry import PRODUCTION, open_registry
 
 
@@ -18,7 +20,7 @@ def main(what: str) -> None:
         client, first = registry._client, registry.version("1")
         number = "1"
         if what == "back":
-            client.set_registered_model_alias(MODEL_NAME, PRODUCTION, "1")
+            move(url, registry, "rollback", "1", "back")
             for each in registry.versions():
                 if str(each.version) != "1":
                     client.delete_model_version(MODEL_NAME, str(each.version))
@@ -26,7 +28,10 @@ def main(what: str) -> None:
             tags = dict(first.tags) | ({"streamflow.model_sha256": "0" * 64} if what == "damaged" else {})
             made = client.create_model_version(MODEL_NAME, source=first.source, run_id=first.run_id, tags=tags)
             number = str(made.version)
-            client.set_registered_model_alias(MODEL_NAME, PRODUCTION, number)
+            if what == "outside":
+                client.set_registered_model_alias(MODEL_NAME, PRODUCTION, number)
+            else:
+                move(url, registry, "promote", number, what)
     print(number)
 
 

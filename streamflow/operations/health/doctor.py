@@ -177,7 +177,7 @@ def production() -> Check:
     """The alias Production names the version of the ledger's last move: intact, committed, and not refuted by a rerun."""
     from streamflow.promotion.ledger import last_move
     from streamflow.provenance.record import DIVERGED, PREFIX
-    from streamflow.registry.registry import open_registry
+    from streamflow.registry.registry import open_registry, unrecorded_move
 
     with database() as url:
         registry = open_registry(url)
@@ -190,13 +190,9 @@ def production() -> Check:
         loaded = registry.load(version)
     problems = []
     number = str(version.version)
-    if moved not in (None, number):
-        what = (
-            f"version {number} is Production by other means than streamflow; the last move in the ledger is to {moved}"
-        )
-        problems.append(
-            Problem(what, f"`streamflow promote v{number}` checks and records it, or `streamflow rollback`")
-        )
+    if unrecorded := unrecorded_move(number, moved):
+        fix = f"`streamflow promote v{number}` checks and records it, or `streamflow rollback`"
+        problems.append(Problem(unrecorded, fix))
     if version.tags.get(f"{PREFIX}rerun_verdict") == DIVERGED:
         what = f"the last rerun of version {number} diverged: it could not be derived again"
         problems.append(Problem(what, f"`streamflow rollback`; `streamflow rerun v{number}` says what differs"))

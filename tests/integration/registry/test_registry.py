@@ -12,6 +12,7 @@ from streamflow.core.errors import ModelError, RegistryError
 from streamflow.core.schema import service_features
 from streamflow.model.scoring import ChurnModel
 from streamflow.model.sklearn_pipeline import pipeline_frame
+from streamflow.postgres.connection import transaction
 from streamflow.promotion.decisions import FIRST
 from streamflow.promotion.record import record_comparison
 from streamflow.registry.decision import DecisionRecord, PromotionRule, decision_of
@@ -174,6 +175,20 @@ def test_every_move_of_production_is_a_line_that_nobody_can_edit(registry, versi
     assert len(entries(module_database_url)) == before + 1
 
 
+def test_a_ledger_whose_protection_was_taken_away_is_named_and_protected_again(registry, version, database_url):
+    from streamflow.postgres.connection import transaction
+    from streamflow.promotion.ledger import last_move, move, protect_ledger, unprotected_ledger
+
+    assert (last_move(database_url), unprotected_ledger(database_url), protect_ledger(database_url)) == (None, [], [])
+    move(database_url, registry, "promote", "1", "first")
+    assert (last_move(database_url), unprotected_ledger(database_url)) == ("1", [])
+    with transaction(database_url) as cursor:
+        cursor.execute("ALTER TABLE ledger.production DISABLE TRIGGER ALL")
+    assert protect_ledger(database_url) == ["table ledger.production"]
+    with pytest.raises(Exception, match="the ledger is append-only"), transaction(database_url) as cursor:
+        cursor.execute("DELETE FROM ledger.production")
+
+
 def test_a_move_whose_description_cannot_be_written_is_made_and_written_down(
     registry, version, module_database_url, monkeypatch
 ):
@@ -216,3 +231,34 @@ def version_with(client, record):
     found = client.get_model_version("streamflow_churn", "1")
     assert json.loads(found.tags["streamflow.comparison"]) == record.to_json()
     return found
+
+
+def test_a_version_whose_run_or_tag_was_deleted_is_listed_and_named(
+    registry, version, module_database_url, monkeypatch
+):
+    from click.testing import CliRunner
+
+    from streamflow.cli.models import models
+    from streamflow.registry.references import find_target
+
+    monkeypatch.setenv("STREAMFLOW_DATABASE_URL", module_database_url)
+    registered, digest, _ = version
+    registry._client.delete_model_version_tag("streamflow_churn", "1", "streamflow.model_sha256")
+    with pytest.raises(RegistryError, match=r"version 1 has no tag streamflow\.model_sha256: somebody deleted it"):
+        find_target("v1", registry)
+    with transaction(module_database_url) as cursor:
+        cursor.execute("DELETE FROM mlflow.latest_metrics WHERE run_uuid = %s", (registered.run_id,))
+        cursor.execute("DELETE FROM mlflow.metrics WHERE run_uuid = %s", (registered.run_id,))
+    assert "its run has no metrics" in CliRunner().invoke(models, [], catch_exceptions=False).output
+    registry.set_tags("1", {"model_sha256": digest})
+
+
+def test_promoting_what_is_production_already_changes_nothing(registry, version, module_database_url):
+    from streamflow.cli.promote import is_production
+    from streamflow.promotion.ledger import move
+
+    move(module_database_url, registry, "promote", "1", "by hand")
+    assert is_production(module_database_url, registry, "v1")
+    assert not is_production(module_database_url, registry, "2")
+    registry._client.delete_registered_model_alias("streamflow_churn", "Production")
+    assert not is_production(module_database_url, registry, "1")

@@ -13,7 +13,7 @@ from streamflow.core.digest import rows_sha256
 from streamflow.core.errors import HistoryError
 from streamflow.core.schema import LABELS, SUBSCRIPTIONS, TABLES, USAGE
 from streamflow.extracts.synthetic import generate_month
-from streamflow.postgres.connection import connect
+from streamflow.postgres.connection import connect, transaction
 from streamflow.warehouse.history import warehouse
 
 JANUARY, FEBRUARY = "2024-01-31", "2024-02-29"
@@ -109,6 +109,43 @@ def test_history_refuses_to_be_changed(module_database_url, table, change):
     refused = pytest.raises(psycopg2.errors.RaiseException, match=rf"history.{table} is append-only")
     with closing(connect(module_database_url)) as connection, connection.cursor() as cursor, refused:
         cursor.execute(change.format(table))
+
+
+@pytest.mark.parametrize(
+    ("attack", "named"),
+    [
+        (
+            "CREATE OR REPLACE FUNCTION history.refuse_change() RETURNS trigger LANGUAGE plpgsql AS"
+            " $$ BEGIN RETURN NULL; END $$",
+            "function history.refuse_change",
+        ),
+        ("ALTER TABLE history.labels DISABLE TRIGGER append_only", "table history.labels"),
+        ("ALTER TABLE history.labels ENABLE REPLICA TRIGGER append_only", "table history.labels"),
+        ("DROP TRIGGER append_only ON history.extracts", "table history.extracts"),
+        (
+            "CREATE OR REPLACE TRIGGER append_only BEFORE DELETE ON history.users"
+            " FOR EACH STATEMENT EXECUTE FUNCTION history.refuse_change()",
+            "table history.users",
+        ),
+        (
+            "CREATE FUNCTION public.refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;"
+            " CREATE OR REPLACE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON history.users"
+            " FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_change()",
+            "table history.users",
+        ),
+    ],
+)
+def test_a_history_whose_protection_was_taken_away_is_named_and_protected_again(store, database_url, attack, named):
+    store.record(JANUARY, month())
+    assert store.unprotected() == []
+    with transaction(database_url) as cursor:
+        cursor.execute(attack)
+    assert store.unprotected() == [named]
+    assert store.protect() == [named]
+    assert store.unprotected() == store.protect() == []
+    refused = pytest.raises(psycopg2.errors.RaiseException, match=r"history.labels is append-only")
+    with closing(connect(database_url)) as connection, connection.cursor() as cursor, refused:
+        cursor.execute("DELETE FROM history.labels")
 
 
 def test_a_failed_recording_changes_nothing(store):
