@@ -8,7 +8,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import MissingMandatoryValue
 from project import ROOT
 
-from streamflow.core.config import SourceConfig, choices, parse_config, source_identity
+from streamflow.core.config import SourceConfig, choices, main_overrides, parse_config, source_identity
 from streamflow.core.config_checks import check
 from streamflow.core.errors import ConfigError
 from streamflow.operations.repro.compose import compose
@@ -164,3 +164,137 @@ def test_synthetic_populations_have_histories_of_their_own():
 
     assert synthetic(100) != synthetic(200)
     assert source_identity(SourceConfig(name="csv", max_row_drop=0.5, dir="anywhere")) == "csv"
+
+
+def committed(**changes):
+    """params.yaml of this tree, single values changed; a dot in a key is written as two underscores."""
+    values = OmegaConf.load(ROOT / "params.yaml")
+    for key, value in changes.items():
+        OmegaConf.update(values, key.replace("__", "."), value, force_add=True)
+    return parse_config(values)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("as_of", "2030-01-31", "as_of=2030-01-31 is not one of 2024-01-31, 2024-02-29; "),
+        ("features__service", "churn_v9", "features.service=churn_v9 is not one of churn_v1, churn_v2; "),
+        ("source__name", "tape", "source.name=tape is not one of csv, postgres, synthetic; "),
+        ("calibration__method", "magic", "calibration.method=magic is not one of none, sigmoid; "),
+        ("sample_weight", "plan_stream_tv", "sample_weight=plan_stream_tv is not one of months_active, monthly_fee, "),
+        ("threshold__policy", "luck", "threshold.policy=luck is not one of f1, cost, top_fraction; "),
+        ("promotion__policy", "luck", "promotion.policy=luck is not one of auto, manual, never; "),
+        ("promotion__metric", "luck", "promotion.metric=luck is not one of roc_auc, average_precision; "),
+        ("label_as_of", "2024-02-29", "label_as_of=2024-02-29 must be 2024-01-31"),
+        ("months", ["2024-01-31", "soon"], "months=soon is not a date"),
+        ("cross_validation__repeats", 0, "cross_validation.repeats=0 must be 1 or more"),
+        ("cross_validation__folds", 1, "cross_validation.folds=1 2 or more"),
+        ("split__validation", 0.0, "split.validation=0.0 and split.test=0.25 must be above 0"),
+        ("split__validation", 0.75, "split.validation=0.75 and split.test=0.25 must be above 0"),
+        ("split__test", 0.0, "split.test=0.0 must be above 0"),
+        ("split__test", 1.0, "split.test=1.0 must be above 0"),
+        ("seed", 2**32, "seed=4294967296 must be 0 or more and below 2^32"),
+        ("source__users", 99, "source.users=99 is too few"),
+        ("source__users", None, "source.users=None is too few"),
+        ("source__max_row_drop", 1.01, "source.max_row_drop=1.01 must be above 0 and at most 1"),
+        ("drift__alpha", 1.01, "drift.alpha=1.01 must be"),
+        ("drift__psi", -0.1, "drift.psi=-0.1 must be 0 or more"),
+        ("promotion__delta", 1.0, "promotion.delta=1.0 must be 0 or more and below 1"),
+        ("promotion__confidence", 0.49, "promotion.confidence=0.49 must be 0.5 or more"),
+        ("promotion__leak_auc", 1.01, "promotion.leak_auc=1.01 must be above 0.5 and at most 1"),
+        ("promotion__resamples", 99, "promotion.resamples=99 must be 100 to 100000"),
+        ("promotion__resamples", 100_001, "promotion.resamples=100001 must be 100 to 100000"),
+        ("compute__threads", 0, "compute.threads=0 must be 1 or more"),
+        ("compute__jobs", 0, "compute.jobs=0 not 0"),
+        ("model", {"n_estimators": 3}, "model has no _target_"),
+    ],
+)
+def test_a_value_that_makes_no_sense_is_named_with_its_key(key, value, words):
+    config = committed()
+    OmegaConf.update(config, key.replace("__", "."), value, merge=False)
+    with pytest.raises(ConfigError) as refused:
+        check(config)
+    assert words in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        *(("seed", 0), ("seed", 2**32 - 1), ("source__seed", 0), ("source__seed", None), ("source__users", 100)),
+        *(("source__max_row_drop", 1.0), ("sample_weight", "monthly_fee"), ("compute__jobs", -1)),
+        *(("drift__alpha", 1.0), ("drift__psi", 0.0), ("drift__psi_major", 0.005), ("promotion__leak_auc", 1.0)),
+        *(("promotion__confidence", 0.5), ("promotion__resamples", 100), ("promotion__resamples", 100_000)),
+        *(
+            ("promotion__confidence", 0.9975),
+            ("known_at", "2024-02-15T00:00:00+00:00"),
+            ("cross_validation__repeats", 1),
+        ),
+        *(("cross_validation__folds", 2), ("promotion__delta", 0.0), ("split__test", 0.79)),
+    ],
+)
+def test_the_last_value_that_makes_sense_is_taken(key, value):
+    check(committed(**{key: value}))
+
+
+@pytest.mark.parametrize(
+    ("threshold", "words"),
+    [
+        ({"policy": "cost", "missed_churner": 0, "wasted_offer": 1}, "threshold.missed_churner=0.0"),
+        ({"policy": "cost", "missed_churner": 1, "wasted_offer": 0}, "threshold.wasted_offer=0.0 must be above 0"),
+        ({"policy": "cost", "missed_churner": 1}, "threshold.wasted_offer=None"),
+        ({"policy": "top_fraction", "fraction": 0}, "threshold.fraction=0.0 must be above 0 and below 1"),
+        ({"policy": "top_fraction", "fraction": 1}, "threshold.fraction=1.0"),
+        ({"policy": "top_fraction"}, "threshold.fraction=None"),
+        ({"policy": "cost", "missed_churner": 0.01, "wasted_offer": 0.01}, None),
+        ({"policy": "top_fraction", "fraction": 0.99}, None),
+        ({"policy": "f1"}, None),
+    ],
+)
+def test_a_threshold_has_what_its_policy_needs(threshold, words):
+    config = committed(threshold=threshold)
+    if words is None:
+        check(config)
+    else:
+        with pytest.raises(ConfigError) as refused:
+            check(config)
+        assert words in str(refused.value)
+
+
+def test_csv_needs_a_folder_and_may_begin_before_the_generator():
+    source = {"name": "csv", "max_row_drop": 0.5, "dir": "extracts"}
+    months = {"months": ["2023-12-31"], "as_of": "2023-12-31", "label_as_of": "2023-12-31"}
+    check(committed(source=source, **months))
+    with pytest.raises(ConfigError, match="needs a folder"):
+        check(committed(source={**source, "dir": None}))
+
+
+def test_the_overrides_that_compose_a_configuration_again():
+    same = [
+        "calibration=sigmoid",
+        "features=churn_v1",
+        f"model={committed().model_name}",
+        f"promotion={committed().promotion.policy}",
+    ]
+    rest = ["threshold=f1", "'months=[2024-01-31,2024-02-29]'", "as_of=2024-01-31", "label_horizon_months=0"]
+    assert main_overrides(committed()) == [*same, "source=synthetic", *rest]
+    csv = {"name": "csv", "max_row_drop": 0.5, "dir": "extracts"}
+    threshold, *dates = rest
+    assert main_overrides(committed(source=csv)) == [*same, "source=csv", threshold, "source.dir=extracts", *dates]
+
+
+def test_histories_are_kept_under_these_names():
+    source = SourceConfig(name="synthetic", max_row_drop=0.5, users=100, seed=7)
+    assert source_identity(source) == "synthetic users=100 seed=7"
+    assert source_identity(SourceConfig(name="postgres", max_row_drop=0.5)) == "postgres"
+
+
+def test_a_section_without_a_value_is_named_with_the_override_that_gives_it_one():
+    values = OmegaConf.to_container(OmegaConf.load(ROOT / "params.yaml"))
+    del values["split"]["salt"], values["seed"]
+    with pytest.raises(ConfigError, match="seed has no value; give it one: `streamflow repro … seed=VALUE`"):
+        parse_config(values)
+    with pytest.raises(ConfigError, match=r"split\.salt has no value"):
+        parse_config(values, ["split.salt", "as_of"])
+    assert parse_config(values, ["as_of"]).as_of == "2024-01-31"
+    with pytest.raises(ConfigError, match="seed: Value 'x'"):
+        parse_config({**values, "seed": "x"})

@@ -63,3 +63,43 @@ def test_prices_move_the_threshold_as_they_should():
     for missed, wasted in ((180.0, 20.0), (100.0, 100.0), (20.0, 180.0)):
         chosen = choose_threshold(ThresholdPolicy("cost", missed, wasted), churned, scores)
         assert chosen == pytest.approx(wasted / (wasted + missed), abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("policy", "words"),
+    [
+        (ThresholdPolicy("f1"), "the best F1"),
+        (ThresholdPolicy("cost", 200, 19.5), "the least cost, 200 for a missed churner and 19.5 for a wasted offer"),
+        (ThresholdPolicy("top_fraction", fraction=0.125), "the 12.5% of users who are most likely to churn"),
+    ],
+)
+def test_a_policy_in_words(policy, words):
+    assert policy.describe() == words
+
+
+SCORES = np.array([0.9, 0.8, 0.6, 0.4, 0.2, 0.1])
+
+
+@pytest.mark.parametrize(
+    ("churners", "policy", "threshold"),
+    [
+        # The lowest threshold of the grid that calls four users: three of them churned, none is missed.
+        ((0, 1, 3), ThresholdPolicy("f1"), 0.205),
+        ((0, 1, 3), ThresholdPolicy("cost", 10.0, 1.0), 0.205),
+        ((0, 1, 3), ThresholdPolicy("cost", 1.0, 10.0), 0.605),
+        ((0, 1, 3), ThresholdPolicy("cost", 1.0, 1.0), 0.205),
+        ((), ThresholdPolicy("cost", 1.0, 1.0), 0.905),
+        ((), ThresholdPolicy("f1"), 0.005),
+        ((0, 1), ThresholdPolicy("top_fraction", fraction=0.5), 0.5),
+        ((0, 1), ThresholdPolicy("top_fraction", fraction=0.01), 0.85),
+        ((0, 1), ThresholdPolicy("top_fraction", fraction=0.99), 0.05),
+    ],
+)
+def test_thresholds_of_six_users_by_hand(churners, policy, threshold):
+    churned = np.isin(np.arange(6), churners)
+    assert choose_threshold(policy, churned, SCORES) == pytest.approx(threshold, abs=1e-9)
+
+
+def test_the_grid_has_199_steps_of_half_a_percent():
+    assert (len(GRID), GRID[0], GRID[-1]) == (199, 0.005, 0.995)
+    assert np.diff(GRID) == pytest.approx(0.005)

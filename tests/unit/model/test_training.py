@@ -90,3 +90,23 @@ def test_weights_have_a_mean_of_one_and_can_not_be_negative():
     for column in ("debt", "nothing"):
         with pytest.raises(ModelError, match=f"sample_weight={column}"):
             sample_weights(rows, column)
+
+
+def test_weights_go_with_their_users_in_both_fits(month):
+    _, frame, churned = month
+    validation = np.arange(len(churned)) % 4 == 0
+    weights = np.where(np.arange(len(churned)) < 450, 2.0, 0.5)
+    recipe = Recipe(LINEAR, FEATURES, "sigmoid", F1)
+    trained = train(recipe, frame, churned, validation, weights)
+    first = fit_pipeline(recipe, frame[~validation], churned[~validation], weights[~validation])
+    unseen = uncalibrated_probability(first, frame[validation])
+    assert trained.calibration == calibration("sigmoid", churned[validation], unseen)
+    whole = uncalibrated_probability(fit_pipeline(recipe, frame, churned, weights), frame)
+    assert np.array_equal(uncalibrated_probability(trained.pipeline, frame), whole)
+    assert np.array_equal(trained.churn_probability(frame), trained.calibration.of(whole))
+
+
+def test_the_reason_of_a_failed_fit_is_the_estimators(month):
+    _, frame, _ = month
+    with pytest.raises(ModelError, match=r"LogisticRegression refuses its settings: .*class.*; see conf/model"):
+        fit_pipeline(Recipe(LINEAR, FEATURES, "none", F1), frame, np.zeros(len(frame), bool), None)

@@ -19,7 +19,7 @@ from streamflow.extracts.synthetic import generate_month
 from streamflow.operations.rerun.rerun import receipt_contradictions
 from streamflow.pipeline.dvc_files import disagreements
 from streamflow.pipeline.dvc_hash import content_of, folder_manifest, folder_md5
-from streamflow.pipeline.lock import contradictions, derivation, derivation_sha256, outputs, read_lock
+from streamflow.pipeline.lock import LockedStage, contradictions, derivation, derivation_sha256, outputs, read_lock
 from streamflow.pipeline.parquet import frozen_schema, with_event_timestamp, write_parquet
 
 MONTHS = ["2024-01-31", "2024-02-29"]
@@ -64,6 +64,54 @@ def test_a_hash_that_was_edited_contradicts_the_rest(stage, section, path):
     found = contradictions(read_lock(edited(edit), MONTHS))
     assert found
     assert all(path in line and "000000000000" in line for line in found)
+
+
+def stage(name, deps, outs):
+    return LockedStage(name, "cmd", deps, outs, {})
+
+
+def test_a_contradiction_names_both_stages_and_the_beginning_of_both_hashes():
+    one, two = "1" * 32, "2" * 32 + ".dir"
+    wrote = {"a": stage("a", {}, {"x": one}), "b": stage("b", {"x": two}, {"y": one})}
+    assert contradictions(wrote) == ["b read x as 222222222222, a wrote 111111111111"]
+    read = {"a": stage("a", {"x": one}, {"y": one}), "b": stage("b", {"x": two}, {"z": one})}
+    assert contradictions(read) == ["b read x as 222222222222, a read 111111111111"]
+    behind = {**read, "b": stage("b", {"x": two}, {})}
+    assert contradictions(behind) == [], "what follows the derivation is behind it until the run has ended"
+
+
+def test_a_stage_is_read_with_command_inputs_outputs_and_parameters():
+    entry = {"md5": "a" * 32, "size": 1}
+    text = yaml.safe_dump({"stages": {"s": {
+        "cmd": "run",
+        "deps": [{"path": "d", **entry}],
+        "outs": [{"path": "o", "md5": "b" * 32 + ".dir", "size": 2, "nfiles": 1}],
+        "params": {"params.yaml": {"seed": 1}},
+    }, "t@2024-01-31": {"cmd": "run"}, "t@2023-01-31": {"cmd": "run"}}})  # fmt: skip
+    found = read_lock(text, MONTHS)
+    assert list(found) == ["s", "t@2024-01-31"]
+    expected = LockedStage("s", "run", {"d": "a" * 32}, {"o": "b" * 32 + ".dir"}, {"params.yaml": {"seed": 1}})
+    assert found["s"] == expected
+    assert found["t@2024-01-31"] == LockedStage("t@2024-01-31", "run", {}, {}, {})
+    assert read_lock("", MONTHS) == {}
+    assert yaml.safe_load(derivation("", MONTHS)) == {"schema": "2.0", "stages": {}}
+
+
+@pytest.mark.parametrize(
+    ("entry", "reason"),
+    [
+        ({"md5": "a" * 31, "size": 1}, "stage s, p: a+ is not an MD5"),
+        ({"md5": "g" * 32, "size": 1}, "stage s, p: g+ is not an MD5"),
+        ({"md5": "a" * 32 + ".dir", "size": 1}, r"stage s, p: neither a file nor a folder"),
+        ({"md5": "a" * 32, "size": 1, "nfiles": 1}, r"stage s, p: neither a file nor a folder"),
+        ({"md5": "a" * 32, "size": "1"}, "stage s, p: size 1"),
+    ],
+)
+@pytest.mark.parametrize("section", ["deps", "outs"])
+def test_an_entry_that_dvc_does_not_write_is_named_with_stage_and_path(entry, reason, section):
+    text = yaml.safe_dump({"stages": {"s": {"cmd": "x", section: [{"path": "p", **entry}]}}})
+    with pytest.raises(ModelError, match=reason):
+        read_lock(text, MONTHS)
 
 
 @pytest.mark.parametrize(

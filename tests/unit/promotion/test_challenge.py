@@ -80,6 +80,14 @@ def test_the_numbers_do_not_depend_on_how_the_resamples_are_cut_into_blocks(user
     assert judged(*users) == whole
 
 
+@pytest.mark.parametrize("block", [1, 700, 2000, 60_000])
+def test_there_are_as_many_resamples_as_asked_for(users, monkeypatch, block):
+    monkeypatch.setattr("streamflow.promotion.challenge._BLOCK", block)
+    blocks = [len(weights) for weights in resample_weights(users[0], 50, seed=2)]
+    assert sum(blocks) == 50
+    assert max(blocks) == min(50, max(1, block // 300))
+
+
 def test_the_same_seed_gives_the_same_numbers_and_another_one_others(users):
     assert judged(*users, seed=1) == judged(*users, seed=1)
     assert judged(*users, seed=1)["roc_auc"].low != judged(*users, seed=2)["roc_auc"].low

@@ -28,3 +28,6 @@ def test_differences_of_results():
             "tables": [{"table": "labels", "rows_before": 7043, "rows_after": 7042}],
         }
     ]
+    (unknown,) = snapshot_differences(RESULT, other, {}, {})
+    assert unknown["tables"] == [{"table": "labels", "rows_before": None, "rows_after": None}]
+    assert snapshot_differences(RESULT, RESULT, *rows) == []

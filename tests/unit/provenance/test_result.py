@@ -60,6 +60,12 @@ def test_what_is_optional_may_be_missing():
     assert bare.dataset_md5 == RESULT.dataset_md5
 
 
+def test_parameters_without_months_leave_the_stages_of_no_month():
+    bare = result(**{"params.yaml": b"seed: 1"})
+    assert {"dataset", "train"} <= set(bare.stages)
+    assert not any("@" in name for name in bare.stages)
+
+
 def test_receipts_of_all_stages_are_one():
     receipt = json.loads(committed("artifacts/sha256/train.json"))["files"]
     assert receipt.items() <= RESULT.receipts.items()

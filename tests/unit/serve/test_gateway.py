@@ -5,10 +5,14 @@ from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
+from counters import counters
 from small_graph import MODEL, NAMES, VALUES, Client, Model, Store, http_api
 
+from serve.arguments import Arguments
 from serve.contract import BatchAnswer, Features, Prediction
-from serve.endpoints import MAX_BODY
+from serve.gateway import gateway_of
+from serve.no_prediction import NoPrediction
+from streamflow.core.errors import RegistryError
 
 
 @pytest.fixture
@@ -133,21 +137,80 @@ def test_a_batch_out_of_bounds_is_422(client, users):
     assert client.post("/predict/batch", json={"user_ids": users}).status_code == 422
 
 
-def test_a_body_that_is_too_long_is_not_read(client):
-    assert client.request("POST", "/predict", content=b"x" * (MAX_BODY + 1)).status_code == 413
+def gateway(store, model, folder, **arguments):
+    """What the arguments describe, over the parts as they are."""
+
+    async def assess(user_ids):
+        return await model.score(await store.lookup(user_ids))
+
+    chosen = Arguments(feature_service="churn_v1", **arguments)
+    return gateway_of(chosen, assess, store.lookup, model.about, counters(folder))
 
 
-def test_a_token_guards_all_but_the_probes(serving):
-    client = serving(token="a long secret")
-    for path in ("/", "/health", "/ready"):
-        assert client.get(path).status_code == 200
-    for path in ("/model", "/metrics", "/docs", "/features/known"):
-        assert client.get(path).status_code == 401
-    assert client.post("/predict", {"user_id": "known"}).status_code == 401
-    wrong = {"Authorization": "Bearer another secret"}
-    assert client.post("/predict", {"user_id": "known"}, headers=wrong).status_code == 401
-    right = {"Authorization": "Bearer a long secret"}
-    assert client.post("/predict", {"user_id": "known"}, headers=right).status_code == 200
+def test_a_gateway_is_what_the_arguments_describe(store, model, tmp_path):
+    store.moment = datetime.now(UTC) - timedelta(days=3)
+    flags = gateway(store, model, tmp_path / "flags", max_age_days=2.5)
+    found = asyncio.run(flags.predict("known"))
+    assert (found["stale"], found["stale_features"]) == (True, NAMES)
+    refuses = gateway(store, model, tmp_path / "refuses", max_age_days=2.5, stale_policy="refuse")
+    with pytest.raises(NoPrediction) as refused:
+        asyncio.run(refuses.predict("known"))
+    assert (refused.value.status, refused.value.user_id) == (422, "known")
+    assert refused.value.body["error"].endswith("limit 2.5 days")
+    fresh = gateway(store, model, tmp_path / "fresh", max_age_days=3.5)
+    assert asyncio.run(fresh.predict("known"))["stale"] is False
+
+
+def test_ready_asks_for_the_model_and_for_a_user_whom_nobody_is(store, model, tmp_path):
+    asked = []
+
+    async def lookup(user_ids):
+        asked.append(user_ids)
+        return []
+
+    store.lookup = lookup
+    ready = asyncio.run(gateway(store, model, tmp_path).ready())
+    assert (ready, asked) == ({"status": "ready", "model_version": "7"}, [["readiness probe"]])
+    model.absent = True
+    with pytest.raises(RegistryError):
+        asyncio.run(gateway(store, model, tmp_path / "absent").ready())
+    assert len(asked) == 1
+
+
+def test_a_batch_is_one_call_of_the_graph_and_only_one_runs_at_a_time(store, model, tmp_path):
+    running, most, asked = 0, 0, []
+
+    async def assess(user_ids):
+        nonlocal running, most
+        asked.append(user_ids)
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(0.01)
+        running -= 1
+        return await model.score(await store.lookup(user_ids))
+
+    metrics = counters(tmp_path)
+    served = gateway_of(Arguments(feature_service="churn_v1"), assess, store.lookup, model.about, metrics)
+
+    async def talk():
+        users = ("known", "nobody", "known")
+        batches = await asyncio.gather(*(served.predict_batch(users) for _ in range(3)))
+        return batches, metrics.scrape().decode().splitlines()
+
+    batches, lines = asyncio.run(talk())
+    assert (most, asked) == (1, [["known", "nobody", "known"]] * 3)
+    assert [each.get("status") for each in batches[0]["results"]] == [None, 404, None]
+    assert "streamflow_batch_size_sum 9.0" in lines
+    assert 'streamflow_part_seconds_count{part="graph"} 3.0' in lines
+    assert 'streamflow_predictions_total{version="7"} 6.0' in lines
+
+
+def test_features_name_the_old_ones_and_when_each_was_true(client, store):
+    store.old = {"skips_7d": datetime.now(UTC) - timedelta(days=40)}
+    body = client.get("/features/known").json()
+    assert (body["user_id"], body["stale_features"]) == ("known", ["skips_7d"])
+    moments = {name: store.old.get(name, store.moment).isoformat().replace("+00:00", "Z") for name in NAMES}
+    assert body["timestamps"] == moments
 
 
 def test_the_counters_tell_what_was_answered_and_what_was_missing(client, store):

@@ -1,11 +1,13 @@
 """The model that answers: taken over when proven, kept when the next one is bad. No Ray, no registry."""
 
+import sys
+import threading
 from dataclasses import replace
 
 import pytest
 from counters import counters
 
-from serve.reloading import SECOND_LOOK_SECONDS, CurrentModel
+from serve.reloading import POLL_SECONDS, SECOND_LOOK_SECONDS, CurrentModel
 from streamflow.core.errors import ModelError, RegistryError
 from streamflow.registry.loading import LoadedModel
 from streamflow.registry.served import WantedVersion
@@ -84,6 +86,118 @@ def test_a_moved_alias_is_followed_and_an_unmoved_one_loads_nothing(current, ver
     current.refresh()
     current.refresh()
     assert (current.get().version, versions.loads) == ("2", ["1", "2"])
+
+
+def test_a_version_is_looked_at_every_two_seconds_and_a_refused_one_again_after_thirty(current, versions, clock):
+    assert (POLL_SECONDS, SECOND_LOOK_SECONDS) == (2.0, 30.0)
+    versions.versions["1"] = "corrupt"
+    current.refresh()
+    clock.now += 29.999
+    current.refresh()
+    assert versions.loads == ["1"]
+    clock.now += 0.001
+    current.refresh()
+    assert versions.loads == ["1", "1"]
+
+
+def test_another_bad_version_is_looked_at_at_once_and_since_then(current, versions):
+    current.refresh()
+    versions.versions |= {"2": "corrupt", "3": "corrupt"}
+    versions.alias = "2"
+    current.refresh()
+    first = current.refused
+    versions.alias = "3"
+    current.refresh()
+    assert versions.loads == ["1", "2", "3"]
+    assert (first.version, current.refused.version, current.refused.reason) == ("2", "3", "corrupt")
+    assert current.refused.since > first.since
+
+
+def test_a_reason_that_changes_is_told(current, versions, clock):
+    current.refresh()
+    versions.versions["2"], versions.alias = "corrupt", "2"
+    current.refresh()
+    versions.versions["2"] = "gone"
+    clock.now += 30
+    current.refresh()
+    assert current.refused.reason == "gone"
+
+
+def test_before_the_first_look_nothing_is_loaded_refused_or_kept(current):
+    assert (current.refused, current.is_kept_copy, current.loaded_at) == (None, False, None)
+
+
+def test_the_log_says_which_version_answers_and_which_does_not(current, versions, caplog, clock):
+    current.refresh()
+    versions.versions["2"], versions.alias = version(2), "2"
+    current.refresh()
+    versions.versions["3"], versions.alias = "corrupt", "3"
+    current.refresh()
+    clock.now += 30
+    current.refresh()
+    versions.down = True
+    current.refresh()
+    assert [(record.levelname, record.getMessage()) for record in caplog.records if record.name == "ray.serve"] == [
+        ("WARNING", "streamflow: version 1 is served (model model_sha256)"),
+        ("WARNING", "streamflow: version 2 is served (model model_sha256, version 1 before)"),
+        ("ERROR", "streamflow: version 3, version 2 is still served: corrupt"),
+        ("ERROR", "streamflow: registry, version 2 is still served: MLflow: connection refused"),
+    ]
+
+
+def test_the_log_says_that_no_model_answers(current, versions, caplog):
+    versions.down = True
+    current.refresh()
+    (record,) = (record for record in caplog.records if record.name == "ray.serve")
+    assert record.getMessage() == "streamflow: registry, no model is served: MLflow: connection refused"
+
+
+def test_the_reason_without_any_model_names_both_failures_in_one_error(current, versions):
+    versions.down = True
+    current.refresh()
+    with pytest.raises(RegistryError) as refused:
+        current.get()
+    assert str(refused.value) == "MLflow: connection refused; no version was verified on this machine yet"
+
+
+def test_the_copy_of_the_wanted_version_answers_while_its_registered_files_are_bad(versions, tmp_path):
+    versions.kept, versions.versions["1"] = version(1), "corrupt"
+    current = CurrentModel(versions, counters(tmp_path))
+    current.refresh()
+    assert (current.get().version, current.is_kept_copy, current.refused.version) == ("1", True, "1")
+
+
+def test_tags_that_every_answer_names_are_not_lost_with_the_registrys(current, versions):
+    current.refresh()
+    proven = versions.versions["1"]
+    versions.versions["1"] = replace(proven, tags={"more": "x"})
+    current.refresh()
+    assert current.get().tags == {**proven.tags, "more": "x"}
+
+
+def test_the_registry_is_looked_at_for_ever_whatever_goes_wrong(versions, tmp_path, caplog):
+    current = CurrentModel(versions, counters(tmp_path))
+    looks, third = [], threading.Event()
+
+    def refresh():
+        looks.append(threading.current_thread())
+        if len(looks) == 3:
+            third.set()
+            threading.Event().wait()  # the thread ends with the tests
+        raise KeyError("a bug")
+
+    current.refresh = refresh
+    before = sys.getswitchinterval()
+    try:
+        current.follow(0.01)
+        assert third.wait(5)
+        assert sys.getswitchinterval() == pytest.approx(0.0005)
+    finally:
+        sys.setswitchinterval(before)
+    assert (looks[0].daemon, looks[0].name) == (True, "model reload")
+    errors = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert len(errors) == 2
+    assert all(record.exc_info for record in errors)
 
 
 def test_a_bad_version_leaves_the_old_one_and_says_why(current, versions, clock):
@@ -182,3 +296,9 @@ def test_the_counters_name_what_is_served_and_what_is_not(versions, tmp_path):
         "streamflow_model_not_served 1.0",
     ):
         assert line in lines, line
+    versions.down = True
+    current.refresh()
+    assert 'streamflow_model_reloads_total{outcome="unreachable"} 1.0' in metrics.scrape().decode().splitlines()
+    versions.down, versions.alias = False, "2"
+    current.refresh()
+    assert "streamflow_model_not_served 0.0" in metrics.scrape().decode().splitlines()

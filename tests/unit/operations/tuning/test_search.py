@@ -12,19 +12,19 @@ from project import ROOT
 from small_month import joined_month
 from threadpoolctl import threadpool_limits
 
-from streamflow.core.errors import ConfigError, ModelError
+from streamflow.core.errors import ConfigError
 from streamflow.core.schema import LABEL, service_features
 from streamflow.features.splits import TEST, split_by_user
 from streamflow.model.recipe import recipe_of
 from streamflow.model.thresholds import ThresholdPolicy
 from streamflow.model.training import Recipe
 from streamflow.operations.repro.compose import compose_config
-from streamflow.operations.tuning.experiment import check_experiment_name, experiment_text, group_overrides
 from streamflow.operations.tuning.optimiser import search
 from streamflow.operations.tuning.search import (
     Choices,
     Objective,
     Range,
+    Spread,
     check_space,
     compare_scores,
     development_users,
@@ -181,79 +181,49 @@ def test_the_comparison_uses_other_folds(dataset):
     assert list(objective(dataset).scores({})) != list(objective(dataset).on_other_folds().scores({}))
 
 
-def test_a_hopeless_trial_is_given_up_between_folds():
-    folds_scored = []
-
-    def scores(values):
-        folds_scored.append(0)
-        for _ in range(6):
-            folds_scored[-1] += 1
-            yield values["C"]
-
-    found = search(SPACE, scores, [0.5] * 6, trials=30, seconds=None, seed=1, after_trial=lambda number, best: None)
-    assert found.given_up >= 2
-    assert folds_scored.count(2) == found.given_up
-    assert folds_scored.count(6) == 30 - found.given_up
-
-
-def test_ctrl_c_keeps_the_best_so_far():
-    begun = []
-
-    def scores(values):
-        begun.append(values)
-        if len(begun) == 4:
-            raise KeyboardInterrupt
-        yield from (values["C"], values["C"])
-
-    found = search(SPACE, scores, [0, 0], trials=9, seconds=None, seed=1, after_trial=lambda number, best: None)
-    assert (found.trials, found.ended) == (3, "interrupted")
-    assert found.best.values["C"] == max(values["C"] for values in begun[:3])
+@pytest.mark.parametrize(
+    ("dimension", "value", "rounded"),
+    [
+        (Range(0.0001, 10.0, True, None, False), 0.0123456, 0.0123),
+        (Range(0.0001, 10.0, True, None, False), 9.9999, 10.0),
+        (Range(1.0, 2.0, False, None, False), 0.9, 1.0),
+        (Range(1.0, 2.0, False, None, False), 2.5, 2.0),
+        (Range(1, 900, False, None, True), 123.0, 123),
+        (Range(1, 9000, False, None, True), 1234, 1234),
+    ],
+)
+def test_a_value_is_whole_or_has_three_digits_within_its_range(dimension, value, rounded):
+    assert dimension.rounded(value) == rounded
+    assert type(dimension.rounded(value)) is type(rounded)
 
 
-def test_the_time_ends_a_search_before_the_next_trial():
-    found = search(
-        SPACE, lambda values: iter([1.0]), [0.0], trials=9, seconds=0, seed=1, after_trial=lambda number, best: None
-    )
-    assert (found.best, found.trials, found.ended) == (None, 0, "the timeout was reached")
+def test_a_gain_is_compared_fold_by_fold():
+    spread = compare_scores([0.8, 0.7, 0.9], [0.7, 0.7, 0.7], "roc_auc")
+    assert (spread.score, spread.sd) == pytest.approx((0.8, 0.1))
+    assert (spread.untuned, spread.untuned_sd) == pytest.approx((0.7, 0.0))
+    assert (spread.gain, spread.gain_sd, spread.folds) == (pytest.approx(0.1), pytest.approx(0.1), 3)
+    loss = compare_scores([-0.2, -0.1], [-0.3, -0.3], "log_loss")
+    assert (loss.score, loss.untuned, loss.gain) == pytest.approx((0.15, 0.3, 0.15))
+    with pytest.raises(ValueError, match="longer"):
+        compare_scores([0.8, 0.7], [0.7, 0.7, 0.7], "roc_auc")
 
 
-def test_a_model_that_refuses_every_set_says_why():
-    def scores(values):
-        raise ModelError("LogisticRegression refuses its settings")
-        yield 0.0
-
-    with pytest.raises(ModelError, match="refuses its settings"):
-        search(SPACE, scores, [0.0], trials=3, seconds=None, seed=1, after_trial=lambda number, best: None)
+@pytest.mark.parametrize(("gain", "noise"), [(0.49, True), (0.51, False), (-0.49, True), (-0.51, False)])
+def test_a_gain_below_twice_its_standard_error_is_noise(gain, noise):
+    assert Spread(0.8, 0.1, 0.7, 0.1, gain, 0.5, folds=4).is_noise is noise
 
 
-def test_an_experiment_states_only_its_difference(project):
-    default, config = (
-        compose_config([])[0],
-        compose_config(["model=blend", "calibration=none", "sample_weight=monthly_fee"])[0],
-    )
-    assert group_overrides(config, default) == ["features=churn_v1", "model=blend", "calibration=none"]
-    same = compose_config(group_overrides(config, default))[0]
-    text = experiment_text(
-        "spring", config, default, same, {"boosting.max_iter": 80, "linear.C": 0.3}, ["a reason", "and another"]
-    )
-    assert text.splitlines()[:4] == [
-        "# @package _global_",
-        "# streamflow repro experiment=spring",
-        "# a reason",
-        "# and another",
-    ]
-    assert yaml.safe_load(text) == {
-        "defaults": [
-            {"override /features": "churn_v1"},
-            {"override /model": "blend"},
-            {"override /calibration": "none"},
-        ],
-        "sample_weight": "monthly_fee",
-        "model": {"boosting": {"max_iter": 80}, "linear": {"C": 0.3}},
-    }
+def test_the_comparison_has_four_repeats_at_least(dataset):
+    some = objective(dataset)
+    assert (some.on_other_folds().salt, some.on_other_folds().repeats) == ("s:compare", 4)
+    assert replace(some, repeats=5).on_other_folds().repeats == 5
+    assert replace(some, repeats=5).on_other_folds().folds == 3
 
 
-@pytest.mark.parametrize("name", ["", "a/b", "..", "a b", "-x", "x.yaml"])
-def test_a_name_that_is_no_file_or_choice_is_refused(name):
-    with pytest.raises(ConfigError, match="can't name an experiment"):
-        check_experiment_name(name)
+def test_users_of_a_search_have_their_weights(dataset):
+    users = development_users(dataset, RECIPE, "monthly_fee")
+    fees = np.array(dataset["monthly_fee"].to_pylist())[np.array(dataset["split"].to_pylist()) != TEST]
+    assert users.weights == pytest.approx(fees / fees.mean())
+    assert development_users(dataset, RECIPE, None).weights is None
+    weighted = Objective(RECIPE, users, "roc_auc", "s", repeats=1, folds=3, validation=0.25)
+    assert list(weighted.scores({"C": 0.3})) != list(objective(dataset).scores({"C": 0.3}))
