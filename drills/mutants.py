@@ -22,6 +22,7 @@ from project import ROOT
 
 from drills.mutants_made import Mutant, sample
 from drills.mutants_run import Outcome, Runner
+from streamflow.pipeline.environment import pin_kernels
 
 SEED = 20240131
 EACH = 26
@@ -115,6 +116,7 @@ def main() -> None:
     arguments.add_argument("--rooms", default="", help="comma-separated; all if not given")
     arguments.add_argument("--each", type=int, default=EACH, help="mutants of each room")
     chosen = arguments.parse_args()
+    pin_kernels()
     started = time.monotonic()
     house, listed = modules(ROOT), equivalents()
     rooms = mutated_modules(house)

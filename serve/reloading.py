@@ -79,10 +79,13 @@ class CurrentModel:
             named = self._source.wanted()
             wanted = named.version
             if self._model is not None and wanted == self._model.version and not self._kept_copy:
-                self._refused = None
+                self._refused = self._refused if named.ignored else None
                 self._model = replace(self._model, tags=_renewed(self._model, named.tags))
             elif self._due(wanted):
                 self._take(self._source.load(wanted))
+            if named.ignored:
+                version, reason = named.ignored
+                self._refuse(version, RegistryError(reason))
         except StreamFlowError as error:
             self._refuse(wanted, error)
             if self._model is None:

@@ -1,6 +1,7 @@
 """Scorer: churn probabilities from the version of an alias, or from one exact version."""
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 from ray import serve
@@ -62,10 +63,14 @@ def _reference(loaded: LoadedModel) -> dict[str, str]:
 
 def current_model(arguments: Arguments, metrics: Metrics) -> CurrentModel:
     """The version that the arguments name: load it if possible, and follow its alias."""
+    from streamflow.promotion.ledger import last_move
     from streamflow.registry.registry import open_registry
     from streamflow.registry.served import RegistrySource
 
-    source = RegistrySource(lambda: open_registry(database_url(arguments.root)), arguments.model, arguments.service)
+    url = partial(database_url, arguments.root)
+    source = RegistrySource(
+        lambda: open_registry(url()), arguments.model, arguments.service, last_move=lambda: last_move(url())
+    )
     current = CurrentModel(source, metrics)
     current.refresh()
     current.follow()

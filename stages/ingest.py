@@ -28,11 +28,15 @@ from streamflow.warehouse.history import Warehouse, warehouse
 
 RESTORE = "restore the rows, or the database from its backup"
 
+CHECK_IT = "Somebody changed the database: run `streamflow doctor`"
+
 Extracts = dict[str, pa.Table]
 
 
 def run(config: Config, month: str, store: Warehouse) -> None:
     """Record `month` in the warehouse and write its receipt."""
+    for changed in store.protect():
+        print(f"ingest {month}: {changed} no longer refused changes; restored. {CHECK_IT}", file=sys.stderr)
     extracts, origins = read_extracts(config.source, month, store)
 
     rows = {name: sorted_by_user(table) for name, table in extracts.items()}

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 from streamflow.core.config import Config
 from streamflow.core.digest import mapping_sha256
 from streamflow.core.schema import ENTITY_KEY, FEATURE_VIEWS, USERS
-from streamflow.online.publication import online_feature_store, publish, published
+from streamflow.online.publication import is_published, online_feature_store, publish
 from streamflow.pipeline.file_digest import file_sha256, tree_sha256
 from streamflow.pipeline.layout import FEATURE_REPO, SCHEMA_MODULE, SNAPSHOTS
 from streamflow.pipeline.reporting import say
@@ -26,7 +26,7 @@ def run(config: Config, url: str) -> None:
         for view, table in FEATURE_VIEWS.items()
     }
 
-    if published(url, sources):
+    if is_published(url, sources):
         say(f"materialize: the users as of {config.as_of} are online already")
         return
     users = pq.read_table(month / f"{USERS.name}.parquet", columns=[ENTITY_KEY])[ENTITY_KEY].to_pylist()

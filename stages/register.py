@@ -6,6 +6,7 @@ version becomes Production if the promotion policy says so.
 
 import json
 import shutil
+import sys
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -35,7 +36,7 @@ from streamflow.pipeline.stage import stage
 from streamflow.postgres.server import database
 from streamflow.promotion.decisions import Decision, record_after_gates
 from streamflow.promotion.gates import gates, quick_gates
-from streamflow.promotion.ledger import move
+from streamflow.promotion.ledger import move, protect_ledger
 from streamflow.promotion.published_report import publish_report
 from streamflow.promotion.record import record_comparison
 from streamflow.promotion.standing import Registered, Standing, decision_stands, standing
@@ -140,7 +141,7 @@ def registered_facts(version: Any) -> Registered | None:
     tags = version.tags
     return Registered(
         model_sha256=tags[f"{PREFIX}model_sha256"],
-        decide_promotion=tags.get(DECISION_TAG),
+        decision=tags.get(DECISION_TAG),
         is_committed=not tags.get(f"{PREFIX}changes_sha256"),
         as_locked=tags.get(f"{PREFIX}environment_matches_lock") != "false",
         derivation=tags.get(f"{PREFIX}dvc_lock_sha256", ""),
@@ -266,6 +267,8 @@ def _json(path: Path) -> dict[str, Any]:
 
 def main() -> None:
     with stage("register") as config, database() as url:
+        for changed in protect_ledger(url):
+            print(f"register: {changed} no longer refused changes; restored. Run `streamflow history`", file=sys.stderr)
         run(config, url)
 
 

@@ -6,8 +6,9 @@ import sys
 import click
 
 from streamflow.core.errors import StreamFlowError
-from streamflow.operations.rerun.verdict import IDENTICAL, Rederivation
+from streamflow.operations.rerun.verdict import Rederivation
 from streamflow.pipeline.reporting import say
+from streamflow.provenance.record import IDENTICAL
 
 
 @click.command()

@@ -1,4 +1,4 @@
-"""The extracts as Arrow tables: types from the schema, and text turned into them without guessing."""
+"""The extracts as Arrow tables: types from the schema, and strict conversion of text to these types."""
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -21,7 +21,7 @@ _NOTATION: dict[Kind, tuple[str, str]] = {
     "date": (r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$", "a date (YYYY-MM-DD)"),
 }
 FIRST_DATA_ROW = 2
-"""Row 1 of a file is its header; messages count as an editor does."""
+"""Row 1 of a file is its header; messages count rows like a text editor."""
 
 
 def arrow_schema(table: Table) -> pa.Schema:
@@ -48,13 +48,13 @@ def sorted_by_user(rows: pa.Table) -> pa.Table:
 def field_error(
     origin: str, column: str, row: int, user: str | None, value: object, rule: str, more: int = 0
 ) -> ExtractError:
-    """The one line that every refused field gets."""
+    """The message for a bad field, in one line."""
     who = f", user {user}" if user and column != ENTITY_KEY else ""
     others = f" (and {more} more)" if more else ""
     shown = "nothing" if value is None else repr(value) if isinstance(value, str) else str(value)
     return ExtractError(
         f"{origin}: column {column}, row {row}{who}: {shown} {rule}{others};"
-        " mend the extract and run `streamflow repro` again; nothing was written"
+        " fix the extract and run `streamflow repro` again; nothing was written"
     )
 
 
@@ -77,7 +77,7 @@ def _typed(column: Column, values: pa.ChunkedArray, users: pa.ChunkedArray, orig
         raise
     if column.kind == "real":
         too_large = pc.fill_null(pc.is_inf(typed), False)
-        _refuse_first(too_large, column, values, users, origin, f"is not {expected} that a computer can hold")
+        _refuse_first(too_large, column, values, users, origin, f"is not {expected} that fits into 64 bits")
     return typed
 
 

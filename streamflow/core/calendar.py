@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 from streamflow.core.errors import ConfigError
 
 FIRST_SYNTHETIC_MONTH = "2024-01-31"
-"""Before it the generator of synthetic users makes nothing."""
+"""The generator of synthetic users has no earlier month."""
 
 
 def parse_date(text: str, where: str) -> date:

@@ -35,7 +35,7 @@ class FeaturesConfig:
 
 @dataclass
 class SplitConfig:
-    """Shares of users in validation and test; the rest trains."""
+    """Shares of users in validation and test; the rest is for training."""
 
     salt: str = MISSING
     validation: float = MISSING
@@ -54,7 +54,7 @@ class ThresholdConfig:
 
 @dataclass
 class CalibrationConfig:
-    """What makes churn rates of an estimator's probabilities."""
+    """How the estimator's probabilities are calibrated to churn rates."""
 
     method: str = MISSING
 
@@ -123,10 +123,10 @@ class Config:
     compute: ComputeConfig = MISSING
 
 
-def typed(values: Mapping[str, Any] | DictConfig, sections: Iterable[str] | None = None) -> Config:
-    """The configuration that `values` states; a section that is not asked for raises when it is read.
+def parse_config(values: Mapping[str, Any] | DictConfig, sections: Iterable[str] | None = None) -> Config:
+    """The configuration that `values` states; reading a section that is not in `sections` raises.
 
-    `sections` None asks for all. Raises ConfigError naming the first key that is missing, unknown or of another type.
+    `sections` None: all. Raises ConfigError naming the first key that is missing, unknown or of another type.
     """
     wanted = set(Config.__dataclass_fields__) if sections is None else {name.split(".")[0] for name in sections}
     try:
@@ -134,7 +134,7 @@ def typed(values: Mapping[str, Any] | DictConfig, sections: Iterable[str] | None
         chosen = {key: given[key] for key in given if sections is None or key in wanted}
         merged = OmegaConf.merge(OmegaConf.structured(Config), chosen)
     except OmegaConfBaseException as error:
-        raise ConfigError(f"{_named_line(error)}; see conf/config.yaml for what it may be") from error
+        raise ConfigError(f"{_named_line(error)}; see conf/config.yaml for allowed values") from error
     missing = sorted(key for key in OmegaConf.missing_keys(merged) if key.split(".")[0] in wanted)
     if missing:
         raise ConfigError(f"{missing[0]} has no value; give it one: `streamflow repro … {missing[0]}=VALUE`")

@@ -18,7 +18,7 @@ _RESAMPLES_BEYOND = 5
 
 
 def check(config: Config) -> None:
-    """Refuse values that have the right type and make no sense. Raises ConfigError with the value and the way out."""
+    """Check values that have the right type but may be invalid. Raises ConfigError with the value and the fix."""
     for month in config.months:
         parse_date(month, "months")
     parse_date(config.as_of, "as_of")
@@ -138,6 +138,6 @@ def _check_known_at(known_at: str | None) -> None:
         raise ConfigError(f"known_at={known_at} has no time zone; write it as {known_at}+00:00")
 
 
-def _one_of(name: str, value: str, allowed: Iterable[str], way_out: str) -> None:
+def _one_of(name: str, value: str, allowed: Iterable[str], fix: str) -> None:
     if value not in allowed:
-        raise ConfigError(f"{name}={value} is not one of {', '.join(allowed)}; {way_out}")
+        raise ConfigError(f"{name}={value} is not one of {', '.join(allowed)}; {fix}")

@@ -3,18 +3,18 @@
 StreamFlowError                 exit code 2, one line, no traceback
 ├── ConfigError                 an override, params.yaml or conf/ is wrong
 ├── ExtractError                a monthly extract is missing, malformed or implausible
-├── HistoryError                Postgres history can't give what is asked, or was changed behind our back
-├── FeatureStoreError           Feast is unreachable or holds other features than the schema
-├── ModelError                  a model file is not what its record says, or could not be made
-├── RegistryError               MLflow is unreachable, or a version contradicts another
-└── EnvironmentFault            Python, git, disk, Postgres or a port is not as it must be
+├── HistoryError                Postgres history lacks the requested rows, or was changed without a record
+├── FeatureStoreError           Feast does not answer or has other features than the schema
+├── ModelError                  a model can't be made, or a file differs from its recorded digest
+├── RegistryError               MLflow does not answer, or the same inputs gave another model
+└── EnvironmentFault            a problem of Python, git, disk, Postgres or a port
 
-A message gives what, where, the value and the command that mends it, in one line.
+A message has what, where, the value and the command that fixes it, in one line.
 """
 
 
 class StreamFlowError(Exception):
-    """A failure with a cause that the reader of its one line can mend."""
+    """A failure that the user can fix; its message is one line."""
 
     def __init__(self, message: str) -> None:
         super().__init__(" ".join(message.split()))
@@ -25,29 +25,29 @@ class ConfigError(StreamFlowError):
 
 
 class ExtractError(StreamFlowError):
-    """A monthly extract is refused; nothing was written."""
+    """A monthly extract is rejected; nothing was written."""
 
 
 class HistoryError(StreamFlowError):
-    """The warehouse history can't give what is asked, or was changed without a record."""
+    """The warehouse history lacks the requested rows, or was changed without a record."""
 
 
 class FeatureStoreError(StreamFlowError):
-    """The feature store is unreachable or disagrees with the schema."""
+    """The feature store does not answer or has other features than the schema."""
 
 
 class ModelError(StreamFlowError):
-    """A model could not be made, or its bytes are not the recorded ones."""
+    """A model can't be made, or a file differs from its recorded digest."""
 
 
 class RegistryError(StreamFlowError):
-    """The model registry is unreachable or contradicts what was derived."""
+    """The model registry does not answer, or the same inputs gave another model."""
 
 
 class EnvironmentFault(StreamFlowError):
-    """Something outside the project is not as it must be."""
+    """A problem outside of the project: Python, git, disk, Postgres or a port."""
 
 
 def first_line(error: BaseException | str, otherwise: str = "") -> str:
-    """The first line of an error's text; `otherwise`, or else the name of its class, if it has none."""
+    """The first line of an error's text; `otherwise`, or else the name of its class, if it is empty."""
     return (str(error).strip() or otherwise or type(error).__name__).splitlines()[0]

@@ -1,4 +1,4 @@
-"""What the six monthly extracts hold: names, types, NULL policy and ranges, written once.
+"""The schema of the six monthly extracts: names, types, NULL policy and ranges, written once.
 
 Validation, Postgres, Parquet, Feast, training and serving derive from this module.
 """

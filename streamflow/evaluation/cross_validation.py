@@ -1,4 +1,4 @@
-"""Repeated cross-validation over all users: how good models of a recipe are, and how much that varies.
+"""Repeated cross-validation over all users: the scores of models of a recipe, and their spread.
 
 Folds are decided by the user's id alone, as the split is, so the rows' order and the months do not change them.
 """
@@ -33,7 +33,7 @@ def cross_validate(
     folds: int,
     validation: float,
 ) -> Iterator[Row]:
-    """Scores of each repeat and fold, one at a time, the fold's users scored by a model that saw none of them.
+    """Scores of each repeat and fold, one at a time, the fold's users scored by a model that was not fitted on them.
 
     `validation` is the share of the other users on which threshold and calibration are chosen. Every user is scored once in
     each repeat. Raises ModelError if a fold lacks churners or others.

@@ -1,4 +1,4 @@
-"""Permutation importance: how much ROC AUC is lost when one feature is shuffled among users."""
+"""Permutation importance: the loss of ROC AUC if one feature is shuffled among users."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""Metrics of a binary classifier, rounded so that no CPU's last bit reaches a file."""
+"""Metrics of a binary classifier, rounded so that the files are the same on every CPU."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -73,7 +73,7 @@ def tenure_band(months_active: int) -> str:
 
 
 def segments(values: Mapping[str, Sequence[str]], churned: Sequence[bool], scores: Sequence[float]) -> list[Segment]:
-    """Each value of each segment that anybody has, values in the order of the schema; one item of each for a user."""
+    """Each value of each segment that has users, in the order of the schema; the arguments have one item for each user."""
     truth, probabilities = np.asarray(churned, bool), np.round(np.asarray(scores, float), DIGITS)
     found = []
     for name, of_users in values.items():

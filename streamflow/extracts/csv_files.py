@@ -17,7 +17,7 @@ from streamflow.core.schema import TABLES, Table
 def month_folder(root: Path, month: str, folders: Mapping[str, str], first_month: str) -> Path:
     """The folder of a month's six files: the one that `folders` names, a dated one, or month_NNN counted from `first_month`.
 
-    Raises ExtractError naming what was looked for.
+    Raises ExtractError naming the missing folder.
     """
     if not root.is_dir():
         raise ExtractError(f"source.dir={root} is not a folder; name the one that holds the months")
@@ -102,4 +102,4 @@ def _string_columns(path: Path, text: str, header: list[str]) -> pa.Table:
         )
     except pa.ArrowInvalid as error:
         detail = first_line(error).removeprefix("CSV parse error: ").replace("Row #", "row ")
-        raise ExtractError(f"{path}: {detail}; mend the extract; nothing was written") from error
+        raise ExtractError(f"{path}: {detail}; fix the extract; nothing was written") from error

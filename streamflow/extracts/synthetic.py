@@ -1,6 +1,6 @@
-"""A seeded generator of monthly extracts: made-up users whose churn really depends on what the tables say.
+"""A seeded generator of monthly extracts: synthetic users whose churn depends on the values in the tables.
 
-Every table and month draws from a random stream of its own, so a month has the same bytes whichever months are made.
+Every table and month draws from a random stream of its own, so the bytes of a month do not depend on the other months.
 Values derived with exp() are only compared or rounded, so that no CPU's last bit reaches a file.
 """
 

@@ -1,4 +1,4 @@
-"""What makes a month of extracts acceptable; everything here is checked before anything is written."""
+"""The checks of a month of extracts; all of them run before anything is written."""
 
 from collections.abc import Mapping
 from datetime import date
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 def check_month(extracts: Mapping[str, pa.Table], origins: Mapping[str, str], as_of: date) -> None:
-    """Refuse a month whose typed extracts break a range, a domain, a key or a rule between columns.
+    """Check ranges, domains, keys and the rules between columns of a month's extracts.
 
     `extracts` and `origins` (file or table names for messages) are keyed by table name; rows are in file order.
-    Raises ExtractError for the first breach, tables in schema order.
+    Raises ExtractError for the first violation, tables in schema order.
     """
     for table in TABLES:
         _check_table(table, extracts[table.name], origins[table.name])
@@ -29,11 +29,11 @@ def check_month(extracts: Mapping[str, pa.Table], origins: Mapping[str, str], as
 
 
 def check_row_count(rows: int, before: int, before_name: str, max_drop: float, origin: str) -> None:
-    """Refuse a collapse: fewer than (1 - max_drop) times the rows there were. Raises ExtractError."""
+    """Check that there are at least (1 - max_drop) times the rows before. Raises ExtractError."""
     if rows < (1 - max_drop) * before:
         raise ExtractError(
             f"{origin}: {rows} rows, {1 - rows / before:.0%} fewer than the {before} of {before_name}"
-            f" (source.max_row_drop={max_drop}); mend the extract, or accept the drop:"
+            f" (source.max_row_drop={max_drop}); fix the extract, or accept the drop:"
             f" `streamflow repro … source.max_row_drop=1`; nothing was written"
         )
 

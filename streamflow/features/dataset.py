@@ -28,7 +28,7 @@ def dataset_schema(service: str) -> pa.Schema:
 
 
 def entity_rows(users: pa.Table) -> pa.Table:
-    """user_id and as_of of the users whose features are asked for, sorted by user."""
+    """user_id and as_of of the users to join features to, sorted by user."""
     return users.select([ENTITY_KEY, EVENT_TIMESTAMP]).sort_by(ENTITY_KEY)
 
 
@@ -38,12 +38,12 @@ def assemble(
     """Join features and labels to one row for each of `users`, sorted by user.
 
     A user without a label is left out only if labels come from a later snapshot that no longer has the user.
-    Raises FeatureStoreError if the point-in-time join lost, repeated or nulled a row it must not.
+    Raises FeatureStoreError if the point-in-time join lost or repeated a row, or gave a forbidden NULL.
     """
     ordered = features.sort_by(ENTITY_KEY).combine_chunks()
     if ordered[ENTITY_KEY].to_pylist() != users[ENTITY_KEY].to_pylist():
         raise FeatureStoreError(
-            f"the point-in-time join gave {ordered.num_rows} rows for {users.num_rows} users, not one for each;"
+            f"the point-in-time join gave {ordered.num_rows} rows for {users.num_rows} users, not one for each user;"
             " check the feature views of feature_repo/"
         )
     label_of = dict(zip(labels[ENTITY_KEY].to_pylist(), labels[LABEL].to_pylist(), strict=True))
@@ -59,9 +59,7 @@ def assemble(
     _refuse_nulls(table, schema)
     for part in PARTS:
         if len(set(table.filter(pc.equal(table[SPLIT], part))[LABEL].to_pylist())) < 2:
-            raise HistoryError(
-                f"the {part} part lacks churners or others; give it more users: split.validation, split.test"
-            )
+            raise HistoryError(f"the {part} part lacks churners or others; enlarge it: split.validation, split.test")
     return table.select(schema.names).cast(schema).combine_chunks()
 
 

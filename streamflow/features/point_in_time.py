@@ -1,6 +1,6 @@
 """Feast offline: the definitions of feature_repo/ and the point-in-time join over frozen files.
 
-Feast is imported by `import_feast` only: it takes seconds, and a stage with nothing to do must not pay for it.
+Feast is imported by `import_feast` only: it takes seconds, and a stage with nothing to do must be fast.
 """
 
 import io
@@ -26,7 +26,7 @@ MONTH_VARIABLE = "STREAMFLOW_SNAPSHOT_MONTH"
 
 
 def import_feast() -> None:
-    """Import Feast without the run-time type checks of its constructors, whose making is most of its import time."""
+    """Import Feast without the run-time type checks of its constructors, which take most of its import time."""
     if "feast" in sys.modules:
         return
     import typeguard
@@ -44,7 +44,7 @@ def point_in_time_rows(service: str, entities: pa.Table, month: str) -> pa.Table
     """The features of a service for each entity row, as of that row's event timestamp.
 
     `entities` has the columns user_id and as_of (UTC). Feast reads only the frozen files of `month`, over DuckDB, from
-    a registry made for this call, so no server is asked. Rows come back in Feast's order, which it does not promise.
+    a registry made for this call, so it needs no server. The order of the rows is undefined.
     """
     import_feast()
     os.environ[MONTH_VARIABLE] = month
@@ -102,7 +102,7 @@ def _inside(repo: Path) -> Iterator[None]:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Hide Feast's warnings, and its progress unless a person watches."""
+    """Hide Feast's warnings, and its progress bar unless stderr is a terminal."""
     hidden = nullcontext() if sys.stdout.isatty() else redirect_stdout(io.StringIO())
     with warnings.catch_warnings(), hidden:
         warnings.simplefilter("ignore")

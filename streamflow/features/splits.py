@@ -1,4 +1,4 @@
-"""Which part a user belongs to: decided by the user's id alone, so that no user ever moves."""
+"""The part of the split of each user, from the id alone, so that a user always stays in one part."""
 
 import hashlib
 from collections.abc import Iterable

@@ -13,7 +13,7 @@ from streamflow.core.errors import ModelError
 from streamflow.model.sklearn_pipeline import Labels, Probabilities
 
 CLIP = 1e-6
-"""Nobody is certain to stay or to churn: probabilities are kept this far from 0 and 1, whose log-odds are infinite."""
+"""Probabilities are kept this far from 0 and 1, whose log-odds are infinite."""
 _DIGITS = 6
 
 
@@ -35,9 +35,9 @@ UNCHANGED = Calibration()
 
 
 def calibration(method: str, churned: Labels, probabilities: Probabilities) -> Calibration:
-    """The calibration that `method` learns from users whom the estimator has not seen; `none` learns nothing.
+    """Fit the calibration on users that the estimator was not fitted on; `none` fits nothing.
 
-    Raises ModelError if the estimator ranks them the wrong way round, which no calibration may hide.
+    Raises ModelError if the estimator ranks them no better than chance, which a calibration must not hide.
     """
     if method == "none":
         return UNCHANGED

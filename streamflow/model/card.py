@@ -1,4 +1,4 @@
-"""What travels with a model: the features it takes, and rows with the scores that any loader must get."""
+"""The files beside a model: the features it takes, and golden rows with the scores that any loader must get."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -27,12 +27,12 @@ def feature_schema(service: str, threshold: float) -> dict[str, Any]:
 
 
 def schema_features(schema: Mapping[str, Any]) -> tuple[Column, ...]:
-    """The columns that a model's feature_schema.json names. Raises ModelError if the project's schema says otherwise."""
+    """The columns that a model's feature_schema.json names. Raises ModelError if the project's schema differs."""
     service = schema["feature_service"]
     try:
         expected = feature_schema(service, schema["threshold"])
     except KeyError:
-        raise ModelError(f"the model wants feature service {service}, which this code does not define") from None
+        raise ModelError(f"the model takes feature service {service}, which this code does not define") from None
     if expected["features"] != schema["features"]:
         differing = [each["name"] for each in schema["features"] if each not in expected["features"]] or [
             each["name"] for each in expected["features"] if each not in schema["features"]
@@ -64,14 +64,14 @@ def golden_rows(model: ChurnModel, rows: pa.Table) -> dict[str, Any]:
 
 
 def check_golden(model: ChurnModel, golden: Mapping[str, Any]) -> None:
-    """Refuse a model that scores a golden row otherwise than at training. Raises ModelError naming the first row."""
+    """Check that the golden rows get the scores of training. Raises ModelError naming the first that differs."""
     if not golden["rows"]:
-        raise ModelError("golden.json holds no row, so nothing proves this model")
+        raise ModelError("golden.json has no row, so the model can't be verified")
     for row in golden["rows"]:
         (probability,), (prediction,) = model.score({name: [value] for name, value in row["features"].items()})
-        # Asked this way round, a score that is no number is refused too.
+        # In this form NaN fails too.
         if not abs(probability - row["churn_probability"]) <= GOLDEN_TOLERANCE or prediction != row["prediction"]:
             raise ModelError(
                 f"golden row {row['user_id']} scores {probability:.7f}, at training {row['churn_probability']:.7f};"
-                " this model or this machine's ONNX Runtime is not the one that was proved"
+                " this model or this machine's ONNX Runtime is not the one of training"
             )

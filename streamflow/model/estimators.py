@@ -1,4 +1,4 @@
-"""The estimator that the configuration's `model` section names; the one place that makes objects of configuration."""
+"""The estimator that the configuration's `model` section names; only this module instantiates configured objects."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,7 +14,7 @@ from streamflow.core.errors import ModelError
 
 
 def estimator_of(settings: Mapping[str, Any]) -> BaseEstimator:
-    """A new estimator of these settings (Hydra's `_target_` and its arguments). Raises ModelError if it refuses them."""
+    """A new estimator of these settings (Hydra's `_target_` and its arguments). Raises ModelError if it rejects them."""
     try:
         estimator: BaseEstimator = instantiate(dict(settings))
     except Exception as error:  # Hydra's and the estimator's own, whatever it checks
@@ -52,6 +52,6 @@ def _standardised(member: BaseEstimator) -> BaseEstimator:
 
 
 def unusable_settings(settings: Mapping[str, Any], error: Exception) -> str:
-    """One line that says which estimator refuses what."""
+    """The message for settings that an estimator rejects, in one line."""
     reason = str(error.__cause__ or error).strip().splitlines() or [type(error).__name__]
     return f"{settings['_target_']} refuses its settings: {reason[0]}; see conf/model"

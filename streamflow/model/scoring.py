@@ -1,4 +1,4 @@
-"""Scoring with the exported ONNX model: the only way in which evaluation, registration and serving get a number."""
+"""Scoring with the exported ONNX model: evaluation, registration and serving all score in this way."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -40,7 +40,7 @@ def arrow_inputs(rows: pa.RecordBatch, features: Sequence[Column]) -> Inputs:
 
 
 class ChurnModel:
-    """An ONNX model in memory, pinned to one thread so that a score never depends on the machine's load."""
+    """An ONNX model in memory, pinned to one thread so that a score does not depend on the load."""
 
     def __init__(self, onnx_bytes: bytes, features: Sequence[Column]) -> None:
         options = ort.SessionOptions()

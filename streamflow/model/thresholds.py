@@ -1,4 +1,4 @@
-"""The decision threshold: from which churn probability on a user is called a churner, by a stated policy."""
+"""The decision threshold: the churn probability from which a user is predicted to churn, by a policy."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""How a model is made, the same for the pipeline, for cross-validation and for tuning."""
+"""Training of a model, the same for the pipeline, cross-validation and tuning."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -47,17 +47,17 @@ def train(recipe: Recipe, frame: pd.DataFrame, churned: Labels, validation: Mask
     """Fit without the validation users, calibrate and choose the threshold on them, then fit on all users given.
 
     All arguments have one row for each user. Neither calibration nor threshold ever sees a score of a user that the
-    estimator was fitted on; the last fit then wastes nobody. Raises ModelError if the estimator refuses its settings.
+    estimator was fitted on; the last fit uses all users. Raises ModelError if the estimator rejects its settings.
     """
-    first = fitted(recipe, frame[~validation], churned[~validation], _of(weights, ~validation))
+    first = fit_pipeline(recipe, frame[~validation], churned[~validation], _of(weights, ~validation))
     scores = uncalibrated_probability(first, frame[validation])
     calibrated = calibration(recipe.calibration, churned[validation], scores)
     threshold = choose_threshold(recipe.threshold, churned[validation], calibrated.of(scores))
-    return Trained(fitted(recipe, frame, churned, weights), calibrated, threshold)
+    return Trained(fit_pipeline(recipe, frame, churned, weights), calibrated, threshold)
 
 
-def fitted(recipe: Recipe, frame: pd.DataFrame, churned: Labels, weights: Weights | None) -> Pipeline:
-    """The recipe's pipeline, fitted. Raises ModelError if the estimator refuses its settings."""
+def fit_pipeline(recipe: Recipe, frame: pd.DataFrame, churned: Labels, weights: Weights | None) -> Pipeline:
+    """The recipe's pipeline, fitted. Raises ModelError if the estimator rejects its settings."""
     pipeline = churn_pipeline(estimator_of(recipe.settings), recipe.features)
     try:
         return fit(pipeline, frame, churned, weights)
@@ -68,7 +68,7 @@ def fitted(recipe: Recipe, frame: pd.DataFrame, churned: Labels, weights: Weight
 def sample_weights(rows: pa.Table, column: str | None) -> Weights | None:
     """The values of a column of `rows`, scaled to a mean of 1; None if no column is named.
 
-    Raises ModelError if they can't weigh anybody: all are 0, or one is negative.
+    Raises ModelError if all are 0, or one is negative.
     """
     if column is None:
         return None

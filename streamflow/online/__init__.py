@@ -1,4 +1,4 @@
-"""The online store: the Feast tables of one month, published whole, and rows read from them.
+"""The online store: the Feast tables of one month, published in one transaction, and the reader of their rows.
 
 Pure: tables, values.
 """

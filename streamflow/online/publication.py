@@ -1,7 +1,7 @@
 """Feast online: registry and online store in Postgres, and the ledger of what was published to them.
 
 A month is published in one transaction over all feature views. The ledger row of a view names the frozen file that it
-was published from and a digest of the published rows, so that a wiped or changed table is seen without asking Feast.
+was published from and a digest of the published rows, so that an emptied or changed table is found without Feast.
 """
 
 import os
@@ -56,14 +56,14 @@ def online_feature_store(url: str) -> "FeatureStore":
 
     os.environ.update(server_variables(url))
     ensure_schema(url, SCHEMA)
-    with _translated("Feast does not open its registry"):
+    with _feast_errors("Feast does not open its registry"):
         return FeatureStore(repo_path=str(project_root() / REPO))
 
 
 def apply_definitions(store: "FeatureStore") -> None:
     """Bring registry and online tables to what feature_repo/ defines (as `feast apply` does)."""
     parsed = definitions(project_root() / REPO)
-    with quiet(), _translated("Feast does not apply feature_repo/"):
+    with quiet(), _feast_errors("Feast does not apply feature_repo/"):
         store.apply(
             [
                 *parsed.entities,
@@ -77,12 +77,12 @@ def apply_definitions(store: "FeatureStore") -> None:
 def materialize(store: "FeatureStore", as_of: str) -> None:
     """Load the state of `as_of` into the online store (as `feast materialize` does)."""
     end = instant(as_of)
-    with quiet(), _translated(f"Feast does not materialize {as_of}"):
+    with quiet(), _feast_errors(f"Feast does not materialize {as_of}"):
         store.materialize(start_date=end - timedelta(days=1), end_date=end)
 
 
-def published(url: str, sources: Mapping[str, str]) -> bool:
-    """Whether each feature view's online table holds exactly what was published from the source named for it."""
+def is_published(url: str, sources: Mapping[str, str]) -> bool:
+    """Whether each feature view's online table has exactly the rows that were published from its source in `sources`."""
     ensure_schema(url, SCHEMA)
     with transaction(url) as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext('streamflow published'))")
@@ -98,13 +98,13 @@ def published(url: str, sources: Mapping[str, str]) -> bool:
 
 
 def publish(store: "FeatureStore", sources: Mapping[str, str], as_of: str, users: Sequence[str]) -> None:
-    """Replace what is online by the state of `as_of` and write the ledger, in one transaction.
+    """Replace the online rows by those of `as_of` and write the ledger, in one transaction.
 
     Readers see the whole old month or the whole new one. Raises FeatureStoreError, and leaves the old month, if a view
     would not hold exactly `users`, all as of `as_of`.
     """
     online = _wide_store(store)
-    with _translated(f"{as_of} is not online"), online.publication(store.config) as connection:
+    with _feast_errors(f"{as_of} is not online"), online.publication(store.config) as connection:
         apply_definitions(store)
         materialize(store, as_of)
         connection.execute(_LEDGER)
@@ -128,7 +128,7 @@ def _wide_store(store: "FeatureStore") -> "WideOnlineStore":
         provider.batch_engine, ArrowComputeEngine
     ):
         raise FeatureStoreError(
-            f"{REPO}/feature_store.yaml names another online store or batch engine than this project publishes with;"
+            f"{REPO}/feature_store.yaml names another online store or batch engine than this project's;"
             f" `git checkout {REPO}/feature_store.yaml`"
         )
     return provider.online_store
@@ -148,7 +148,7 @@ def _require(connection: Any, view: str, as_of: str, users: Sequence[str]) -> No
 
 
 def _digest(cursor: Any, view: str) -> str:
-    """A digest of all rows of a view's table whatever their order."""
+    """A digest of all rows of a view's table, in any order."""
     cursor.execute(
         "SELECT count(*)::text || ':' || coalesce(sum(hashtextextended(online::text, 0)::numeric), 0)::text"
         f" FROM {online_table(view).qualified} online"
@@ -157,7 +157,7 @@ def _digest(cursor: Any, view: str) -> str:
 
 
 @contextmanager
-def _translated(what: str) -> Iterator[None]:
+def _feast_errors(what: str) -> Iterator[None]:
     try:
         yield
     except FeatureStoreError:

@@ -1,4 +1,4 @@
-"""Serving's way to the online store: one prepared statement over asyncpg, without Feast.
+"""Reads of the online store for serving: one prepared statement over asyncpg, without Feast.
 
 asyncpg's own pool costs more than the read itself (its reset and proxy: 0.13 ms against 0.06 ms), hence the few lines
 here: a connection that met any error is thrown away, the next read opens another.
@@ -23,7 +23,7 @@ _INCOMPLETE = (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError, asyncp
 # asyncpg's InternalClientError: the server's farewell has been read, the end of the connection has not.
 _BROKEN = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, ConnectionError)
 _LOST = (*_BROKEN, OSError)
-_MEND = "run `dvc repro -s materialize`"
+_FIX = "run `dvc repro -s materialize`"
 _SESSION = {
     # The statement has one good plan, that of the primary keys; planning it anew takes longer than the read.
     "plan_cache_mode": "force_generic_plan",
@@ -43,7 +43,7 @@ class _Session:
 
 
 class OnlineRows:
-    """Reads the features of a service. Belongs to one event loop; opens by itself, and again after an error.
+    """Reads the features of a service. Belongs to one event loop; connects with the first read, and again after an error.
 
     `timeout` (seconds) bounds the wait for a connection, and then the answer.
     """
@@ -66,7 +66,7 @@ class OnlineRows:
         await self.read([""])
 
     async def read(self, user_ids: Sequence[str]) -> list[UserFeatures]:
-        """The features of each user in the order asked, of one moment; unknown users have none.
+        """The features of each user in the order asked, from one snapshot; unknown users have none.
 
         Raises FeatureStoreError if the store does not answer in time or lacks features of the service.
         """
@@ -131,7 +131,7 @@ class OnlineRows:
         return rows
 
     def _expect(self, session: _Session) -> None:
-        """See to it that the session's answer comes in time: one timer for all reads, as one for each costs a tenth."""
+        """Start the timeout of a read: one timer for all reads, because one for each costs a tenth of the time."""
         loop = asyncio.get_running_loop()
         session.since = loop.time()
         self._reading.add(session)
@@ -168,7 +168,7 @@ class OnlineRows:
         return FeatureStoreError(f"the online store at {without_password(self._url)} does not answer: {line}")
 
     async def _incomplete(self, error: Exception) -> FeatureStoreError:
-        """What is missing, told by name."""
+        """The error that names the missing columns."""
         try:
             async with asyncio.timeout(self._timeout):
                 connection = await asyncpg.connect(**connect_arguments(self._url))
@@ -189,7 +189,7 @@ class OnlineRows:
         ]
         if not lacking:  # it is there again
             return self._no_answer(str(error))
-        return FeatureStoreError(f"the online store lacks {', '.join(lacking)} for {self._service}; {_MEND}")
+        return FeatureStoreError(f"the online store lacks {', '.join(lacking)} for {self._service}; {_FIX}")
 
 
 def connect_arguments(url: str) -> dict[str, Any]:

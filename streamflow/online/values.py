@@ -1,4 +1,4 @@
-"""What serving says about a user's features: absent, null where it must not be, null by design, or stale."""
+"""The states of a user's features in serving: absent, null but not nullable, null by design, or stale."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from streamflow.core.schema import Column
 
 @dataclass(frozen=True, slots=True)
 class UserFeatures:
-    """A user's online features. A feature that the store has no row for is in neither mapping; None is a stored NULL."""
+    """A user's online features. A feature without a row in the store is in neither mapping; None is a stored NULL."""
 
     user_id: str
     values: Mapping[str, Any]
@@ -33,7 +33,7 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """A user on the way through the graph: the features found, and a score if all that the model needs was among them."""
+    """A user in the graph: the features found, and a score if the model had all that it needs."""
 
     features: UserFeatures
     score: Score | None
@@ -51,7 +51,7 @@ def absent_features(features: UserFeatures, wanted: Sequence[Column]) -> list[st
 
 
 def forbidden_nulls(features: UserFeatures, wanted: Sequence[Column]) -> list[str]:
-    """Stored NULLs in features that the schema does not let be NULL, in model order."""
+    """Stored NULLs in features that are not nullable, in model order."""
     return [c.name for c in wanted if not c.nullable and c.name in features.values and features.values[c.name] is None]
 
 

@@ -52,7 +52,7 @@ class WideOnlineStoreConfig(FeastConfigBaseModel):
 
 @dataclass
 class _Held:
-    """The connection that everything in a block uses; in a publication, the tables that it has emptied so far."""
+    """The connection of a block; in a publication, also the tables that it has emptied so far."""
 
     connection: Connection
     emptied: set[str] | None = field(default=None)
@@ -89,7 +89,7 @@ class WideOnlineStore(OnlineStore):
         entities_to_keep: Sequence[Entity],
         partial: bool,
     ) -> None:
-        """Make, reshape and drop tables; whatever else lies under a table's name is replaced."""
+        """Make, reshape and drop tables; anything else with a table's name is replaced."""
         layouts = [layout_of(config, view) for view in tables_to_keep]
         with self._connection(config) as connection, connection.transaction():
             schema = config.online_store.db_schema

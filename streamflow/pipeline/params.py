@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-from streamflow.core.config import Config, typed
+from streamflow.core.config import Config, parse_config
 from streamflow.core.errors import ConfigError
 from streamflow.core.yaml_text import parse_yaml
 from streamflow.pipeline.layout import PARAMS, PIPELINE
@@ -18,12 +18,12 @@ def read_params(stage: str) -> Config:
     """
     definition = parse_yaml(PIPELINE.read_text(encoding="utf-8"))["stages"][stage]
     body = definition.get("do") or definition
-    return read_all_params() if str(PARAMS) in body["deps"] else typed(_load_params(), body.get("params", ()))
+    return read_all_params() if str(PARAMS) in body["deps"] else parse_config(_load_params(), body.get("params", ()))
 
 
 def read_all_params() -> Config:
     """The whole of params.yaml."""
-    return typed(_load_params())
+    return parse_config(_load_params())
 
 
 def _load_params() -> Mapping[str, Any]:

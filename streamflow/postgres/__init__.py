@@ -1,4 +1,4 @@
 """PostgreSQL: the server at STREAMFLOW_DATABASE_URL or the embedded one, and connections to it.
 
-Pure: none.
+Pure: append_only.
 """

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from streamflow.core.config import Config, source_identity
 from streamflow.pipeline.environment import environment_differences
-from streamflow.pipeline.layout import REQUIREMENTS
+from streamflow.pipeline.layout import PARAMS, REQUIREMENTS
 from streamflow.promotion.refit import refit_sha256
 from streamflow.provenance.commits import path_with_files
 from streamflow.provenance.gather import changed_inputs, changes_of_run
@@ -40,6 +40,8 @@ def quick_gates(config: Config) -> Iterator[Gate]:
     fix = f"`streamflow tag NAME{of_experiment}` commits and tags a result"
     if dirt.untracked:
         fix = "commit or remove them"
+    elif not of_experiment and dirt.tracked != (str(PARAMS),):
+        fix = "commit, `streamflow repro` again"
     yield Gate("clean git tree", f"{dirt.describe()}; {fix}, then `streamflow promote`" if dirt else "")
     other = changed_inputs()
     yield Gate(

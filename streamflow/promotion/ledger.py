@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from streamflow.core.errors import RegistryError
+from streamflow.postgres.append_only import append_only, refuse_changes, unprotected
 from streamflow.postgres.connection import transaction
 from streamflow.registry.decision import Gate
 from streamflow.registry.registry import Registry
@@ -30,13 +31,12 @@ CREATE TABLE IF NOT EXISTS ledger.production (
     why text NOT NULL,
     gates jsonb NOT NULL
 );
-CREATE OR REPLACE FUNCTION ledger.refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
+"""
+_REFUSAL = """
 BEGIN
     RAISE EXCEPTION 'the ledger is append-only: to undo a move of Production, make another one (streamflow rollback)';
-END $$;
-CREATE OR REPLACE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON ledger.production
-    FOR EACH STATEMENT EXECUTE FUNCTION ledger.refuse_change();
-"""
+END """
+_PROTECTION = refuse_changes("ledger", _REFUSAL) + append_only("ledger", "production")
 
 
 @dataclass(frozen=True)
@@ -125,8 +125,37 @@ def person() -> str:
         return f"user id {os.getuid()}"
 
 
-def _create(cursor: Any) -> None:
+def last_move(url: str) -> str | None:
+    """The version that the last move in the ledger made Production; None if there is no ledger yet. Writes nothing."""
+    with transaction(url) as cursor:
+        if not _exists(cursor):
+            return None
+        cursor.execute("SELECT to_version FROM ledger.production ORDER BY number DESC LIMIT 1")
+        found = cursor.fetchone()
+        return str(found[0]) if found else None
+
+
+def unprotected_ledger(url: str) -> list[str]:
+    """What in the ledger no longer refuses changes, though it was made to; nothing if there is no ledger yet."""
+    with transaction(url) as cursor:
+        return unprotected(cursor, "ledger", _REFUSAL, ["production"]) if _exists(cursor) else []
+
+
+def protect_ledger(url: str) -> list[str]:
+    """Make the ledger append-only again if it no longer is; returns what was unprotected."""
+    found = unprotected_ledger(url)
+    if found:
+        with transaction(url) as cursor:
+            cursor.execute(_PROTECTION)
+    return found
+
+
+def _exists(cursor: Any) -> bool:
     cursor.execute("SELECT to_regclass('ledger.production')")
-    if cursor.fetchone()[0] is None:
+    return cursor.fetchone()[0] is not None
+
+
+def _create(cursor: Any) -> None:
+    if not _exists(cursor):
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext('streamflow ledger'))")
-        cursor.execute(_TABLES)
+        cursor.execute(_TABLES + _PROTECTION)

@@ -14,6 +14,10 @@ _FINGERPRINTED_STAGES = ("dataset", "train")
 _ONLY_IN_THE_RECORD = ("outs", "artifacts")
 
 
+IDENTICAL, EQUIVALENT, DIVERGED = "identical", "equivalent", "diverged"
+"""The verdicts of a rerun; the last one is kept with the version as its tag rerun_verdict."""
+
+
 @dataclass(frozen=True)
 class Provenance:
     """The provenance of a model version; each field becomes the tag streamflow.NAME. Digests are hex, dates ISO text.

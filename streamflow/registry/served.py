@@ -14,7 +14,7 @@ from streamflow.core.schema import MODEL_NAME
 from streamflow.pipeline.project import state_dir
 from streamflow.provenance.record import PREFIX
 from streamflow.registry.loading import LoadedModel, ModelFiles, prove
-from streamflow.registry.registry import Registry
+from streamflow.registry.registry import PRODUCTION, Registry
 
 # Every answer of serving names them.
 ANSWERED_TAGS = (f"{PREFIX}git_commit", f"{PREFIX}as_of")
@@ -22,24 +22,46 @@ ANSWERED_TAGS = (f"{PREFIX}git_commit", f"{PREFIX}as_of")
 
 @dataclass(frozen=True)
 class WantedVersion:
-    """The version to serve, and its tags as they are now."""
+    """The version to serve, and its tags as they are now.
+
+    `ignored` is another version that the alias names, and why it is not followed.
+    """
 
     version: str
     tags: Mapping[str, str]
+    ignored: tuple[str, str] | None = None
 
 
 class RegistrySource:
-    """The version behind an alias, or one exact version, of the features of `service`."""
+    """The version behind an alias, or one exact version, of the features of `service`.
 
-    def __init__(self, open_registry: Callable[[], Registry], name: str, service: str) -> None:
-        self._open, self._name, self._service = open_registry, name, service
+    `last_move` is the version of the last move of Production in the ledger, None if there is none: the alias is followed
+    only to it, because anybody can set an alias in MLflow's pages.
+    """
+
+    def __init__(
+        self,
+        open_registry: Callable[[], Registry],
+        name: str,
+        service: str,
+        last_move: Callable[[], str | None] = lambda: None,
+    ) -> None:
+        self._open, self._name, self._service, self._last_move = open_registry, name, service, last_move
         self._registry: Registry | None = None
         self._kept = state_dir() / "serve" / "verified" / f"{name}-{service}"
 
     def wanted(self) -> WantedVersion:
         """The version to serve now. Raises RegistryError if the registry does not answer or there is none."""
         found = self._connect().version(self._name)
-        return WantedVersion(str(found.version), dict(found.tags))
+        named = str(found.version)
+        moved = self._last_move() if self._name == PRODUCTION else None
+        if moved in (None, named):
+            return WantedVersion(named, dict(found.tags))
+        reason = (
+            f"version {named} is Production by other means than streamflow, so version {moved}, of the last move in the"
+            f" ledger, is served; `streamflow promote v{named}` checks and records it, or `streamflow rollback`"
+        )
+        return WantedVersion(moved, dict(self._connect().version(moved).tags), (named, reason))
 
     def load(self, version: str) -> LoadedModel:
         """Download and verify a version, and keep a copy on this machine.

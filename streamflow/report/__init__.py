@@ -1,4 +1,4 @@
-"""The report in two layers: what its inputs determine, and what is published of a version.
+"""The report in two layers: the evaluation, which depends on its inputs only, and the published report of a version.
 
 Pure: charts.
 """

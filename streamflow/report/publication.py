@@ -1,4 +1,4 @@
-"""What the outside world adds to an evaluation: the decision on Production, the lineage, every frozen month, the time."""
+"""What the published report adds to an evaluation: the decision on Production, the lineage, every frozen month, the time."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from streamflow.snapshots.profile import MonthProfile
 
 @dataclass(frozen=True)
 class Publication:
-    """All that the published report shows beyond the evaluation; `published_at` is UTC, ISO text to the second.
+    """The content of the published report beyond the evaluation; `published_at` is UTC, ISO text to the second.
 
     `lineage` is name to value in the order in which it is shown; `months` are all that are frozen, in order.
     """

@@ -1,8 +1,8 @@
 """The report of an evaluation, in two layers, each one HTML file that needs nothing else.
 
-`render_report` makes the first: only what its arguments determine, the same bytes for the same evaluation. `publish` fills
-marked places of it with what the outside world determines; without these fillings it is the first layer again, byte for
-byte (`evaluation_of`).
+`render_report` makes the first: the same arguments give the same bytes. `publish` fills marked
+places of it with the facts of a version; without these fillings it is the first layer again, byte for byte
+(`evaluation_of`).
 """
 
 import re

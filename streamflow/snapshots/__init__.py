@@ -1,4 +1,4 @@
-"""Frozen months: read as proven by dvc.lock, and counted.
+"""Frozen months: checked against dvc.lock, read and counted.
 
 Pure: none.
 """

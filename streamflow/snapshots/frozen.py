@@ -1,4 +1,4 @@
-"""Frozen snapshots: proven against dvc.lock, and read as a stream of users with the features of a service."""
+"""Frozen snapshots: checked against dvc.lock, and read as a stream of users with the features of a service."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -30,9 +30,9 @@ SLICE_ROWS = 8192
 
 
 def proven_snapshot(as_of: str) -> Path:
-    """The folder of a frozen month, after every file in it was read and found to be what dvc.lock says.
+    """The folder of a frozen month, after every file in it was hashed and compared with dvc.lock.
 
-    Raises ConfigError for a month that the configuration does not have, HistoryError if the files are missing or others.
+    Raises ConfigError for a month that is not in the configuration, HistoryError if files are missing or differ.
     """
     months = read_all_params().months
     if as_of not in months:
@@ -43,9 +43,9 @@ def proven_snapshot(as_of: str) -> Path:
 
 
 def proven_files(as_of: str) -> tuple[Path, str]:
-    """The folder of a frozen month and its MD5, every file in it read and found to be what dvc.lock says.
+    """The folder of a frozen month and its MD5, after every file in it was hashed and compared with dvc.lock.
 
-    A month that params.yaml does not name any more stays frozen. Raises HistoryError if the files are missing or others.
+    A month that is no longer in params.yaml stays frozen. Raises HistoryError if files are missing or differ.
     """
     folder, stage = SNAPSHOTS / as_of, f"snapshot@{as_of}"
     locked = read_lock(lock_text(), [as_of]).get(stage)
@@ -68,7 +68,7 @@ def _freezing(as_of: str) -> str:
 def snapshot_rows(service: str, folder: Path, rows: int = SLICE_ROWS) -> Iterator[pa.RecordBatch]:
     """user_id, as_of and the features of a service in model order: all users of a snapshot, sorted, `rows` at a time.
 
-    The tables are read in step, so memory does not grow with the number of users. Raises HistoryError naming table and
+    The tables are read in slices, so memory does not grow with the number of users. Raises HistoryError naming table and
     user if a table does not hold the same users as `users`, or can't be read.
     """
     wanted = {FEATURE_VIEWS[view].name: features for view, features in views_of(service).items()}
@@ -111,7 +111,7 @@ def _readable(path: Path) -> Iterator[None]:
         yield
     except (OSError, pa.ArrowException) as error:
         reason = first_line(error)
-        raise HistoryError(f"{path} can't be read: {reason}; `streamflow fsck` says what is damaged") from error
+        raise HistoryError(f"{path} can't be read: {reason}; `streamflow fsck` shows what is damaged") from error
 
 
 def _other_users(path: Path, theirs: pa.Array, users: pa.Array) -> HistoryError:
@@ -119,6 +119,6 @@ def _other_users(path: Path, theirs: pa.Array, users: pa.Array) -> HistoryError:
     has, wanted = next((one, other) for one, other in pairs if one != other)
     again = f"`dvc repro --force --single-item snapshot@{path.parent.name}`"
     return HistoryError(
-        f"{path} does not hold the users of {USERS.name}.parquet: it has {has or 'nobody'} where user"
-        f" {wanted or 'nobody'} must be; freeze the month again: {again}"
+        f"{path} does not hold the users of {USERS.name}.parquet: it has {has or 'none'} where user"
+        f" {wanted or 'none'} must be; freeze the month again: {again}"
     )

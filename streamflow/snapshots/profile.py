@@ -1,4 +1,4 @@
-"""What a frozen month holds, in numbers, from the footers of its Parquet files and the one column of labels."""
+"""Counts of a frozen month, from the footers of its Parquet files and the column of labels."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class MonthProfile:
 
     @property
     def columns_with_null(self) -> dict[str, int]:
-        """The columns that hold NULL at all, with their count."""
+        """The columns with NULL, with their count."""
         return {name: count for name, count in self.nulls.items() if count}
 
 
@@ -42,7 +42,7 @@ def month_profile(as_of: str) -> MonthProfile:
         users = pq.read_metadata(folder / f"{USERS.name}.parquet").num_rows
     except (OSError, pa.ArrowException) as error:
         reason = first_line(error)
-        raise HistoryError(f"{folder} can't be read: {reason}; `streamflow fsck` says what is damaged") from error
+        raise HistoryError(f"{folder} can't be read: {reason}; `streamflow fsck` shows what is damaged") from error
     return MonthProfile(as_of, users, int(pc.sum(labels).as_py() or 0), nulls)
 
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from streamflow.core.schema import ENTITY_KEY, EVENT_TIMESTAMP, TABLES, Kind
+from streamflow.postgres.append_only import append_only, refuse_changes
 
 _SQL_TYPES: dict[Kind, str] = {
     "text": "text",
@@ -11,12 +12,19 @@ _SQL_TYPES: dict[Kind, str] = {
     "real": "double precision",
     "date": "date",
 }
+HISTORY = "history"
+HISTORY_TABLES = ("extracts", *(table.name for table in TABLES))
+REFUSAL = """
+BEGIN
+    RAISE EXCEPTION 'history.% is append-only: % refused; record a corrected extract instead', TG_TABLE_NAME, TG_OP;
+END """
+"""What the trigger function of the history does."""
 LANDED = "postgres"
 """The source whose live rows others land; nothing here ever writes them."""
 
 
 def definitions() -> str:
-    """The statements that make what is missing: schema.sql, then both tables and the trigger of each extract."""
+    """The statements that make what is missing: schema.sql, both tables of each extract, and the protection."""
     statements = [Path(__file__).with_name("schema.sql").read_text(encoding="utf-8")]
     for table in TABLES:
         plain = ", ".join(f"{c.name} {_SQL_TYPES[c.kind]}{'' if c.nullable else ' NOT NULL'}" for c in table.columns)
@@ -29,7 +37,10 @@ def definitions() -> str:
             f" CREATE TABLE IF NOT EXISTS history.{table.name} (source text NOT NULL, {key},"
             f" recorded_at timestamptz NOT NULL, {versioned}, retracted boolean NOT NULL, CHECK (retracted OR ({required})),"
             f" PRIMARY KEY (source, {EVENT_TIMESTAMP}, {ENTITY_KEY}, recorded_at));"
-            f" CREATE OR REPLACE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON history.{table.name}"
-            f" FOR EACH STATEMENT EXECUTE FUNCTION history.refuse_change();"
         )
-    return "\n".join(statements)
+    return "\n".join([*statements, protection()])
+
+
+def protection() -> str:
+    """The statements that keep the history append-only: the trigger function, and the trigger on each of its tables."""
+    return "\n".join([refuse_changes(HISTORY, REFUSAL), *(append_only(HISTORY, name) for name in HISTORY_TABLES)])

@@ -19,9 +19,10 @@ import pyarrow as pa
 from streamflow.core.digest import rows_sha256
 from streamflow.core.errors import HistoryError, first_line
 from streamflow.core.schema import ENTITY_KEY, TABLES, Table
+from streamflow.postgres.append_only import unprotected
 from streamflow.postgres.connection import connect
 from streamflow.warehouse.copying import copied_batches, copied_table, csv_buffer
-from streamflow.warehouse.definitions import LANDED, definitions
+from streamflow.warehouse.definitions import HISTORY, HISTORY_TABLES, LANDED, REFUSAL, definitions, protection
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,19 @@ class Warehouse:
                 return
             cursor.execute("SELECT pg_advisory_xact_lock(hashtext('streamflow warehouse'))")
             cursor.execute(definitions())
+
+    def unprotected(self) -> list[str]:
+        """What in the history no longer refuses changes, though it was made to: a function or tables."""
+        with self._transaction() as cursor:
+            return unprotected(cursor, HISTORY, REFUSAL, HISTORY_TABLES)
+
+    def protect(self) -> list[str]:
+        """Make the history append-only again where it no longer is; returns what was unprotected."""
+        found = self.unprotected()
+        if found:
+            with self._transaction() as cursor:
+                cursor.execute(protection())
+        return found
 
     def live_month(self, month: str) -> dict[str, pa.Table]:
         """The live rows of a month, sorted by user, all tables as of one moment; keyed by table name."""

@@ -17,7 +17,7 @@ from small_evaluation import small_evaluation
 from small_month import joined_month
 
 from stages import register
-from streamflow.core.config import typed
+from streamflow.core.config import parse_config
 from streamflow.core.schema import TABLES, service_features
 from streamflow.evaluation.metrics import classification_metrics
 from streamflow.features.dataset import dataset_schema, summary
@@ -154,7 +154,7 @@ class Workspace:
 
     def register(self, policy="auto", service="churn_v1", **promotion):
         """Run the stage; what it left for the summary."""
-        config = typed(yaml.safe_load((self.folder / "params.yaml").read_text()))
+        config = parse_config(yaml.safe_load((self.folder / "params.yaml").read_text()))
         config.features.service = service
         for name, value in {"policy": policy, **promotion}.items():
             config.promotion[name] = value

@@ -39,6 +39,7 @@ def all_checks() -> list[Check]:
         ("outputs", outputs),
         ("cache", cache),
         ("history", history),
+        ("append-only", append_only),
         ("threads", threads),
         ("Production", production),
     ]
@@ -136,6 +137,17 @@ def history() -> Check:
     return Check("history", f"{config.source.name}, {len(months)} months, row by row", tuple(problems))
 
 
+def append_only() -> Check:
+    """History and ledger refuse UPDATE, DELETE and TRUNCATE by the triggers that this code makes."""
+    from streamflow.promotion.ledger import unprotected_ledger
+
+    config = read_all_params()
+    with database() as url, warehouse(url, source_identity(config.source)) as store:
+        found = [*store.unprotected(), *unprotected_ledger(url)]
+    problems = [Problem(f"{each} no longer refuses changes", "`streamflow repro` restores it") for each in found]
+    return Check("append-only", "triggers of history and ledger", tuple(problems))
+
+
 def threads() -> Check:
     """A stage computes with one thread and the pinned BLAS kernel, under any environment variables of this shell."""
     done = subprocess.run([sys.executable, "-c", _LIBRARIES], capture_output=True, text=True, check=False)
@@ -162,13 +174,14 @@ def threads() -> Check:
 
 
 def production() -> Check:
-    """The alias Production names a version whose files are intact and whose commit is in this repository."""
-    from streamflow.provenance.record import PREFIX
+    """The alias Production names the version of the ledger's last move: intact, committed, and not refuted by a rerun."""
+    from streamflow.promotion.ledger import last_move
+    from streamflow.provenance.record import DIVERGED, PREFIX
     from streamflow.registry.registry import open_registry
 
     with database() as url:
         registry = open_registry(url)
-        version = registry.production()
+        version, moved = registry.production(), last_move(url)
         if version is None:
             problem = Problem(
                 f"no version of {MODEL_NAME} is Production", "`streamflow repro`, then `streamflow promote vN`"
@@ -176,6 +189,17 @@ def production() -> Check:
             return Check("Production", "", (problem,))
         loaded = registry.load(version)
     problems = []
+    number = str(version.version)
+    if moved not in (None, number):
+        what = (
+            f"version {number} is Production by other means than streamflow; the last move in the ledger is to {moved}"
+        )
+        problems.append(
+            Problem(what, f"`streamflow promote v{number}` checks and records it, or `streamflow rollback`")
+        )
+    if version.tags.get(f"{PREFIX}rerun_verdict") == DIVERGED:
+        what = f"the last rerun of version {number} diverged: it could not be derived again"
+        problems.append(Problem(what, f"`streamflow rollback`; `streamflow rerun v{number}` says what differs"))
     commit = version.tags.get(f"{PREFIX}git_commit", "")
     if resolve(commit) is None:
         problems.append(

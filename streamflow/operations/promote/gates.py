@@ -8,14 +8,13 @@ from typing import Any
 from streamflow.core.digest import bytes_sha256
 from streamflow.core.errors import StreamFlowError
 from streamflow.operations.health.doctor import all_checks
-from streamflow.operations.rerun.verdict import IDENTICAL
 from streamflow.pipeline.lock import read_lock
 from streamflow.pipeline.params import read_all_params
 from streamflow.promotion.decisions import DATA_GATES
 from streamflow.provenance.commits import code_differences, path_with_files, result_of
 from streamflow.provenance.git import resolve
 from streamflow.provenance.problems import problems_of
-from streamflow.provenance.record import PREFIX
+from streamflow.provenance.record import IDENTICAL, PREFIX
 from streamflow.registry.decision import Gate, decision_of
 from streamflow.registry.registry import Registry
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from streamflow.core.calendar import month_later
-from streamflow.core.config import Config, typed
+from streamflow.core.config import Config, parse_config
 from streamflow.core.config_checks import check
 from streamflow.core.errors import ConfigError, StreamFlowError, first_line
 from streamflow.core.yaml_text import parse_yaml
@@ -78,7 +78,7 @@ def compose_config(overrides: Sequence[str]) -> tuple[Config, str]:
         except (HydraException, OmegaConfBaseException) as error:
             raise _override_error(error, overrides) from error
         text = dumped.read_text(encoding="utf-8")
-    config = typed(parse_yaml(text))
+    config = parse_config(parse_yaml(text))
     check(config)
     return config, text
 
@@ -93,7 +93,7 @@ def redate(as_of: str) -> Config:
     horizon = read_all_params().label_horizon_months
     values = parse_yaml(PARAMS.read_text(encoding="utf-8"))
     values |= {"as_of": as_of, "label_as_of": month_later(as_of, horizon)}
-    config = typed(values)
+    config = parse_config(values)
     check(config)
     with replacing(PARAMS) as partial:
         partial.write_text(OmegaConf.to_yaml(OmegaConf.create(values)), encoding="utf-8")  # as `compose` writes it

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import yaml
 
-from streamflow.core.config import Config, source_identity, typed
+from streamflow.core.config import Config, parse_config, source_identity
 from streamflow.core.errors import HistoryError, StreamFlowError
 from streamflow.core.yaml_text import parse_yaml
 from streamflow.pipeline.layout import SNAPSHOTS
@@ -23,7 +23,7 @@ def refreeze(folder: Path, result: Result, run: Callable[..., str]) -> dict[str,
     Returns month to the differences from the frozen rows, for months that differ. Only reads. Raises HistoryError if
     the history never had the rows of a month.
     """
-    config, receipts = typed(result.params), _ingest_receipts(folder, result)
+    config, receipts = parse_config(result.params), _ingest_receipts(folder, result)
     params = folder / "params.yaml"
     composed = params.read_text(encoding="utf-8")
     drifted: dict[str, str] = {}

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from streamflow.pipeline.layout import MODEL
+from streamflow.provenance.record import DIVERGED, EQUIVALENT, IDENTICAL
 from streamflow.provenance.result import Result
 
-IDENTICAL, EQUIVALENT, DIVERGED = "identical", "equivalent", "diverged"
 _CONFIGURATION = ("conf", "params.yaml")
 _SOURCE_STAGES = ("ingest", "snapshot")
 

@@ -20,7 +20,7 @@ from streamflow.features.dataset import SPLIT
 from streamflow.features.splits import TEST
 from streamflow.model.calibration import UNCHANGED
 from streamflow.model.sklearn_pipeline import Labels, pipeline_frame
-from streamflow.model.training import Mask, Recipe, Trained, Weights, fitted, sample_weights, train
+from streamflow.model.training import Mask, Recipe, Trained, Weights, fit_pipeline, sample_weights, train
 
 RANKINGS = ("roc_auc", "average_precision")
 """Scores that depend on the order of users only; calibration and threshold don't change them."""
@@ -226,4 +226,4 @@ def _trainer_for(metric: str, recipe: Recipe) -> Train:
 
 def _train_to_rank(recipe: Recipe, frame: pd.DataFrame, churned: Labels, _: Mask, weights: Weights | None) -> Trained:
     # The order of users is that of the last fit; the first, for calibration and threshold, would double the time.
-    return Trained(fitted(recipe, frame, churned, weights), UNCHANGED, 0.5)
+    return Trained(fit_pipeline(recipe, frame, churned, weights), UNCHANGED, 0.5)

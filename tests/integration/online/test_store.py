@@ -22,7 +22,7 @@ from streamflow.core.errors import FeatureStoreError
 from streamflow.core.schema import FEATURE_SERVICES, FEATURE_VIEWS
 from streamflow.features.point_in_time import definitions, import_feast
 from streamflow.online import publication as online_store
-from streamflow.online.publication import materialize, online_feature_store, publish, published
+from streamflow.online.publication import is_published, materialize, online_feature_store, publish
 from streamflow.online.rows import OnlineRows
 from streamflow.postgres.connection import connection_fields, ensure_schema, transaction
 from streamflow.postgres.server import EmbeddedPostgres
@@ -391,7 +391,7 @@ def test_a_failure_half_way_leaves_the_old_month_and_its_ledger(store, database_
         FeatureStoreError, match=rf"would hold {USERS - 1} users, {USERS - 1} of them among the {USERS} "
     ):
         publish(store, sources(FEBRUARY), FEBRUARY, users_of(JANUARY))
-    assert published(database_url, sources(JANUARY))
+    assert is_published(database_url, sources(JANUARY))
     assert read_all(database_url, "churn_v2", users_of(JANUARY)) == frozen(JANUARY, "churn_v2")
 
 

@@ -153,7 +153,7 @@ BAD = {
     "other golden probabilities": (golden("churn_probability", 0.123), "golden row .* at training 0.1230000"),
     "golden probabilities that are no numbers": (golden("churn_probability", float("nan")), "at training nan"),
     "golden rows without features": (golden("features", []), "feature_schema.json or golden.json is malformed"),
-    "no golden rows": (lambda v: v.json("golden.json", lambda _: {"rows": []}), "golden.json holds no row"),
+    "no golden rows": (lambda v: v.json("golden.json", lambda _: {"rows": []}), "golden.json has no row"),
     "a pickle of the right digest": (
         lambda v: v.onnx(lambda _: pickle.dumps(Trap()), anew=True),
         "the model is not a usable ONNX file",

@@ -99,7 +99,7 @@ def test_a_month_that_is_not_what_was_frozen_is_not_published(workspace, capsys)
     pq.write_table(pq.read_table(labels).slice(1), labels)
     workspace.train(1.0, "a")
     workspace.register()
-    assert "the report of version 1 is not published: data/snapshots/2024-01-31" in capsys.readouterr().out
+    assert "the report of version 1 is not published: SHA-256 of data/snapshots/2024-01-31" in capsys.readouterr().out
     registry = open_registry(workspace.url)
     with pytest.raises(RegistryError, match="can't be fetched"):
         registry.attachment(registry.version("1"), "report.html")

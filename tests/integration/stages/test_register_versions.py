@@ -7,7 +7,7 @@ import yaml
 from register_workspace import md5
 
 from stages import register
-from streamflow.core.config import typed
+from streamflow.core.config import parse_config
 from streamflow.core.errors import RegistryError
 from streamflow.pipeline.file_digest import file_sha256
 from streamflow.registry.registry import open_registry
@@ -67,7 +67,7 @@ def test_a_version_that_nothing_was_decided_on_is_decided_on(workspace):
     workspace.train(0.00001, "a")
     workspace.register()
     workspace.train(1.0, "b")
-    config = typed(yaml.safe_load((workspace.folder / "params.yaml").read_text()))
+    config = parse_config(yaml.safe_load((workspace.folder / "params.yaml").read_text()))
     registry = open_registry(workspace.url)
     lock = register.locked_stages()
     fingerprint = register.input_fingerprint(lock, file_sha256(workspace.folder / "requirements.lock"))

@@ -8,7 +8,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import MissingMandatoryValue
 from project import ROOT
 
-from streamflow.core.config import SourceConfig, choices, source_identity, typed
+from streamflow.core.config import SourceConfig, choices, parse_config, source_identity
 from streamflow.core.config_checks import check
 from streamflow.core.errors import ConfigError
 from streamflow.operations.repro.compose import compose
@@ -139,7 +139,7 @@ def test_a_wrong_override_is_one_line_and_writes_nothing(project, override, mess
 
 def test_a_stage_sees_only_the_sections_it_declares():
     values = OmegaConf.load(ROOT / "params.yaml")
-    config = typed(values, ["as_of", "features"])
+    config = parse_config(values, ["as_of", "features"])
     assert config.features.service == "churn_v1"
     with pytest.raises(MissingMandatoryValue):
         _ = config.seed
@@ -148,14 +148,14 @@ def test_a_stage_sees_only_the_sections_it_declares():
 def test_an_unknown_key_in_params_is_refused():
     values = OmegaConf.to_container(OmegaConf.load(ROOT / "params.yaml"))
     with pytest.raises(ConfigError, match="surprise"):
-        typed({**values, "surprise": 1})
+        parse_config({**values, "surprise": 1})
 
 
 def test_a_missing_value_that_dvc_dumped_as_text_is_refused():
     values = OmegaConf.to_container(OmegaConf.load(ROOT / "params.yaml"))
     values["source"] = {"name": "csv", "max_row_drop": 0.5, "dir": "???"}
     with pytest.raises(ConfigError, match="source"):
-        check(typed(values))
+        check(parse_config(values))
 
 
 def test_synthetic_populations_have_histories_of_their_own():

@@ -1,13 +1,11 @@
-"""Segments, costs and calibration error on examples that can be checked by hand."""
+"""Segments on examples that can be checked by hand."""
 
-import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from streamflow.core.errors import ModelError
-from streamflow.evaluation.metrics import baseline_metrics, classification_metrics, confusion_counts, offer_costs
 from streamflow.evaluation.segments import score_rows, segment_score_rows, segment_values, segments, tenure_band
 
 SUBSCRIPTIONS = pa.table(
@@ -63,6 +61,47 @@ def test_segments_of_a_worked_example():
     assert "histogram" not in monthly.row()
 
 
+def test_the_rows_of_a_segment_have_the_documented_columns():
+    (found,) = segments({"net_service": ["DSL"] * 4}, [False, True, False, True], [0.0, 0.25, 0.5, 1.0])
+    documented = {
+        "group": "net_service: DSL",
+        "segment": "net_service",
+        "value": "DSL",
+        "users": 4,
+        "churners": 2,
+        "churn_rate": 0.5,
+        "mean_score": 0.4375,
+        "roc_auc": 0.75,
+        "score_5": 0.0375,
+        "score_25": 0.1875,
+        "score_50": 0.375,
+        "score_75": 0.625,
+        "score_95": 0.925,
+    }
+    assert {name: found.row()[name] for name in documented} == documented
+    assert next(iter(found.row())) == "group"
+    assert "histogram" not in found.row()
+    rows = segment_score_rows([found])
+    assert len(rows) == 20
+    assert rows[5] == {"segment": "net_service", "value": "DSL", "score_from": 0.25, "share": 0.25}
+    third = segments({"net_service": ["DSL"] * 3}, [True] * 3, [0.0, 0.0, 0.5])
+    assert [row["share"] for row in segment_score_rows(third) if row["share"]] == [0.666667, 0.333333]
+
+
+def test_users_are_counted_in_twenty_bins_by_whether_they_churned():
+    rows = score_rows([True, False, False, True], [0.049, 0.05, 0.0999999999, 1.0])
+    assert rows[0] == {"score_from": 0.0, "score_to": 0.05, "stayed": 0, "churned": 1}
+    assert rows[1] == {"score_from": 0.05, "score_to": 0.1, "stayed": 1, "churned": 0}
+    assert rows[2] == {"score_from": 0.1, "score_to": 0.15, "stayed": 1, "churned": 0}, "rounded to six digits"
+    assert rows[19] == {"score_from": 0.95, "score_to": 1.0, "stayed": 0, "churned": 1}
+    assert len(rows) == 20
+
+
+def test_bands_of_tenure_stand_in_their_order():
+    found = segments({"tenure": ["49 months or more", "13 to 24 months", "0 to 6 months"]}, [True] * 3, [0.5] * 3)
+    assert [each.value for each in found] == ["0 to 6 months", "13 to 24 months", "49 months or more"]
+
+
 def test_a_value_that_the_schema_does_not_know_comes_last():
     found = segments({"net_service": ["<script>", "No", "DSL"]}, [True, False, True], [0.5, 0.5, 0.5])
     assert [each.value for each in found] == ["DSL", "No", "<script>"]
@@ -82,31 +121,3 @@ def test_every_user_is_counted_once(users):
     )
     shares = segment_score_rows(found)
     assert sum(row["share"] for row in shares) == pytest.approx(len(found), abs=1e-4)
-
-
-def test_the_calibration_error_is_the_mean_distance_of_ten_bins():
-    scores = np.repeat(np.arange(10) / 10 + 0.05, 4)
-    churned = np.tile([True, False, False, False], 10)  # a rate of 0.25 in each bin
-    expected = float(np.mean(np.abs(np.arange(10) / 10 + 0.05 - 0.25)))
-    metrics = classification_metrics(churned, scores, scores >= 0.5)
-    assert metrics["expected_calibration_error"] == pytest.approx(expected, abs=1e-6)
-
-
-def test_costs_of_a_worked_example():
-    counts = confusion_counts([True, True, True, False, False], [1, 0, 0, 1, 0])
-    assert offer_costs(counts, missed_churner=200.0, wasted_offer=20.0) == {
-        "cost": 2 * 200.0 + 20.0,
-        "cost_of_calling_nobody": 3 * 200.0,
-        "cost_of_calling_everybody": 2 * 20.0,
-    }
-
-
-def test_the_baseline_is_what_the_metrics_say_of_the_majority_class():
-    churned = np.array([True] * 3 + [False] * 7)
-    constant = classification_metrics(churned, np.full(10, 0.3), np.zeros(10, int))
-    baseline = baseline_metrics(0.3)
-    assert baseline["precision"] is None
-    for name, value in baseline.items():
-        assert value is None or constant[name] == pytest.approx(value, abs=1e-6), name
-    mostly = baseline_metrics(0.75)
-    assert (mostly["recall"], mostly["precision"], mostly["f1"]) == (1.0, 0.75, pytest.approx(6 / 7, abs=1e-6))

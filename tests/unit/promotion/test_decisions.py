@@ -1,9 +1,21 @@
 """What becomes of a comparison: the judgement, the policy, the gates, and the decision in short."""
 
+from dataclasses import replace
+
 import pytest
 from compared_models import compared, rule
 
-from streamflow.promotion.decisions import FIRST, Decision, apply_gates, decide, in_short, judge
+from streamflow.promotion.decisions import (
+    DATA_GATES,
+    FIRST,
+    Decision,
+    apply_gates,
+    decide,
+    gate_reason,
+    in_short,
+    judge,
+    record_after_gates,
+)
 from streamflow.registry.decision import DecisionRecord, Gate
 
 
@@ -68,11 +80,30 @@ def test_a_challenger_takes_over_if_it_is_surely_better_and_in_nothing_surely_wo
 
 def test_the_policy_follows_the_judgement_or_leaves_it_to_a_person_or_to_nobody():
     better = judge(rule(), compared((0.02, 0.01, 0.03)))
+    assert better.promote
     assert decide(rule(), better) == better
-    assert decide(rule(), FIRST) == FIRST
+    assert decide(rule(), Decision(False, "worse")) == Decision(False, "worse")
+    assert decide(rule(), FIRST) == Decision(True, "there was no Production version")
+    assert decide(rule(policy="manual"), FIRST).promote is False
     manual = decide(rule(policy="manual"), better)
     assert manual == Decision(False, f"promotion.policy is manual, `streamflow promote vN` decides; {better.reason}")
     assert decide(rule(policy="never"), better) == Decision(False, "promotion.policy is never")
+
+
+def test_gates_that_only_a_promotion_needs_are_added_to_those_that_were_asked():
+    opened = DecisionRecord(True, "better", rule(), "1", compared((0.02, 0.01, 0.03)), (Gate("leakage"),))
+    shut = record_after_gates(opened, iter([Gate("code"), Gate("re-fit", "another model"), Gate("never asked")]))
+    assert (shut.promote, shut.reason) == (False, "gate re-fit: another model")
+    assert [gate.name for gate in shut.gates] == ["leakage", "code", "re-fit"]
+    assert (shut.rule, shut.champion_version, shut.comparison) == (opened.rule, "1", opened.comparison)
+    assert record_after_gates(opened, [Gate("code")]) == replace(opened, gates=(Gate("leakage"), Gate("code")))
+    refused = replace(opened, promote=False, reason="worse")
+    assert record_after_gates(refused, [Gate("code")]) == refused
+
+
+def test_gates_of_the_data_are_those_two():
+    assert DATA_GATES == ("leakage", "overlap")
+    assert gate_reason(Gate("leakage", "skips_7d alone")) == "gate leakage: skips_7d alone"
 
 
 @pytest.mark.parametrize(
@@ -103,9 +134,9 @@ def test_a_decision_to_promote_passes_every_gate_or_names_the_first_that_is_shut
             yield Gate(f"g{number}", detail)
 
     assert apply_gates(promote, gates("", "")) == (promote, (Gate("g0"), Gate("g1")))
-    assert apply_gates(promote, gates("", "broken; mend it", "broken as well")) == (
-        Decision(False, "gate g1: broken; mend it"),
-        (Gate("g0"), Gate("g1", "broken; mend it")),
+    assert apply_gates(promote, gates("", "broken; fix it", "broken as well")) == (
+        Decision(False, "gate g1: broken; fix it"),
+        (Gate("g0"), Gate("g1", "broken; fix it")),
     )
     assert asked == [0, 1, 0, 1]
     assert apply_gates(Decision(False, "worse"), gates("broken")) == (Decision(False, "worse"), ())

@@ -23,7 +23,7 @@ RANKS = (
 )
 RANK = {room: rank for rank, rooms in enumerate(RANKS) for room in rooms}
 STATIONS = set().union(*RANKS[:6])
-SIBLINGS = {"tuning": {"repro"}, "lineage": {"health", "rerun"}, "promote": {"health", "rerun"}}
+SIBLINGS = {"tuning": {"repro"}, "lineage": {"health", "rerun"}, "promote": {"health"}}
 """What a room of operations may import of another."""
 
 

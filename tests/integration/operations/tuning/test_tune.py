@@ -18,7 +18,7 @@ from streamflow.core.errors import ConfigError, ModelError
 from streamflow.core.schema import ENTITY_KEY, EVENT_TIMESTAMP, LABEL, service_features
 from streamflow.features.dataset import assemble, summary
 from streamflow.model.recipe import recipe_of
-from streamflow.model.training import fitted
+from streamflow.model.training import fit_pipeline
 from streamflow.operations.repro.compose import compose
 from streamflow.pipeline.dvc_hash import content_of
 from streamflow.pipeline.file_digest import tree_sha256
@@ -106,7 +106,7 @@ def test_the_best_is_an_experiment_that_composes_and_trains_and_is_the_same_agai
     from streamflow.model.sklearn_pipeline import pipeline_frame
 
     labels = rows[LABEL].to_numpy(zero_copy_only=False)
-    assert content["model"]["C"] == fitted(recipe, pipeline_frame(rows, recipe.features), labels, None)[-1].C
+    assert content["model"]["C"] == fit_pipeline(recipe, pipeline_frame(rows, recipe.features), labels, None)[-1].C
 
     (project / "params.yaml").write_text(before)
     assert run(*LINEAR, "--force").exit_code == 0

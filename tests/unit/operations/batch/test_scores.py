@@ -144,7 +144,7 @@ def test_a_table_with_one_user_more_is_named(folder, loaded, expected, tmp_path)
     damaged = freeze(tmp_path / "2024-01-31", USERS)
     rows = pq.read_table(folder / "users.parquet")
     write_table(damaged / "users.parquet", rows.select([name for name in rows.column_names if name != "as_of"])[:-1])
-    with pytest.raises(HistoryError, match=rf"subscriptions.parquet .* it has {expected[0][-1]} where user nobody"):
+    with pytest.raises(HistoryError, match=rf"subscriptions.parquet .* it has {expected[0][-1]} where user none"):
         list(snapshot_rows("churn_v1", damaged, 100))
 
 

@@ -1,7 +1,7 @@
 """Two months compared: what drifts, what does not, what calls for a new model, and the page that shows it."""
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pyarrow as pa
@@ -132,6 +132,34 @@ def test_forty_random_halves_raise_at_most_as_many_alarms_as_alpha_says(january)
         found = drift(january.take(order[: USERS // 2]), january.take(order[USERS // 2 :]))
         alarms += any(found.level(each) for each in found.shifts)
     assert alarms <= 2
+
+
+def test_the_json_has_the_documented_keys(january):
+    found = drift(january, changed(january, skips_7d=[None] * USERS))
+    told = found.to_json()
+    assert list(told) == [
+        *("verdict", "reasons", "reference", "current", "label", "score", "features", "columns", "policy"),
+    ]
+    assert told["reasons"] == list(found.reasons)
+    assert told["reference"] == {"as_of": found.reference.as_of, "users": USERS, "snapshot_md5": found.reference.md5}
+    rate = found.label_rates[0]
+    assert told["label"]["reference_rate"] == told["label"]["current_rate"] == pytest.approx(rate, rel=1e-5)
+    assert told["label"]["difference"] == 0.0
+    assert told["features"] == {"compared": 20, "drifted": ["skips_7d"], "major": ["skips_7d"]}
+    shift = found.shift("skips_7d")
+    (column,) = (each for each in told["columns"] if each["name"] == "skips_7d")
+    assert column == {
+        "name": "skips_7d",
+        "drift": "major",
+        "psi": float(f"{shift.psi:.6g}"),
+        "test": shift.test,
+        "statistic": float(f"{shift.statistic:.6g}"),
+        "p_value": float(f"{shift.p_value:.6g}"),
+        "adjusted_p_value": float(f"{shift.adjusted_p:.6g}"),
+        "reference_nulls": 0.0,
+        "current_nulls": 1.0,
+    }
+    assert told["policy"] == asdict(found.policy)
 
 
 def test_json_holds_numbers_that_json_knows(january):

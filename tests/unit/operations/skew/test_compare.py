@@ -12,6 +12,7 @@ from streamflow.operations.skew.compare import (
     ABSENT,
     Difference,
     Skew,
+    Values,
     compare_features,
     compare_probabilities,
     is_same,
@@ -127,6 +128,66 @@ def test_users_on_one_side_only_and_another_served_version_are_findings():
     told = json.loads(json.dumps(found.to_json()))
     assert (told["skew"], told["only_offline"], told["features"]["differing"]) == (True, 6, {"fee": 7})
     assert len(told["features"]["first"]) == 5
+
+
+def test_the_json_has_the_documented_keys():
+    probabilities, largest = compare_probabilities("serving", {"u": 0.25}, {"u": 0.5, "v": 0.1})
+    found = replace(
+        NOTHING, served="3", only_online=tuple("nopqrs"), only_offline=("v",), probabilities=probabilities,
+        largest_difference=largest, features=compare_features({"feast": {"u": {"fee": 2}}}, {"u": {"fee": 1}}),
+    )  # fmt: skip
+    assert found.to_json() == {
+        "skew": True,
+        "findings": found.findings,
+        "version": "3",
+        "feature_service": "churn_v1",
+        "as_of": "2024-01-31",
+        "online_as_of": ["2024-01-31"],
+        "served_version": "3",
+        "trained_on_these_files": True,
+        "users": 2,
+        "only_online": 6,
+        "only_offline": 1,
+        "first_only_online": ["n", "o", "p", "q", "r"],
+        "first_only_offline": ["v"],
+        "features": {
+            "compared": {"feast": 1},
+            "differing": {"fee": 1},
+            "first": [{"user_id": "u", "feature": "fee", "online": 2, "offline": 1, "readers": ["feast"]}],
+        },
+        "probabilities": {
+            "compared": {"serving": 1},
+            "differing": {"churn_probability": 2},
+            "first": [
+                {
+                    "user_id": "u",
+                    "feature": "churn_probability",
+                    "online": 0.25,
+                    "offline": 0.5,
+                    "readers": ["serving"],
+                },
+                {"user_id": "v", "feature": "churn_probability", "offline": 0.1, "readers": ["serving"]},
+            ],
+            "largest_difference": 0.25,
+            "tolerance": 1e-6,
+        },
+    }
+    assert [line for line in found.findings if "differs" in line] == [
+        "fee differs for 1 user",
+        "churn_probability differs for 2 users",
+    ]
+    assert replace(found, features=NOTHING.features).first_differences == probabilities.differences
+
+
+def test_a_thousand_users_are_readable_and_five_are_all_shown():
+    found = replace(NOTHING, only_online=tuple("abcde"), features=differing(1000))
+    assert found.findings == ["5 users online but not offline: a, b, c, d, e", "fee differs for 1,000 users"]
+
+
+def test_users_whom_only_one_side_has_are_not_compared():
+    found = compare_features({"serving": {"u": {"a": 1}, "n": {"a": 1}}}, {"u": {"a": 1}, "v": {"a": 1}})
+    assert (found.compared, found.differences) == ({"serving": 1}, ())
+    assert compare_probabilities("serving", {"n": 0.1}, {}) == (Values({"serving": 0}, ()), 0.0)
 
 
 def differing(count):
