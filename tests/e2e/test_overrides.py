@@ -31,6 +31,7 @@ def csv(*overrides):
         "source.dir=extracts",
         "model.n_estimators=20",
         "cross_validation.repeats=1",
+        "cross_validation.folds=2",
         *overrides,
     ]
 
@@ -145,9 +146,9 @@ def test_a_stage_that_refuses_its_settings_leaves_everything_as_it_was(project):
 
 
 def test_another_model_other_features_and_labels_of_a_later_month_run_through(project):
-    done = project.streamflow(
-        "repro", "experiment=best", "source=csv", "source.dir=extracts", "promotion=never", "label_horizon_months=1"
-    )
+    folds = ["cross_validation.repeats=1", "cross_validation.folds=2"]
+    choices = ["experiment=best", "source=csv", "source.dir=extracts", "promotion=never", "label_horizon_months=1"]
+    done = project.streamflow("repro", *choices, *folds)
     assert "blend on churn_v2" in done.stdout
     assert "promotion.policy is never" in done.stdout
     assert json.loads(project.text("artifacts/model/feature_schema.json"))["feature_service"] == "churn_v2"
