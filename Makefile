@@ -18,8 +18,9 @@ help:  ## this list
 repro: environment  ## a fresh clone to a Production model
 	@streamflow repro
 
+# The longest files come first, as their folders do in the alphabet; what is skipped says what it needs.
 test: check  ## lint, types, the whole test suite
-	@pytest -n 2 --dist loadfile
+	@pytest -n 2 --dist loadfile --no-loadscope-reorder -rs
 
 test-unit: environment  ## the unit tests alone: an answer within a minute
 	@pytest -n 2 tests/unit

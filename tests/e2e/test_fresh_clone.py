@@ -2,7 +2,6 @@
 
 import json
 import random
-import shutil
 import subprocess
 import sys
 import time
@@ -11,6 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from chromium import CHROMIUM
 from http_server import gone, listening, serving
 from plain_sql import differences
 from project import ELSEWHERE, ROOT, Project
@@ -19,7 +19,6 @@ from streamflow.core.schema import FEATURE_SERVICES
 from streamflow.snapshots.frozen import snapshot_rows
 
 JANUARY = "2024-01-31"
-CHROMIUM = shutil.which("chromium")
 ALWAYS_RUN = ["ingest@2024-01-31", "ingest@2024-02-29", "register", "materialize"]
 
 

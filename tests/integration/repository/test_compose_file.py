@@ -16,7 +16,7 @@ def services():
     return yaml.safe_load(COMPOSE.read_text())["services"]
 
 
-@pytest.mark.skipif(not shutil.which("docker-compose"), reason="needs Debian's package docker-compose")
+@pytest.mark.skipif(not shutil.which("docker-compose"), reason="needs docker-compose: apt-get install docker-compose")
 @pytest.mark.parametrize(("password", "accepted"), [("secret", True), (None, False)])
 def test_the_schema_accepts_the_file_and_a_missing_password_is_refused(password, accepted):
     environment = {name: value for name, value in os.environ.items() if name != "STREAMFLOW_DB_PASSWORD"}

@@ -110,7 +110,7 @@ async def answer_of(sent, *, chunks=1, extra=()):
     return said[0]["status"], found, b"" if sent.method == "HEAD" else body
 
 
-@settings(max_examples=1500, **DETERMINISTIC)
+@settings(max_examples=600, **DETERMINISTIC)
 @given(requests())
 @example(Sent("GET", "/features/a%2Fb", "", (), b""))
 @example(Sent("GET", "/features/", "", (), b""))

@@ -1,14 +1,21 @@
 """The project folder of the tests of stage `register`."""
 
+import functools
+
 import pytest
 from register_workspace import Workspace
 
+from streamflow.pipeline import environment
 from streamflow.pipeline.file_digest import file_sha256
 from streamflow.promotion import gates
+
+# Reading what is installed takes a third of each test, and is the same for all.
+installed_packages = functools.cache(environment.installed_packages)
 
 
 @pytest.fixture
 def workspace(tmp_path, registry_database_url, monkeypatch):
+    monkeypatch.setattr(environment, "installed_packages", installed_packages)
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("STREAMFLOW_STATE_DIR", raising=False)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
