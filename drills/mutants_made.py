@@ -79,7 +79,7 @@ class _Change:
 
     def applied(self) -> Mutant | None:
         """The mutant; None if it is no Python or the same program."""
-        before, after = self.module.source, self.tree.deep_replace(self.node, self.changed).code  # type: ignore[union-attr]
+        before, after = self.module.source, self.tree.deep_replace(self.node, self.changed).code
         try:
             if ast.dump(ast.parse(before)) == ast.dump(ast.parse(after)):
                 return None
