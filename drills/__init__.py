@@ -1,7 +1,8 @@
-"""Drills: proofs that take longer than a test suite may. `make drills` runs them all; each is `python -m drills.NAME`.
+"""Drills: proofs that take longer than a test suite may. `make drills` runs them; each is `python -m drills.NAME`.
 
 Every drill works on a copy of this project in a temporary folder, with real servers, and prints one line for each case and
-a closing count; the exit code is 0 only if every case held.
+a closing count; the exit code is 0 only if every case held. `make mutants` runs the one that judges the unit tests
+(drills/mutants.py): it needs a tool of its own and leaves every file as it is.
 """
 
 import sys

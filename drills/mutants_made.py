@@ -1,7 +1,7 @@
 """Mutants: modules with one node changed by one of mutmut's mutators.
 
 mutmut's own runner is not used: it leaves out decorated functions, properties, dataclasses and the constants of modules,
-and all of its mutants stand in a copy of the tree. Not mutated: annotations, decorators, docstrings, type variables, Ray's
+and all of its mutants stand in a copy of the tree. Not mutated: annotations, decorators, docstrings, names of types, Ray's
 deployments, and wording: text with a space in it, and what a description, a help or an example of /docs says.
 """
 
@@ -20,6 +20,8 @@ from mutmut.mutation.mutators import mutation_operators
 _LEFT_ALONE = m.OneOf(
     m.Annotation(),
     m.Decorator(),
+    # A name for a type: Row = dict[str, Any].
+    m.Assign(targets=[m.AssignTarget(m.Name(value=m.MatchRegex(r"_?[A-Z][a-z]\w*")))], value=m.Subscript()),
     m.Import(),
     m.ImportFrom(),
     m.Call(func=m.OneOf(*(m.Name(name) for name in ("len", "isinstance", "TypeVar", "cast")))),
@@ -79,7 +81,7 @@ class _Change:
 
     def applied(self) -> Mutant | None:
         """The mutant; None if it is no Python or the same program."""
-        before, after = self.module.source, self.tree.deep_replace(self.node, self.changed).code  # type: ignore[union-attr]
+        before, after = self.module.source, self.tree.deep_replace(self.node, self.changed).code
         try:
             if ast.dump(ast.parse(before)) == ast.dump(ast.parse(after)):
                 return None

@@ -194,4 +194,4 @@ class _Loader(SourceFileLoader):
         self._text = text
 
     def get_code(self, fullname: str) -> CodeType:
-        return compile(self._text, self.path, "exec")  # type: ignore[no-any-return]
+        return compile(self._text, self.path, "exec")

@@ -1,11 +1,12 @@
 """What travels with a model: its features, and rows whose scores any loader must get."""
 
+import pyarrow as pa
 import pytest
 from small_models import trained
 from small_month import joined_month
 
 from streamflow.core.errors import ModelError
-from streamflow.core.schema import service_features
+from streamflow.core.schema import Column, service_features
 from streamflow.model.card import check_golden, feature_schema, golden_rows, schema_features
 from streamflow.model.export import export_onnx
 from streamflow.model.scoring import ChurnModel
@@ -26,6 +27,92 @@ def test_golden_rows_hold_nulls_and_catch_another_model(rows):
     other = ChurnModel(export_onnx(trained("random_forest", rows)[0], features, 0.5), features)
     with pytest.raises(ModelError, match="golden row"):
         check_golden(other, golden)
+
+
+def test_a_feature_schema_has_the_documented_keys():
+    schema = feature_schema("churn_v1", 0.5)
+    assert list(schema) == ["feature_service", "label", "threshold", "features"]
+    assert (schema["feature_service"], schema["label"], schema["threshold"]) == ("churn_v1", "churn_label", 0.5)
+    first = {"name": "months_active", "kind": "integer", "nullable": False, "feature_view": "subs_profile_fv"}
+    assert schema["features"][0] == first
+    assert [each["name"] for each in schema["features"] if each["nullable"]] == ["plan_stream_tv", "plan_stream_movies"]
+
+
+class ByFee:
+    """Scores a hundredth of the fee, rounded as told; NaN for a fee of 0."""
+
+    features = (Column("fee", "real", ""), Column("tv", "boolean", "", nullable=True))
+
+    def __init__(self, off=0.0):
+        self.off = off
+
+    def score(self, values):
+        found = [float("nan") if fee == 0 else fee / 100 + self.off for fee in values["fee"]]
+        return found, [int(each > 0.5) for each in found]
+
+
+def users(count, null_every):
+    tv = [None if at % null_every == 0 else True for at in range(count)]
+    return pa.table({"user_id": [f"u{at}" for at in range(count)], "fee": [1.0 + at for at in range(count)], "tv": tv})
+
+
+@pytest.mark.parametrize(
+    ("count", "null_every", "chosen"),
+    [
+        (40, 2, [*range(1, 16, 2), *range(0, 16, 2)]),
+        (40, 20, [*range(1, 15), 0, 20]),
+        (10, 2, [1, 3, 5, 7, 9, 0, 2, 4, 6, 8]),
+    ],
+)
+def test_golden_rows_are_the_first_half_of_them_with_a_null(count, null_every, chosen):
+    rows = golden_rows(ByFee(), users(count, null_every))["rows"]
+    assert [row["user_id"] for row in rows] == [f"u{at}" for at in chosen]
+    assert rows[0] == {
+        "user_id": f"u{chosen[0]}",
+        "features": {"fee": 1.0 + chosen[0], "tv": True},
+        "churn_probability": (1.0 + chosen[0]) / 100,
+        "prediction": 0,
+    }
+    assert rows[-1]["features"]["tv"] is None
+
+
+def golden(**changes):
+    row = {"user_id": "u1", "features": {"fee": 40.0, "tv": None}, "churn_probability": 0.4, "prediction": 0}
+    return {"rows": [{**row, "user_id": "u0"}, {**row, **changes}]}
+
+
+@pytest.mark.parametrize(
+    ("model", "row"),
+    [
+        (ByFee(2e-6), {}),
+        (ByFee(-2e-6), {}),
+        (ByFee(), {"churn_probability": 0.5}),
+        (ByFee(), {"prediction": 1}),
+        (ByFee(), {"features": {"fee": 0.0, "tv": None}}),
+    ],
+)
+def test_a_score_that_is_another_or_no_number_is_refused_with_both(model, row):
+    with pytest.raises(ModelError, match=r"golden row u\d scores \S{3,9}, at training 0\.[45]000000;"):
+        check_golden(model, golden(**row))
+
+
+def test_a_score_within_a_millionth_is_the_same_and_no_row_proves_nothing():
+    for off in (0.0, 5e-7, -5e-7):
+        check_golden(ByFee(off), golden())
+    with pytest.raises(ModelError, match="holds no row"):
+        check_golden(ByFee(), {"rows": []})
+
+
+def test_a_feature_schema_that_differs_is_refused_with_what_differs():
+    schema = feature_schema("churn_v1", 0.5)
+    other = [{**each, "kind": "text"} if each["name"] == "skips_7d" else each for each in schema["features"]]
+    with pytest.raises(ModelError, match=r"not what the model was trained on: skips_7d$"):
+        schema_features({**schema, "features": other})
+    with pytest.raises(ModelError, match=r"trained on: order$"):
+        schema_features({**schema, "features": schema["features"][::-1]})
+    with pytest.raises(ModelError, match=r"trained on: months_active, monthly_fee$"):
+        schema_features({**schema, "features": schema["features"][2:]})
+    assert schema_features(feature_schema("churn_v2", 0.1)) == service_features("churn_v2")
 
 
 def test_a_feature_schema_that_this_code_does_not_define_is_refused():

@@ -1,5 +1,7 @@
 """The threshold is what its policy wants."""
 
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
@@ -98,6 +100,10 @@ SCORES = np.array([0.9, 0.8, 0.6, 0.4, 0.2, 0.1])
 def test_thresholds_of_six_users_by_hand(churners, policy, threshold):
     churned = np.isin(np.arange(6), churners)
     assert choose_threshold(policy, churned, SCORES) == pytest.approx(threshold, abs=1e-9)
+
+
+def test_what_a_policy_does_not_use_is_none():
+    assert asdict(F1) == {"policy": "f1", "missed_churner": None, "wasted_offer": None, "fraction": None}
 
 
 def test_the_grid_has_199_steps_of_half_a_percent():

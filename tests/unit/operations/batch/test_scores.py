@@ -62,7 +62,15 @@ def test_every_user_has_the_probability_that_the_model_gives(folder, loaded, exp
     ]
     assert written["user_id"].to_pylist() == users == sorted(users)
     assert written["churn_probability"].to_pylist() == probabilities
-    assert str(written.schema.field("churn_probability").type) == "float"
+    assert [str(kind) for kind in written.schema.types] == [
+        "string",
+        "date32[day]",
+        "float",
+        "int8",
+        "string",
+        "string",
+    ]
+    assert not any(field.nullable for field in written.schema)
     assert written["prediction"].to_pylist() == predictions
     assert {str(day) for day in written["as_of"].to_pylist()} == {"2024-01-31"}
     assert set(written["model_version"].to_pylist()) == {"7"}

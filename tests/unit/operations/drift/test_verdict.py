@@ -11,7 +11,17 @@ from small_month import joined_month
 from streamflow.core.schema import LABEL
 from streamflow.operations.drift.page import render_page
 from streamflow.operations.drift.shifts import churn_rate, compare
-from streamflow.operations.drift.verdict import NO_ACTION, RETRAIN, SCORE, DataDrift, Month, Policy, ScoreMeans
+from streamflow.operations.drift.verdict import (
+    NO_ACTION,
+    RETRAIN,
+    SCORE,
+    DataDrift,
+    Month,
+    Policy,
+    ScoreMeans,
+    percent,
+    points,
+)
 
 POLICY = Policy(alpha=0.05, psi=0.005, psi_major=0.1, label_rate=0.02, share=0.2)
 USERS = 2000
@@ -160,6 +170,18 @@ def test_the_json_has_the_documented_keys(january):
         "current_nulls": 1.0,
     }
     assert told["policy"] == asdict(found.policy)
+
+
+def test_three_rules_are_asked_in_this_order_and_the_words_of_a_verdict_are_these(january):
+    scored = january.append_column(SCORE, pa.array(np.linspace(0, 1, USERS)))
+    assert [rule.name for rule in drift(scored, scored).rules] == ["score", "features", "label"]
+    few, more = ([at < USERS * share for at in range(USERS)] for share in (0.25, 0.30))
+    moved = drift(changed(january, churn_label=few), changed(january, churn_label=more))
+    assert [(rule.name, rule.holds) for rule in moved.rules] == [("features", False), ("label", True)]
+    hardly = drift(changed(january, churn_label=few), changed(january, churn_label=more), replace(POLICY, alpha=1e-6))
+    assert [rule.name for rule in hardly.rules] == ["features", "label"]
+    assert (NO_ACTION, RETRAIN) == ("NO_ACTION", "RETRAIN")
+    assert (percent(0.12345), points(-0.012345)) == ("12.35 %", "-1.23 points")
 
 
 def test_json_holds_numbers_that_json_knows(january):
