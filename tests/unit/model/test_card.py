@@ -99,7 +99,7 @@ def test_a_score_that_is_another_or_no_number_is_refused_with_both(model, row):
 def test_a_score_within_a_millionth_is_the_same_and_no_row_proves_nothing():
     for off in (0.0, 5e-7, -5e-7):
         check_golden(ByFee(off), golden())
-    with pytest.raises(ModelError, match="holds no row"):
+    with pytest.raises(ModelError, match="has no row"):
         check_golden(ByFee(), {"rows": []})
 
 

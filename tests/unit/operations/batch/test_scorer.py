@@ -38,7 +38,7 @@ def rows(*fees):
 
 def test_a_row_is_user_date_score_and_model():
     scorer = BatchScorer(ByFee(), "7", "ab")
-    found = scorer.scored(rows(2.0, 8.0))
+    found = scorer.score(rows(2.0, 8.0))
     assert found.schema.equals(scorer.schema())
     assert found.to_pydict() == {
         "user_id": ["u0", "u1"],
@@ -48,7 +48,7 @@ def test_a_row_is_user_date_score_and_model():
         "model_version": ["7", "7"],
         "model_sha256": ["ab", "ab"],
     }
-    assert scorer.scored(rows()).num_rows == 0
+    assert scorer.score(rows()).num_rows == 0
 
 
 def test_no_column_but_a_reason_may_be_null():
@@ -69,7 +69,7 @@ def test_with_reasons_each_has_a_name_and_a_contribution_and_the_file_tells_the_
     assert [field.nullable for field in schema] == [False] * 6 + [True] * 4
     assert REFERENCE == "streamflow.reference"
     assert schema.metadata == {b"streamflow.reference": '{"fee": 2.0, "plan": "näher", "tv": null}'.encode()}
-    found = scorer.scored(rows(2.0, 8.0))
+    found = scorer.score(rows(2.0, 8.0))
     assert found.schema.equals(schema, check_metadata=True)
     assert found["reason_1"].to_pylist() == [None, "fee"]
     assert found["contribution_1"].to_pylist() == [None, pytest.approx(np.log(4) - np.log(0.25), abs=1e-5)]
