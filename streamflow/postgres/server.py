@@ -33,7 +33,8 @@ DATABASE = "streamflow"
 _SOCKET = ".s.PGSQL.5432"
 _LONGEST_ADDRESS = 107  # bytes; sun_path of unix(7) less its final NUL
 # A path relative to the data folder: no shell and no length limit matters.
-_SERVER = "-c listen_addresses= -c unix_socket_directories=. -c unix_socket_permissions=0700"
+# MLflow, Feast and every replica keep connections open; PostgreSQL's default of 100 is too few for all of them.
+_SERVER = "-c listen_addresses= -c unix_socket_directories=. -c unix_socket_permissions=0700 -c max_connections=300"
 _PATIENCE_SECONDS = 60
 _LOOKS_A_SECOND = 200
 

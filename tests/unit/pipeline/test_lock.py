@@ -97,11 +97,29 @@ def test_a_stage_is_read_with_command_inputs_outputs_and_parameters():
     assert yaml.safe_load(derivation("", MONTHS)) == {"schema": "2.0", "stages": {}}
 
 
+def test_the_derivation_has_one_form_whose_digest_is_pinned():
+    """Registered versions hold this digest: keys sorted, lines of 120 characters, whatever reader DVC used."""
+    out = {"path": "o", "md5": "b" * 32, "size": 2}
+    stages = {
+        "t": {"outs": [out], "cmd": "word " * 40 + "end"},
+        "register": {"cmd": "x"},
+        "a@2023-01-31": {"cmd": "x", "outs": [out]},
+    }
+    text = yaml.safe_dump({"stages": stages, "schema": "2.0"}, sort_keys=False)
+    first, second, third, *command, outs, md5, path, size = derivation(text, MONTHS).splitlines()
+    assert (first, second, third) == ("schema: '2.0'", "stages:", "  t:")
+    assert [len(line) for line in command] == [123, 94]
+    assert (outs, md5, path, size) == ("    outs:", f"    - md5: {'b' * 32}", "      path: o", "      size: 2")
+    assert derivation_sha256(text, MONTHS) == hashlib.sha256(derivation(text, MONTHS).encode()).hexdigest()
+
+
 @pytest.mark.parametrize(
     ("entry", "reason"),
     [
         ({"md5": "a" * 31, "size": 1}, "stage s, p: a+ is not an MD5"),
         ({"md5": "g" * 32, "size": 1}, "stage s, p: g+ is not an MD5"),
+        ({"md5": "X" * 32, "size": 1}, "stage s, p: X+ is not an MD5"),
+        ({"md5": "A" * 32, "size": 1}, "stage s, p: A+ is not an MD5"),
         ({"md5": "a" * 32 + ".dir", "size": 1}, r"stage s, p: neither a file nor a folder"),
         ({"md5": "a" * 32, "size": 1, "nfiles": 1}, r"stage s, p: neither a file nor a folder"),
         ({"md5": "a" * 32, "size": "1"}, "stage s, p: size 1"),

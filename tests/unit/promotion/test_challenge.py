@@ -88,6 +88,13 @@ def test_there_are_as_many_resamples_as_asked_for(users, monkeypatch, block):
     assert max(blocks) == min(50, max(1, block // 300))
 
 
+def test_labels_may_be_numbers_and_scores_of_any_kind(users):
+    churned, champion, challenger = users
+    whole = (champion * 10).round(), (challenger * 10).round()
+    found = judged(churned.astype(int).tolist(), *([int(score) for score in each] for each in whole))
+    assert found == judged(churned, *whole)
+
+
 def test_the_same_seed_gives_the_same_numbers_and_another_one_others(users):
     assert judged(*users, seed=1) == judged(*users, seed=1)
     assert judged(*users, seed=1)["roc_auc"].low != judged(*users, seed=2)["roc_auc"].low

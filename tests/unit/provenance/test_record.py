@@ -1,5 +1,7 @@
 """The record of a run: its fingerprint covers all inputs, and every fact is a tag."""
 
+import hashlib
+import json
 from dataclasses import replace
 
 from streamflow.pipeline.lock import LockedStage
@@ -43,6 +45,14 @@ def test_the_fingerprint_covers_data_code_configuration_and_packages():
     assert input_fingerprint(reordered, "lock") == known
 
 
+def test_the_fingerprint_is_pinned_because_registered_versions_hold_it():
+    inputs = {name: {"deps": dict(LOCK[name].deps), "params": dict(LOCK[name].params)} for name in ("dataset", "train")}
+    text = json.dumps({"requirements_lock": "r", "stages": inputs}, sort_keys=True, separators=(",", ":"))
+    assert input_fingerprint(LOCK, "r") == hashlib.sha256(text.encode()).hexdigest()
+    more = {**LOCK, "evaluate": replace(LOCK["train"], name="evaluate", deps={"x": "y"})}
+    assert input_fingerprint(more, "r") == input_fingerprint(LOCK, "r"), "what follows does not make the model"
+
+
 def test_every_fact_of_the_provenance_is_a_tag_of_text():
     facts = Provenance(
         git_commit="c", git_tag="", git_dirty=False, changes_sha256="", dvc_lock_sha256="l", requirements_lock_sha256="r",
@@ -58,3 +68,5 @@ def test_every_fact_of_the_provenance_is_a_tag_of_text():
     assert tags["streamflow.git_dirty"] == "false"
     assert tags["streamflow.known_at"] == ""
     assert tags["streamflow.snapshots"] == '{"2024-01-31": "s"}'
+    assert (tags["streamflow.seed"], tags["streamflow.environment_matches_lock"]) == ("42", "true")
+    assert not {"streamflow.outs", "streamflow.artifacts"} & set(tags), "too long for a tag"

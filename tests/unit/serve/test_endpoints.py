@@ -145,5 +145,6 @@ def test_bodies_and_answers_are_documented_by_their_models():
     for path, status in (("/predict", "413"), ("/predict", "415"), ("/predict", "503")):
         assert answered(path, status, "post") == ["ErrorAnswer"]
     assert answered("/ready", "503") == answered("/model", "503") == ["ErrorAnswer"]
+    assert "256 KiB" in paths["/predict"]["post"]["responses"]["413"]["description"]
     assert "text/plain" in paths["/metrics"]["get"]["responses"]["200"]["content"]
     assert "text/html" in paths["/"]["get"]["responses"]["200"]["content"]

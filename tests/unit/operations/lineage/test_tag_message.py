@@ -45,6 +45,7 @@ def test_a_result_without_a_metric_has_no_line_for_it():
     [
         ("just words", {}),
         ("title: of a tag\n\nwords", {}),
+        ("title\nA-b: c", {"a_b": "c"}),
         ("title\n\nSigned-Off-By: ada: of london", {"signed_off_by": "ada: of london"}),
     ],
 )

@@ -96,6 +96,7 @@ def test_probabilities_agree_to_a_millionth_and_a_missing_one_differs():
     assert found.compared == {"serving": 3}
     assert [(each.user_id, each.online) for each in found.differences] == [("w", 0.5001), ("x", ABSENT)]
     assert largest == pytest.approx(1e-4)
+    assert compare_probabilities("serving", {"u": 1e-6}, {"u": 0.0})[0].differences == ()
 
 
 def test_a_probability_that_is_no_number_differs():
