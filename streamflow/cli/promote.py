@@ -34,9 +34,6 @@ def promote(version: str, force: bool, reason: str | None) -> None:
 
     with database() as url:
         registry = open_registry(url)
-        if is_production(url, registry, version):
-            say(f"version {version.removeprefix('v')} is Production already; nothing to do")
-            return
         failed = [gate for gate in health_gates() if not gate.passed]
         try:
             found = registry.version(version)
@@ -45,6 +42,9 @@ def promote(version: str, force: bool, reason: str | None) -> None:
         failed += [gate for gate in version_gates(registry, found) if not gate.passed]
         if failed and not force:
             raise RegistryError(_refusal(version, failed) + " | to promote it all the same: --force --reason TEXT")
+        if is_production(url, registry, str(found.version)):
+            say(f"version {found.version} is Production already; nothing to do")
+            return
         why = f"forced by {person()}: {reason}" if failed else reason or "every gate passed"
         move(url, registry, "promote", str(found.version), why, failed)
         registry.record_decision(str(found.version), f"promoted: {why}")

@@ -65,7 +65,7 @@ def test_a_healthy_project_has_nothing_to_name(project, looked_at):
         ["ok", "environment"],
         ["ok", "configuration"],
     ]
-    assert done.stdout.count("ok ") == 9
+    assert done.stdout.count("ok ") == 10
 
 
 @pytest.mark.parametrize("attack", IN_PLACE, ids=lambda attack: attack.name)
