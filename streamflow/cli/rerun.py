@@ -6,7 +6,7 @@ import sys
 import click
 
 from streamflow.core.errors import StreamFlowError
-from streamflow.operations.rerun.verdict import Rederivation
+from streamflow.rerun.verdict import Rederivation
 from streamflow.pipeline.reporting import say
 from streamflow.provenance.record import IDENTICAL
 
@@ -28,8 +28,8 @@ def rerun(ref: str, fresh_env: bool, from_source: bool, as_json: bool) -> None:
     equivalent (bytes differ, every golden prediction is equal) or diverged; it is kept with the model version as an in-toto
     statement. Exit code 0 only for identical, 1 for another verdict, 2 if the rerun was not possible.
     """
-    from streamflow.operations.rerun.rerun import keep_attestation
-    from streamflow.operations.rerun.rerun import rerun as derive
+    from streamflow.rerun.rerun import keep_attestation
+    from streamflow.rerun.rerun import rerun as derive
     from streamflow.registry.references import find_target, registry_if_any
 
     tell = _to_stderr if as_json else say

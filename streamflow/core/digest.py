@@ -21,6 +21,16 @@ def mapping_sha256(mapping: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def folder_sha256(files: Mapping[str, str]) -> str:
+    """Digest of a folder from the SHA-256 of each file by its path within: in-toto's `dirHash`.
+
+    The same as `find . -type f | cut -c3- | LC_ALL=C sort | xargs sha256sum | sha256sum` in the folder.
+    Source: in-toto attestation, digest_set.md, after Hash1 of golang.org/x/mod/sumdb/dirhash.
+    """
+    lines = "".join(f"{files[name]}  {name}\n" for name in sorted(files, key=str.encode))
+    return hashlib.sha256(lines.encode()).hexdigest()
+
+
 def rows_sha256(rows: pa.Table) -> str:
     """Digest of the rows of a table that is sorted by its key, whatever file or server they came from.
 

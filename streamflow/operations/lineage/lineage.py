@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from streamflow.core.schema import MODEL_NAME
-from streamflow.operations.rerun.checkout import checkout
+from streamflow.rerun.checkout import checkout
 from streamflow.pipeline.environment import locked_packages
 from streamflow.pipeline.layout import ONNX
 from streamflow.provenance.comparison import Rows, differing, flat, snapshot_differences

@@ -15,15 +15,16 @@ RANKS = (
     {"core"},
     {"pipeline", "extracts", "model"},
     {"features", "postgres", "provenance"},
+    {"trust"},
     {"evaluation", "warehouse", "snapshots", "online", "registry"},
-    {"report"},
+    {"report", "rerun"},
     {"promotion"},
     {"operations"},
     {"cli"},
 )
 RANK = {room: rank for rank, rooms in enumerate(RANKS) for room in rooms}
-STATIONS = set().union(*RANKS[:6])
-SIBLINGS = {"tuning": {"repro"}, "lineage": {"health", "rerun"}, "promote": {"health"}}
+STATIONS = set().union(*RANKS[:7])
+SIBLINGS = {"tuning": {"repro"}, "lineage": {"health"}, "promote": {"health"}}
 """What a room of operations may import of another."""
 
 

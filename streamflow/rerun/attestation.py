@@ -6,7 +6,7 @@ Layout: in-toto Statement v1 (https://in-toto.io/Statement/v1); the predicate is
 from collections.abc import Mapping
 from typing import Any
 
-from streamflow.operations.rerun.verdict import Rederivation
+from streamflow.rerun.verdict import Rederivation
 from streamflow.pipeline.layout import ONNX
 from streamflow.provenance.result import Result
 

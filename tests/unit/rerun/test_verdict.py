@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from this_result import ALL, RESULT
 
-from streamflow.operations.rerun.verdict import (
+from streamflow.rerun.verdict import (
     Circumstances,
     Divergence,
     Rederivation,

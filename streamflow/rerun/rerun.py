@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 from streamflow.core.digest import rows_sha256
 from streamflow.core.errors import ModelError, StreamFlowError
 from streamflow.core.schema import TABLES
-from streamflow.operations.rerun.attestation import statement
-from streamflow.operations.rerun.checkout import checkout
-from streamflow.operations.rerun.environments import Environment, clean_variables, describe, environment_of
-from streamflow.operations.rerun.refreeze import refreeze
-from streamflow.operations.rerun.verdict import Circumstances, Rederivation, compare_outputs, verdict
+from streamflow.rerun.attestation import statement
+from streamflow.rerun.checkout import checkout
+from streamflow.rerun.environments import Environment, clean_variables, describe, environment_of
+from streamflow.rerun.refreeze import refreeze
+from streamflow.rerun.verdict import Circumstances, Rederivation, compare_outputs, verdict
 from streamflow.pipeline.dvc_files import declarations, disagreements
 from streamflow.pipeline.dvc_hash import content_of, folder_md5
 from streamflow.pipeline.file_digest import file_sha256

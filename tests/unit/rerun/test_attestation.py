@@ -4,8 +4,8 @@ from dataclasses import replace
 
 from this_result import ALL, RESULT
 
-from streamflow.operations.rerun.attestation import statement
-from streamflow.operations.rerun.verdict import DIVERGED, IDENTICAL, Divergence, Rederivation, compare_outputs
+from streamflow.rerun.attestation import statement
+from streamflow.rerun.verdict import DIVERGED, IDENTICAL, Divergence, Rederivation, compare_outputs
 
 SHA = RESULT.model_sha256
 FOUND = Rederivation(
