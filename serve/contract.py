@@ -127,7 +127,9 @@ class Features(BaseModel):
 class NotServed(BaseModel):
     """The version that should be served and is not; the version before it is still served."""
 
-    version: str | None = Field(description="null if the registry did not answer")
+    version: str | None = Field(
+        description="null if the registry did not answer, or the moves of Production contradict each other"
+    )
     reason: str
     since: datetime
 
@@ -141,6 +143,10 @@ class ModelAnswer(ModelReference):
         description="true if the registry did not answer at the start and this machine's copy is served"
     )
     not_served: NotServed | None = Field(description="why the version of the alias is not served; null if it is")
+    signed_by: str | None = Field(description="the trusted key that signed for these bytes and this commit")
+    unsigned: str | None = Field(
+        description="why no trusted key stands behind the version; null if one does (STREAMFLOW_TRUST=warn serves it)"
+    )
     threshold: float = Field(description="probability from which a user is predicted to churn", ge=0, le=1)
     features: list[str] = Field(description="in the model's order")
     provenance: dict[str, str] = Field(

@@ -62,6 +62,12 @@ class Metrics:
             registry=registry,
             multiprocess_mode="livesum",
         )
+        self.unsigned = Gauge(
+            "streamflow_model_unsigned",
+            "1 if a version is served that no trusted key signed for (STREAMFLOW_TRUST=warn)",
+            registry=registry,
+            multiprocess_mode="livemax",
+        )
         self.behind = Gauge(
             "streamflow_model_not_served",
             "Scorers that do not serve the version of the alias; /model has the reason.",

@@ -34,6 +34,9 @@ class Source(Protocol):
     def last_verified(self) -> LoadedModel:
         """The last version that was verified on this machine, verified again. Raises ModelError if there is none."""
 
+    def objection(self, model: LoadedModel) -> str:
+        """Why a model that is served would not be loaded now; empty if it would."""
+
 
 @dataclass(frozen=True)
 class RefusedVersion:
@@ -54,7 +57,8 @@ class CurrentModel:
         self._refused: RefusedVersion | None = None
         self._ignored: RefusedVersion | None = None
         self._error: StreamFlowError = RegistryError("no model is loaded yet; try again")
-        self._next_look = 0.0
+        self._next_look = self._next_check = 0.0
+        self._objection: tuple[str | None, str] | None = None
         self.loaded_at: datetime | None = None
 
     def get(self) -> LoadedModel:
@@ -75,11 +79,11 @@ class CurrentModel:
 
     def refresh(self) -> None:
         """Ask the registry once, and load its version if it is another one and can be verified."""
-        wanted = None
+        wanted, earlier = None, ()
         try:
             named = self._source.wanted()
-            wanted = named.version
-            self._ignore(named.ignored)
+            wanted, earlier = named.version, named.earlier
+            self._ignore(named.ignored or self._objection_to_the_served())
             if self._model is not None and wanted == self._model.version and not self._kept_copy:
                 self._refused = None
                 self._model = replace(self._model, tags=_renewed(self._model, named.tags))
@@ -88,7 +92,7 @@ class CurrentModel:
         except StreamFlowError as error:
             self._refuse(wanted, error)
             if self._model is None:
-                self._fall_back(wanted)
+                self._fall_back(wanted, earlier)
         self._metrics.behind.set(0 if self.refused is None else 1)
 
     def follow(self, seconds: float = POLL_SECONDS) -> None:
@@ -113,6 +117,10 @@ class CurrentModel:
     def _take(self, model: LoadedModel) -> None:
         previous, self._model = self._model, model
         self._refused, self._kept_copy, self.loaded_at = None, False, datetime.now(UTC)
+        self._objection, self._next_check = None, self._clock() + SECOND_LOOK_SECONDS
+        self._metrics.unsigned.set(1 if model.unsigned else 0)
+        if model.unsigned:
+            LOG.warning("streamflow: STREAMFLOW_TRUST=warn: %s", model.unsigned)
         self._metrics.reloads.labels("loaded").inc()
         if previous is not None:
             self._metrics.replicas.labels(previous.version, previous.model_sha256).set(0)
@@ -130,7 +138,7 @@ class CurrentModel:
             kept = f"version {self._model.version} is still served" if self._model else "no model is served"
             LOG.error("streamflow: %s, %s: %s", f"version {version}" if version else "registry", kept, error)
 
-    def _ignore(self, ignored: tuple[str, str] | None) -> None:
+    def _ignore(self, ignored: tuple[str | None, str] | None) -> None:
         known = self._ignored and (self._ignored.version, self._ignored.reason)
         if known == ignored:
             return
@@ -139,7 +147,14 @@ class CurrentModel:
             self._metrics.reloads.labels("refused").inc()
             LOG.error("streamflow: %s", ignored[1])
 
-    def _fall_back(self, wanted: str | None) -> None:
+    def _fall_back(self, wanted: str | None, earlier: tuple[str, ...]) -> None:
+        """At the start: a version that was moved to by an earlier signed move, or this machine's copy of the wanted one."""
+        for version in earlier:
+            try:
+                self._take_instead(self._source.load(version), is_kept_copy=False)
+                return
+            except StreamFlowError as error:
+                LOG.error("streamflow: version %s, moved to before, can't answer either: %s", version, error)
         try:
             model = self._source.last_verified()
         except StreamFlowError as error:
@@ -147,9 +162,20 @@ class CurrentModel:
             return
         # Only if the registry does not answer, the last version is used; the registry's version is never replaced.
         if wanted in (None, model.version):
-            refused, error = self._refused, self._error
-            self._take(model)
-            self._refused, self._error, self._kept_copy = refused, error, True
+            self._take_instead(model, is_kept_copy=True)
+
+    def _take_instead(self, model: LoadedModel, is_kept_copy: bool) -> None:
+        refused, error = self._refused, self._error
+        self._take(model)
+        self._refused, self._error, self._kept_copy = refused, error, is_kept_copy
+
+    def _objection_to_the_served(self) -> tuple[str | None, str] | None:
+        """Why the served version would not be loaded now; asked every SECOND_LOOK_SECONDS. It is served until another is."""
+        if self._model is not None and self._clock() >= self._next_check:
+            self._next_check = self._clock() + SECOND_LOOK_SECONDS
+            reason = self._source.objection(self._model)
+            self._objection = (self._model.version, reason) if reason else None
+        return self._objection
 
 
 def _renewed(model: LoadedModel, tags: dict[str, str]) -> dict[str, str]:

@@ -45,6 +45,8 @@ class Scorer:
             "loaded_at": self._current.loaded_at,
             "from_local_copy": self._current.is_kept_copy,
             "not_served": refused and {"version": refused.version, "reason": refused.reason, "since": refused.since},
+            "signed_by": loaded.claim and loaded.claim.signed.signer,
+            "unsigned": loaded.unsigned or None,
             "threshold": loaded.threshold,
             "features": [column.name for column in loaded.model.features],
             "provenance": {name: value for name, value in loaded.tags.items() if name != COMPARISON_TAG},
@@ -56,20 +58,20 @@ def _reference(loaded: LoadedModel) -> dict[str, str]:
         "name": MODEL_NAME,
         "version": loaded.version,
         "model_sha256": loaded.model_sha256,
-        "git_commit": loaded.tags["streamflow.git_commit"],
-        "as_of": loaded.tags["streamflow.as_of"],
+        "git_commit": loaded.git_commit,
+        "as_of": loaded.as_of,
     }
 
 
 def current_model(arguments: Arguments, metrics: Metrics) -> CurrentModel:
     """The version that the arguments name: load it if possible, and follow its alias."""
-    from streamflow.promotion.ledger import last_move
+    from streamflow.promotion.ledger import read_ledger
     from streamflow.registry.registry import open_registry
     from streamflow.registry.served import RegistrySource
 
     url = partial(database_url, arguments.root)
     source = RegistrySource(
-        lambda: open_registry(url()), arguments.model, arguments.service, last_move=lambda: last_move(url())
+        lambda: open_registry(url()), arguments.model, arguments.service, moves=lambda: read_ledger(url()).chain
     )
     current = CurrentModel(source, metrics)
     current.refresh()

@@ -36,18 +36,20 @@ from streamflow.pipeline.stage import stage
 from streamflow.postgres.server import database
 from streamflow.promotion.decisions import Decision, record_after_gates
 from streamflow.promotion.gates import gates, quick_gates
-from streamflow.promotion.ledger import move, protect_ledger
+from streamflow.promotion.ledger import champion_of, move, protect_ledger, read_ledger
 from streamflow.promotion.published_report import publish_report
 from streamflow.promotion.record import record_comparison
 from streamflow.promotion.standing import Registered, Standing, decision_stands, standing
 from streamflow.provenance.comparison import flat
 from streamflow.provenance.gather import RECORD, changes_of_run, gather
-from streamflow.provenance.git import commit, tags_of
+from streamflow.provenance.git import result_commit, tags_of
 from streamflow.provenance.record import PREFIX, input_fingerprint
 from streamflow.registry.decision import DECISION_TAG, DecisionRecord
+from streamflow.registry.loading import prove
 from streamflow.registry.registration import Registration, training_set_parts
 from streamflow.registry.registry import Registry, open_registry
 from streamflow.registry.settled import settled_version
+from streamflow.registry.signing import sign_version
 
 
 def run(config: Config, url: str) -> None:
@@ -63,7 +65,7 @@ def run(config: Config, url: str) -> None:
             return
 
     registry = open_registry(url)
-    known, champion = registry.version_with_fingerprint(fingerprint), registry.production()
+    known, champion = registry.version_with_fingerprint(fingerprint), champion_of(registry, read_ledger(url))
     made.production, made.registered = str(champion.version) if champion else None, (registry, known)
     found = standing(registered_facts(known), made)
     if found is Standing.CONTRADICTED:
@@ -72,7 +74,7 @@ def run(config: Config, url: str) -> None:
         version = str(known.version)
         say_registered(version, made)
         if known.tags.get(f"{PREFIX}changes_sha256") and made.is_committed:
-            anchor(registry, version)
+            anchor(config, registry, version)
     else:
         if found is Standing.SUPERSEDED:
             other = known.tags.get(f"{PREFIX}environment_differences") or "uncommitted files"
@@ -104,8 +106,8 @@ class MadeModel:
 
     @cached_property
     def is_committed(self) -> bool:
-        """Whether every file that the run used and made is in HEAD."""
-        return not changes_of_run(list(self._config.months))[1]
+        """Whether every file that the run used is in HEAD; its own results get a commit beside the branch."""
+        return not changes_of_run(list(self._config.months))[0]
 
     @cached_property
     def as_locked(self) -> bool:
@@ -127,7 +129,7 @@ class MadeModel:
         """Whether the files of the registered version exist and have the registered digests."""
         registry, version = self.registered
         try:
-            registry.load(version)
+            prove(registry.files(version))
         except StreamFlowError as error:
             say(f"register: version {version.version} is not usable ({error}); registering the model again")
             return False
@@ -155,24 +157,37 @@ def decide_now(
     from streamflow.promotion.champion import decide_promotion
 
     record = record_after_gates(
-        decide_promotion(config, registry, champion), gates(config, url, registry, version, model_sha256)
+        decide_promotion(config, registry, champion), gates(config, url, registry, version, model_sha256, say_of_gate)
     )
     if record.comparison:
         say(f"register: version {version} minus version {record.champion_version}: {record.comparison.in_short}")
     record_comparison(registry, registry.version(version), record)
     if record.promote:
-        move(url, registry, "promote", version, f"by policy: {record.reason}")
+        move(url, registry, "promote", registry.load(registry.version(version)), f"by policy: {record.reason}")
     # Before the decision is recorded: a decided version is not published again.
     keep_report(config, registry, version, record)
     registry.record_decision(version, f"promoted: {record.reason}" if record.promote else record.reason)
     return Decision(record.promote, record.reason)
 
 
-def anchor(registry: Registry, version: str) -> None:
-    """Set the version's commit to HEAD, which has all files it was made of; its run keeps the original record."""
-    head = commit()
-    registry.anchor(version, head, next(iter(tags_of(head)), ""))
-    say(f"register: version {version} now names commit {head[:12]}, which has all files it was made of")
+def say_of_gate(line: str) -> None:
+    """Print a line of the rerun that a gate makes."""
+    say(f"register: derived again: {line.strip()}")
+
+
+def anchor(config: Config, registry: Registry, version: str) -> None:
+    """Set the version's commit to one with all files it was made of, and sign that; its run keeps the original record."""
+    _, everything = changes_of_run(list(config.months))
+    made_at = result_commit([*everything.tracked, *everything.untracked])
+    registry.anchor(version, made_at, next(iter(tags_of(made_at)), ""))
+    sign(registry, version, made_at)
+    say(f"register: version {version} now names commit {made_at[:12]}, which has all files it was made of")
+
+
+def sign(registry: Registry, version: str, commit: str) -> None:
+    """Sign where a version comes from; print what is missing if its run can't keep a copy."""
+    if problem := sign_version(registry, registry.version(version), commit):
+        say(f"register: the signed provenance of version {version} is not in the registry: {problem}")
 
 
 def register(config: Config, registry: Registry, fingerprint: str, model_sha256: str) -> str:
@@ -201,6 +216,8 @@ def register(config: Config, registry: Registry, fingerprint: str, model_sha256:
     )
     shutil.rmtree(next(Path(path).parent for path in files if path.endswith(RECORD)))
     say(f"register: {MODEL_NAME} version {version.version} made, model {model_sha256[:12]}")
+    if not facts.changes_sha256:
+        sign(registry, str(version.version), facts.git_commit)
     return str(version.version)
 
 
@@ -268,7 +285,7 @@ def _json(path: Path) -> dict[str, Any]:
 def main() -> None:
     with stage("register") as config, database() as url:
         for changed in protect_ledger(url):
-            print(f"register: {changed} no longer refused changes; restored. Run `streamflow history`", file=sys.stderr)
+            print(f"register: {changed}; put right. Run `streamflow history`", file=sys.stderr)
         run(config, url)
 
 

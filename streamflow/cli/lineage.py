@@ -83,7 +83,9 @@ def _tree(found: dict[str, Any]) -> Any:
         "attestations" if found["attestations"] else "attestations: none yet; `streamflow rerun` makes one"
     )
     for each in found["attestations"]:
-        attested.add(f"{each['verdict']} on {each['finished_on']}, {each['environment']} environment, {each['cpu']}")
+        attested.add(
+            f"{each['verdict']} on {each['finished_on']}, signed by {each['signed_by']}, {each['outputs']} outputs"
+        )
     return root
 
 

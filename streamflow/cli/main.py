@@ -12,11 +12,13 @@ import click
 import yaml
 
 from streamflow.cli import (
+    attest,
     batch,
     check_skew,
     db,
     doctor,
     drift,
+    keys,
     lineage,
     models,
     promote,
@@ -100,6 +102,8 @@ cli.add_command(rerun.rerun)
 cli.add_command(promote.promote)
 cli.add_command(rollback.rollback)
 cli.add_command(rollback.history)
+cli.add_command(keys.keys)
+cli.add_command(attest.attest)
 cli.add_command(check_skew.check_skew)
 cli.add_command(drift.drift)
 cli.add_command(batch.batch)

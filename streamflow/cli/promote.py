@@ -12,55 +12,78 @@ from streamflow.postgres.server import database
 from streamflow.registry.decision import Gate
 
 if TYPE_CHECKING:
+    from mlflow.entities.model_registry import ModelVersion
+
+    from streamflow.promotion.ledger import Ledger
     from streamflow.registry.registry import Registry
 
 
 @click.command()
-@click.argument("version")
+@click.argument("version", required=False)
 @click.option("--force", is_flag=True, help="Promote although gates failed; needs --reason.")
 @click.option("--reason", help="Why, for the ledger.")
-def promote(version: str, force: bool, reason: str | None) -> None:
+@click.option(
+    "--adopt", is_flag=True, help="The version that the alias Production names: derive it again, sign, promote."
+)
+def promote(version: str | None, force: bool, reason: str | None, adopt: bool) -> None:
     """Make VERSION (v3 or 3) Production.
 
-    Every check of `streamflow doctor` must pass, and the version must be committed, intact, and derived again by another
-    process. Otherwise nothing changes, all failed gates are listed, and the exit code is 2. --force --reason TEXT promotes
-    it all the same; the version keeps the reason and the names of the failed gates.
+    Every check of `streamflow doctor` must pass, and the version must be committed, signed for by a trusted key, intact, and
+    derived again by as many rebuilders as promotion.rebuilders says. Otherwise nothing changes, all failed gates are listed,
+    and the exit code is 2. --force --reason TEXT promotes it all the same; the move keeps the reason and the names of the
+    failed gates. The move is signed, written to the ledger, and tagged in git as production/N.
+
+    --adopt takes no VERSION: it is for a registry from before signatures, and for an alias that was moved on MLflow's pages.
+    It derives that version again, signs what comes out identical, and makes the move a signed one, if its gates pass;
+    doctor's checks of the working tree are not asked.
     """
     if force and not reason:
         raise ConfigError("--force needs --reason TEXT: it is kept with the version")
-    from streamflow.operations.promote.gates import gate_record, health_gates, version_gates
-    from streamflow.promotion.ledger import move, person
+    if adopt == (version is not None):
+        raise ConfigError("name a version (`streamflow promote v3`), or --adopt for the one that the alias names")
+    from streamflow.operations.promote.gates import NEVER_FORCED, gate_record, health_gates, version_gates
+    from streamflow.promotion.ledger import champion_of, move, person, read_ledger
     from streamflow.registry.registry import open_registry
 
     with database() as url:
-        registry = open_registry(url)
-        failed = [gate for gate in health_gates() if not gate.passed]
+        registry, ledger = open_registry(url), read_ledger(url)
+        failed = [] if adopt else [gate for gate in health_gates() if not gate.passed]
         try:
-            found = registry.version(version)
+            found = _adoptable(registry) if version is None else registry.version(version)
         except RegistryError as error:
-            raise RegistryError(_refusal(version, [*failed, Gate("version", str(error))])) from error
-        failed += [gate for gate in version_gates(registry, found) if not gate.passed]
-        if failed and not force:
-            raise RegistryError(_refusal(version, failed) + " | to promote it all the same: --force --reason TEXT")
-        if is_production(url, registry, str(found.version)):
-            say(f"version {found.version} is Production already; nothing to do")
+            raise RegistryError(_refusal(version or "Production", [*failed, Gate("version", str(error))])) from error
+        number = str(found.version)
+        failed += [gate for gate in version_gates(registry, found, champion_of(registry, ledger)) if not gate.passed]
+        never = [gate for gate in failed if gate.name in NEVER_FORCED]
+        if never or (failed and not force):
+            hint = "" if never else " | to promote it all the same: --force --reason TEXT"
+            raise RegistryError(_refusal(version or f"v{number}", failed) + hint)
+        if is_production(ledger, registry, number):
+            say(f"version {number} is Production already; nothing to do")
             return
-        why = f"forced by {person()}: {reason}" if failed else reason or "every gate passed"
-        move(url, registry, "promote", str(found.version), why, failed)
-        registry.record_decision(str(found.version), f"promoted: {why}")
-        registry.set_tags(
-            str(found.version), {"promotion_gates_passed_by_force": gate_record(failed)} if failed else {}
-        )
-        _publish(registry, str(found.version), why)
-    say(f"version {found.version} is Production: {why}")
+        why = f"forced by {person()}: {reason}" if failed else reason or ("adopted" if adopt else "every gate passed")
+        move(url, registry, "promote", registry.load(found, warn=False), why, failed)
+        registry.record_decision(number, f"promoted: {why}")
+        registry.set_tags(number, {"promotion_gates_passed_by_force": gate_record(failed)} if failed else {})
+        _publish(registry, number, why)
+    say(f"version {number} is Production: {why}")
 
 
-def is_production(url: str, registry: "Registry", version: str) -> bool:
-    """Whether a version is Production by the last move in the ledger, so that promoting it would change nothing."""
-    from streamflow.promotion.ledger import last_move
+def is_production(ledger: "Ledger", registry: "Registry", version: str) -> bool:
+    """Whether a version is Production by alias and by the last signed move, so that promoting it would change nothing."""
+    champion, head = registry.production(), ledger.chain.head
+    return champion is not None and head is not None and str(champion.version) == version == head.move.to_version
 
-    champion = registry.production()
-    return champion is not None and str(champion.version) == version.removeprefix("v") == last_move(url)
+
+def _adoptable(registry: "Registry") -> "ModelVersion":
+    """The version that the alias names, signed: it is derived again if no trusted key signed for it yet."""
+    from streamflow.operations.promote.adoption import adopt
+
+    found = registry.production()
+    if found is None:
+        raise RegistryError("no version has the alias Production; `streamflow models`, then `streamflow promote vN`")
+    adopt(registry, found, say)
+    return registry.version(str(found.version))
 
 
 def _publish(registry: "Registry", version: str, why: str) -> None:

@@ -6,17 +6,18 @@ import sys
 import click
 
 from streamflow.core.errors import StreamFlowError
-from streamflow.rerun.verdict import Rederivation
 from streamflow.pipeline.reporting import say
 from streamflow.provenance.record import IDENTICAL
+from streamflow.rerun.verdict import Rederivation
 
 
 @click.command()
 @click.argument("ref")
 @click.option("--fresh-env", is_flag=True, help="Install a new environment, even if a matching one exists.")
 @click.option("--from-source", is_flag=True, help="Freeze the snapshots again from Postgres history.")
+@click.option("--sign", is_flag=True, help="Sign also where the model comes from, if it is identical.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object for machines.")
-def rerun(ref: str, fresh_env: bool, from_source: bool, as_json: bool) -> None:
+def rerun(ref: str, fresh_env: bool, from_source: bool, sign: bool, as_json: bool) -> None:
     """Derive REF again, byte for byte: a git tag, a commit, a model version (v3) or Production.
 
     \b
@@ -25,21 +26,23 @@ def rerun(ref: str, fresh_env: bool, from_source: bool, as_json: bool) -> None:
     streamflow rerun v3 --from-source        the snapshots frozen again from Postgres
 
     Works in a clone of its own: your files, index, branches and Production stay as they are. The verdict is identical,
-    equivalent (bytes differ, every golden prediction is equal) or diverged; it is kept with the model version as an in-toto
-    statement. Exit code 0 only for identical, 1 for another verdict, 2 if the rerun was not possible.
+    equivalent (bytes differ, every golden prediction is equal) or diverged. It is signed with this machine's key and kept as
+    a note of the commit, with the model version, and in a file for `streamflow attest import` elsewhere. --sign is for a
+    version without a signature, and for a rebuilder on another machine. Exit code 0 only for identical, 1 for another
+    verdict, 2 if the rerun was not possible.
     """
-    from streamflow.rerun.rerun import keep_attestation
-    from streamflow.rerun.rerun import rerun as derive
     from streamflow.registry.references import find_target, registry_if_any
+    from streamflow.rerun.attestation import keep_verdict
+    from streamflow.rerun.rerun import rerun as derive
 
     tell = _to_stderr if as_json else say
     with registry_if_any() as registry:
         target = find_target(ref, registry)
         done = derive(target, fresh_env, from_source, tell)
         try:
-            kept = keep_attestation(done, target, registry)
+            kept = keep_verdict(done.found, done.result, target, registry, with_provenance=sign)
         except StreamFlowError as error:
-            kept = f"not in the registry: {error}"
+            kept = f"not kept: {error}"
     if as_json:
         say(json.dumps(done.found.to_json(), indent=2))
     else:

@@ -7,7 +7,7 @@ from dataclasses import asdict
 import click
 
 from streamflow.core.errors import RegistryError
-from streamflow.pipeline.reporting import say
+from streamflow.pipeline.reporting import USER_ERROR, say
 from streamflow.postgres.server import database
 
 
@@ -16,8 +16,8 @@ from streamflow.postgres.server import database
 def rollback(reason: str) -> None:
     """Make the previous Production version Production again; serving follows within seconds.
 
-    A second rollback goes two versions back. The version must be intact: its files are downloaded and verified first.
-    Doctor and the gates are not checked. `streamflow promote` goes forward again.
+    A second rollback goes two versions back. The version must be intact and signed for: its files are downloaded and
+    verified first. Doctor and the gates are not checked. `streamflow promote` goes forward again.
     """
     from streamflow.promotion.ledger import entries, move, rollback_target
     from streamflow.registry.registry import open_registry
@@ -32,8 +32,7 @@ def rollback(reason: str) -> None:
                 f"nothing to roll back to: the ledger has no version before {now or 'none'};"
                 " `streamflow models`, then `streamflow promote V`"
             )
-        registry.load(registry.version(target))
-        entry = move(url, registry, "rollback", target, reason)
+        entry = move(url, registry, "rollback", registry.load(registry.version(target)), reason)
         registry.record_decision(target, f"promoted: {reason}")
     say(f"version {target} is Production again, version {entry.from_version} before: {reason}")
 
@@ -41,20 +40,24 @@ def rollback(reason: str) -> None:
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="One JSON array, oldest first.")
 def history(as_json: bool) -> None:
-    """List every move of Production: when, who, from and to which version, why. The ledger can't be edited."""
+    """List every move of Production: when, who, from and to which version, why, and whose key signed it.
+
+    The moves are a chain in git (tags production/N) and in the ledger of the database. What contradicts it is named below
+    the table, and the exit code is then 2."""
     from rich.console import Console
     from rich.table import Table
 
-    from streamflow.promotion.ledger import entries
+    from streamflow.promotion.ledger import read_ledger
     from streamflow.registry.registry import open_registry, unrecorded_move
 
     with database() as url:
-        lines = entries(url)
+        ledger = read_ledger(url)
         champion = open_registry(url).production()
+    lines = ledger.entries
     if as_json:
         click.echo(json.dumps([{**asdict(line), "at": line.at.isoformat()} for line in lines], indent=2))
         return
-    table = Table("when (UTC)", "who", "move", "from", "to", "why", "failed gates overridden", box=None)
+    table = Table("when (UTC)", "who", "move", "from", "to", "why", "failed gates overridden", "signed by", box=None)
     for line in lines:
         table.add_row(
             f"{line.at:%Y-%m-%d %H:%M:%S}",
@@ -64,9 +67,13 @@ def history(as_json: bool) -> None:
             line.to_version,
             line.why,
             ", ".join(line.gates),
+            line.signer or "nobody: from before signatures",
         )
     width = None if sys.stdout.isatty() else 200
     Console(width=width).print(table if lines else "Production was never moved; run `make repro`")
     now = str(champion.version) if champion else None
-    if unrecorded := unrecorded_move(now, lines[-1].to_version if lines else None):
+    if unrecorded := unrecorded_move(now, ledger.last):
         click.echo(unrecorded)
+    for problem in ledger.chain.problems:
+        click.echo(problem)
+    sys.exit(USER_ERROR if ledger.chain.problems else 0)

@@ -35,6 +35,7 @@ def tag(name: str, experiment: str | None) -> None:
 
 def _anchor(commit: str, name: str, result: Result) -> str:
     from streamflow.registry.registry import open_registry
+    from streamflow.registry.signing import sign_version
 
     try:
         with database() as url:
@@ -47,6 +48,7 @@ def _anchor(commit: str, name: str, result: Result) -> str:
                     f"version {version.version} has the same model, another run; `streamflow repro` registers this one"
                 )
             registry.anchor(str(version.version), commit, name)
-            return f"version {version.version} of the registry names it"
+            problem = sign_version(registry, registry.version(str(version.version)), commit)
+            return f"version {version.version} of the registry names it" + (f"; {problem}" if problem else "")
     except StreamFlowError as error:
         return f"the registered version was not updated: {error}"

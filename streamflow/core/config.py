@@ -77,6 +77,7 @@ class PromotionConfig:
     confidence: float = MISSING
     resamples: int = MISSING
     leak_auc: float = MISSING
+    rebuilders: int = 1
 
 
 @dataclass

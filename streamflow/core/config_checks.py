@@ -117,6 +117,8 @@ def _check_promotion(promotion: PromotionConfig) -> None:
         raise ConfigError(f"promotion.confidence={promotion.confidence} must be 0.5 or more and below 1")
     if not 0.5 < promotion.leak_auc <= 1:
         raise ConfigError(f"promotion.leak_auc={promotion.leak_auc} must be above 0.5 and at most 1 (1: no limit)")
+    if not 1 <= promotion.rebuilders <= 100:
+        raise ConfigError(f"promotion.rebuilders={promotion.rebuilders} must be 1 to 100")
     if not 100 <= promotion.resamples <= 100_000:
         raise ConfigError(f"promotion.resamples={promotion.resamples} must be 100 to 100000")
     # A bound that fewer resamples lie beyond is the noise of single draws.

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from streamflow.core.digest import folder_sha256
+
 # What .dvcignore leaves out.
 _IGNORED_FOLDER = "__pycache__"
 _IGNORED_SUFFIX = ".pyc"
@@ -23,6 +25,11 @@ class Content:
     md5: str
     files_md5: Mapping[str, str]
     files_sha256: Mapping[str, str]
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of the file, or the `dirHash` of the folder."""
+        return self.files_sha256[""] if "" in self.files_sha256 else folder_sha256(self.files_sha256)
 
 
 def content_of(path: Path) -> Content | None:

@@ -5,6 +5,7 @@ import platform
 import re
 import time
 from collections.abc import Mapping
+from importlib import import_module
 from importlib.metadata import distributions
 from pathlib import Path
 
@@ -78,13 +79,22 @@ def package_differences(locked: Mapping[str, str], installed: Mapping[str, str])
 
 
 def machine() -> dict[str, str]:
-    """Python, platform, CPU and BLAS kernel of this process."""
+    """Python, platform, glibc, CPU, numpy's dispatched CPU features and BLAS kernel of this process."""
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
+        "glibc": "-".join(platform.libc_ver()),
         "cpu": _cpu_model(),
+        "cpu_features": _cpu_features(),
         "blas_kernel": _blas_kernel(),
     }
+
+
+def _cpu_features() -> str:
+    """The features that numpy chose its loops by: of those it has code for, the ones that this CPU has."""
+    compiled = import_module("numpy._core._multiarray_umath")
+    features = compiled.__cpu_features__
+    return " ".join(name for name in compiled.__cpu_dispatch__ if features[name]) or "none"
 
 
 def _blas_kernel() -> str:

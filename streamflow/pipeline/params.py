@@ -26,6 +26,11 @@ def read_all_params() -> Config:
     return parse_config(_load_params())
 
 
+def promotion_section() -> dict[str, Any]:
+    """The section `promotion` of params.yaml: the rule by which Production moves."""
+    return dict(_load_params().get("promotion") or {})
+
+
 def _load_params() -> Mapping[str, Any]:
     # The base loader would leave numbers as text; the safe loader would make dates of quoted text only.
     try:

@@ -25,7 +25,7 @@ from streamflow.promotion.data_gates import data_gates, split_of
 from streamflow.promotion.decisions import FIRST, Decision, decide, gate_reason, judge
 from streamflow.promotion.overlap import Split
 from streamflow.registry.decision import Comparison, DecisionRecord, Gate, PromotionRule
-from streamflow.registry.loading import LoadedModel
+from streamflow.registry.loading import LoadedModel, prove
 from streamflow.registry.registry import Registry
 
 
@@ -36,13 +36,19 @@ def decide_promotion(config: Config, registry: Registry, champion: Any) -> Decis
     nothing. The gates `leakage` and `overlap` are always checked; if one fails, the scores don't matter.
     """
     rule, test = _rule(config), _test_users()
-    loaded, damage = _load_champion(registry, champion)
+    loaded, damage, distrust = _load_champion(registry, champion)
     then, unknown = _champion_split(registry, champion) if loaded else (None, "")
     gates = tuple(
         _check_champion_overlap(gate, champion, test, then, split_of(config), unknown) for gate in data_gates(config)
     )
     comparison, judged = None, FIRST
-    if damage:
+    if distrust:
+        judged = Decision(
+            False,
+            f"the champion, version {champion.version}, is not trusted: {distrust}; `streamflow promote --adopt`, or"
+            " `streamflow rollback`",
+        )
+    elif damage:
         judged = Decision(True, f"the champion, version {champion.version}, is not usable: {damage}")
     elif loaded and rule.policy != "never":
         comparison, judged = _compare(rule, config.as_of, loaded, test, then)
@@ -92,14 +98,18 @@ def _test_users() -> pa.Table:
     return dataset.filter(pc.equal(dataset[SPLIT], TEST))
 
 
-def _load_champion(registry: Registry, champion: Any) -> tuple[LoadedModel | None, str]:
-    """The champion, or why it can't be loaded; neither if there is none."""
+def _load_champion(registry: Registry, champion: Any) -> tuple[LoadedModel | None, str, str]:
+    """The champion, or why its files are damaged, or why it is not accepted; nothing if there is none."""
     if champion is None:
-        return None, ""
+        return None, "", ""
     try:
-        return registry.load(champion), ""
+        loaded = prove(registry.files(champion))
     except StreamFlowError as error:
-        return None, str(error)
+        return None, str(error), ""
+    try:
+        return registry.load(champion), "", ""
+    except StreamFlowError as error:
+        return loaded, "", str(error)
 
 
 def _champion_split(registry: Registry, champion: Any) -> tuple[Split | None, str]:

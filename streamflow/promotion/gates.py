@@ -1,12 +1,13 @@
 """The gates that a new version must pass before it becomes Production by policy."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from streamflow.core.config import Config, source_identity
+from streamflow.core.errors import StreamFlowError
 from streamflow.pipeline.environment import environment_differences
 from streamflow.pipeline.layout import PARAMS, REQUIREMENTS
-from streamflow.promotion.refit import refit_sha256
+from streamflow.promotion.rebuilders import derive_again, rebuilders_problem
 from streamflow.provenance.commits import path_with_files
 from streamflow.provenance.gather import changed_inputs, changes_of_run
 from streamflow.registry.decision import Gate
@@ -15,21 +16,25 @@ from streamflow.warehouse.history import warehouse
 from streamflow.warehouse.source_drift import source_drift
 
 
-def gates(config: Config, url: str, registry: Registry, version: str, model_sha256: str) -> Iterator[Gate]:
-    """The gates before Production besides `data_gates`; the slow ones last."""
+def gates(
+    config: Config, url: str, registry: Registry, version: str, model_sha256: str, say: Callable[[str], None]
+) -> Iterator[Gate]:
+    """The gates before Production besides `data_gates`; the slow one last: a rerun in a clean clone of the commit."""
     yield from quick_gates(config)
     with warehouse(url, source_identity(config.source)) as store:
         drift = source_drift(store, config.months, config.known_at)
     yield Gate("source drift", f"{drift[0].what}; {drift[0].fix}" if drift else "")
-    refitted = refit_sha256()
-    registry.set_tags(version, {"refit_sha256": refitted})
-    yield Gate(
-        "re-fit",
-        f"a second training on the same inputs made model {refitted[:12]}, not {model_sha256[:12]}: it is not deterministic;"
-        " `streamflow doctor` checks threads and packages"
-        if refitted != model_sha256
-        else "",
-    )
+    yield Gate("derived again", _not_derived_again(config, registry, version, model_sha256, say))
+
+
+def _not_derived_again(
+    config: Config, registry: Registry, version: str, model_sha256: str, say: Callable[[str], None]
+) -> str:
+    try:
+        derive_again(registry, version, model_sha256, say)
+    except StreamFlowError as error:
+        return str(error)
+    return rebuilders_problem(registry, version, config.promotion.rebuilders)
 
 
 def quick_gates(config: Config) -> Iterator[Gate]:

@@ -1,4 +1,7 @@
-"""The ledger of Production, append-only in Postgres: who moved it, when, from and to what, why, failed gates."""
+"""The moves of Production: a chain of signed statements, in git's tags and in the append-only ledger of the database.
+
+Git says what happened; the ledger carries moves to clones that share the database and have not fetched the tags yet.
+"""
 
 import getpass
 import json
@@ -9,11 +12,20 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+from streamflow.core.digest import mapping_sha256
 from streamflow.core.errors import RegistryError
+from streamflow.pipeline.params import promotion_section
 from streamflow.postgres.append_only import append_only, refuse_changes, unprotected
 from streamflow.postgres.connection import transaction
 from streamflow.registry.decision import Gate
+from streamflow.registry.loading import LoadedModel
 from streamflow.registry.registry import Registry
+from streamflow.registry.signing import now
+from streamflow.trust.chain import Chain, Move, SignedMove, chain_of, move_statement
+from streamflow.trust.check import rebuilt_by
+from streamflow.trust.envelope import open_envelope, sign_statement
+from streamflow.trust.keys import machine_signer, trusted_keys
+from streamflow.trust.store import moves_in_git, tag_moves
 
 # MLflow's column takes 5,000 characters, and a person reads one line.
 _LINE_LENGTH = 1000
@@ -29,27 +41,38 @@ CREATE TABLE IF NOT EXISTS ledger.production (
     from_version text,
     to_version text NOT NULL,
     why text NOT NULL,
-    gates jsonb NOT NULL
+    gates jsonb NOT NULL,
+    envelope text
 );
+-- A ledger from before signatures.
+ALTER TABLE ledger.production ADD COLUMN IF NOT EXISTS envelope text;
 """
 _REFUSAL = """
 BEGIN
     RAISE EXCEPTION 'the ledger is append-only: to undo a move of Production, make another one (streamflow rollback)';
 END """
 _PROTECTION = refuse_changes("ledger", _REFUSAL) + append_only("ledger", "production")
+_INSERT = """
+    INSERT INTO ledger.production (who, action, from_version, to_version, why, gates, envelope)
+    VALUES (%s, %s, %s, %s, %s, %s, %s)
+"""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One move of Production. `from_version` is None if there was none; `gates` failed and were overridden, by name."""
+    """One move of Production. `from_version` is None if there was none; `gates` failed and were overridden, by name.
+
+    `signer` is the key that signed it, in words; empty for a move from before signatures.
+    """
 
     at: datetime
     who: str
-    action: Action
+    action: str
     from_version: str | None
     to_version: str
     why: str
     gates: dict[str, str] = field(default_factory=dict)
+    signer: str = ""
 
     def in_one_line(self) -> str:
         """The move as the last line of a version's description."""
@@ -57,6 +80,25 @@ class Entry:
         moved = f"{self.action} {self.from_version or 'none'} to {self.to_version}"
         why = " ".join(self.why.split())
         return f"{self.at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC, {self.who}: {moved}: {why}{forced}"[:_LINE_LENGTH]
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """The moves of Production: those from before signatures, then the signed chain."""
+
+    unsigned: tuple[Entry, ...]
+    chain: Chain
+
+    @property
+    def entries(self) -> list[Entry]:
+        """All moves, oldest first."""
+        return [*self.unsigned, *(_entry(each) for each in self.chain.moves)]
+
+    @property
+    def last(self) -> str | None:
+        """The version of the last move; None if Production was never moved."""
+        moved = self.entries
+        return moved[-1].to_version if moved else None
 
 
 def rollback_target(entries: Iterable[Entry], production: str | None) -> str | None:
@@ -79,42 +121,70 @@ def rollback_target(entries: Iterable[Entry], production: str | None) -> str | N
     return stack[-2] if len(stack) > 1 else None
 
 
-def move(url: str, registry: Registry, action: Action, version: str, why: str, forced: Iterable[Gate] = ()) -> Entry:
-    """Set Production to a version and write that to the ledger: both or neither. Returns the ledger's entry.
+def move(
+    url: str, registry: Registry, action: Action, model: LoadedModel, why: str, forced: Iterable[Gate] = ()
+) -> Entry:
+    """Set Production to a version, sign that and write it to the ledger: all or nothing. Then tag it in git.
 
     `forced` are the failed gates that were overridden. The entry becomes the last line of both versions' descriptions in
     MLflow; if that fails, the move stays. Raises EnvironmentFault or RegistryError.
     """
     gates = {gate.name: gate.detail for gate in forced}
+    policy = mapping_sha256(promotion_section())
     with transaction(url) as cursor:
         _create(cursor)
         # Moves are written in the order in which they happen.
         cursor.execute("LOCK TABLE ledger.production IN SHARE ROW EXCLUSIVE MODE")
-        champion = registry.production()
-        before = str(champion.version) if champion else None
-        cursor.execute(
-            "INSERT INTO ledger.production (who, action, from_version, to_version, why, gates)"
-            " VALUES (%s, %s, %s, %s, %s, %s) RETURNING at",
-            (person(), action, before, version, why, json.dumps(gates, sort_keys=True, ensure_ascii=False)),
+        _restore(cursor)
+        head, champion = _chain(cursor).head, registry.production()
+        made = Move(
+            number=head.move.number + 1 if head else 1,
+            previous=head.signed.sha256 if head else "",
+            action=action,
+            from_version=str(champion.version) if champion else None,
+            to_version=model.version,
+            model_sha256=model.model_sha256,
+            commit=model.git_commit,
+            who=person(),
+            why=why,
+            gates=gates,
+            evidence=_evidence(registry, model),
+            at=now(),
         )
-        (at,) = cursor.fetchone()
+        line = sign_statement(move_statement(made, policy), machine_signer())
+        _insert(cursor, made, line)
         # The last statement before the commit: an entry without a move can be rolled back, a move without an entry can't.
-        registry.promote(version)
-    entry = Entry(at, person(), action, before, version, why, gates)
-    for moved in dict.fromkeys(name for name in (before, version) if name):
+        registry.promote(model.version)
+    signed = SignedMove(made, open_envelope(line, trusted_keys()))
+    tag_moves([signed])
+    entry = _entry(signed)
+    for moved in dict.fromkeys(name for name in (made.from_version, made.to_version) if name):
         with suppress(RegistryError):
             registry.describe(moved, entry.in_one_line())
     return entry
 
 
-def entries(url: str) -> list[Entry]:
-    """All entries of the ledger, oldest first."""
+def read_ledger(url: str) -> Ledger:
+    """All moves of Production. Writes nothing."""
     with transaction(url) as cursor:
-        _create(cursor)
-        cursor.execute(
-            "SELECT at, who, action, from_version, to_version, why, gates FROM ledger.production ORDER BY number"
-        )
-        return [Entry(*row) for row in cursor.fetchall()]
+        return Ledger(_unsigned(cursor), _chain(cursor))
+
+
+def entries(url: str) -> list[Entry]:
+    """All moves of Production that count, oldest first."""
+    return read_ledger(url).entries
+
+
+def champion_of(registry: Registry, ledger: Ledger) -> Any:
+    """The version of the last signed move, if the registry still has that model, or None; without moves the alias's."""
+    if (head := ledger.chain.head) is None:
+        return registry.production()
+    try:
+        version = registry.version(head.move.to_version)
+        held = registry.files(version).digests["model.onnx"]
+    except RegistryError:
+        return None
+    return version if held == head.move.model_sha256 else None
 
 
 def person() -> str:
@@ -125,16 +195,6 @@ def person() -> str:
         return f"user id {os.getuid()}"
 
 
-def last_move(url: str) -> str | None:
-    """The version that the last move in the ledger made Production; None if there is no ledger yet. Writes nothing."""
-    with transaction(url) as cursor:
-        if not _exists(cursor):
-            return None
-        cursor.execute("SELECT to_version FROM ledger.production ORDER BY number DESC LIMIT 1")
-        found = cursor.fetchone()
-        return str(found[0]) if found else None
-
-
 def unprotected_ledger(url: str) -> list[str]:
     """What in the ledger no longer refuses changes, though it was made to; nothing if there is no ledger yet."""
     with transaction(url) as cursor:
@@ -142,12 +202,77 @@ def unprotected_ledger(url: str) -> list[str]:
 
 
 def protect_ledger(url: str) -> list[str]:
-    """Make the ledger append-only again if it no longer is; returns what was unprotected."""
-    found = unprotected_ledger(url)
-    if found:
-        with transaction(url) as cursor:
+    """Make the ledger append-only again if it no longer is, and write the moves into it that only git has.
+
+    Moves that only the ledger has are tagged. Returns what was put right, in words.
+    """
+    found = [f"{each} no longer refused changes" for each in unprotected_ledger(url)]
+    with transaction(url) as cursor:
+        if not _exists(cursor) and not moves_in_git():
+            return []
+        _create(cursor)
+        if found:
             cursor.execute(_PROTECTION)
-    return found
+        found += [f"the ledger lacked move {number} of Production" for number in _restore(cursor)]
+        moves = _chain(cursor).moves
+    return found + [f"git lacked the tag {name}" for name in tag_moves(moves)]
+
+
+def _entry(signed: SignedMove) -> Entry:
+    move = signed.move
+    at = datetime.fromisoformat(move.at)
+    return Entry(
+        at, move.who, move.action, move.from_version, move.to_version, move.why, dict(move.gates), signed.signed.signer
+    )
+
+
+def _evidence(registry: Registry, model: LoadedModel) -> tuple[str, ...]:
+    """Digests of the statements on which a version is accepted: its provenance, and who derived it again."""
+    if model.claim is None:
+        return ()
+    envelopes = registry.envelopes(registry.version(model.version))
+    verdicts = rebuilt_by(model.claim, envelopes).identical
+    return (model.claim.signed.sha256, *(verdict.signed.sha256 for verdict in verdicts))
+
+
+def _chain(cursor: Any) -> Chain:
+    return chain_of(moves_in_git(), _envelopes(cursor), trusted_keys())
+
+
+def _restore(cursor: Any) -> list[int]:
+    """Write the moves into the ledger that only git has; returns their numbers."""
+    held = set(_envelopes(cursor))
+    lacking = [each for each in chain_of(moves_in_git(), [], trusted_keys()).moves if each.signed.line not in held]
+    for each in lacking:
+        _insert(cursor, each.move, each.signed.line)
+    return [each.move.number for each in lacking]
+
+
+def _insert(cursor: Any, move: Move, line: str) -> None:
+    gates = json.dumps(dict(move.gates), sort_keys=True, ensure_ascii=False)
+    cursor.execute(_INSERT, (move.who, move.action, move.from_version, move.to_version, move.why, gates, line))
+
+
+def _envelopes(cursor: Any) -> list[str]:
+    """The envelope of each row in the order of the ledger; empty for a row without one."""
+    if not _has_envelopes(cursor):
+        return []
+    cursor.execute("SELECT coalesce(envelope, '') FROM ledger.production ORDER BY number")
+    return [line for (line,) in cursor.fetchall()]
+
+
+def _unsigned(cursor: Any) -> tuple[Entry, ...]:
+    """The moves from before signatures: the rows without an envelope that come before the first with one."""
+    if not _exists(cursor):
+        return ()
+    unsigned = "number < coalesce((SELECT min(number) FROM ledger.production WHERE envelope IS NOT NULL), 'Infinity')"
+    where = f"envelope IS NULL AND {unsigned}" if _has_envelopes(cursor) else "true"
+    if _has_envelopes(cursor) and moves_in_git() and "".join(_envelopes(cursor)) == "":
+        return ()  # git has signed moves: rows of a ledger without any are nobody's
+    cursor.execute(
+        f"SELECT at, who, action, from_version, to_version, why, gates FROM ledger.production WHERE {where} ORDER BY number"
+    )
+    return tuple(Entry(*row) for row in cursor.fetchall())
 
 
 def _exists(cursor: Any) -> bool:
@@ -155,7 +280,15 @@ def _exists(cursor: Any) -> bool:
     return cursor.fetchone()[0] is not None
 
 
+def _has_envelopes(cursor: Any) -> bool:
+    cursor.execute(
+        "SELECT count(*) FROM information_schema.columns"
+        " WHERE (table_schema, table_name, column_name) = ('ledger', 'production', 'envelope')"
+    )
+    return bool(cursor.fetchone()[0])
+
+
 def _create(cursor: Any) -> None:
-    if not _exists(cursor):
+    if not _has_envelopes(cursor):
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext('streamflow ledger'))")
         cursor.execute(_TABLES + _PROTECTION)

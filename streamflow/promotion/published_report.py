@@ -36,6 +36,8 @@ _LINEAGE = {
     "Python": "python",
     "platform": "platform",
     "CPU": "cpu",
+    "CPU features that numpy uses": "cpu_features",
+    "glibc": "glibc",
     "BLAS kernel": "blas_kernel",
     "threads": "threads",
 }

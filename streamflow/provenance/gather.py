@@ -29,7 +29,7 @@ from streamflow.pipeline.layout import (
 )
 from streamflow.pipeline.lock import derivation, derivation_sha256, outputs
 from streamflow.pipeline.project import state_dir, write_json
-from streamflow.provenance.git import Changes, changes, commit, file_at, patch_of, tags_of
+from streamflow.provenance.git import Changes, changes, commit, file_at, patch_of, result_commit, tags_of
 from streamflow.provenance.record import Provenance
 
 RECORD, PATCH = "provenance.json", "changes.patch"
@@ -87,7 +87,9 @@ def gather(config: Config, fingerprint: str, model_sha256: str) -> tuple[Provena
         if not Path("/proc", left.name).exists():
             shutil.rmtree(left, ignore_errors=True)
     packages = environment_differences(REQUIREMENTS.read_text(encoding="utf-8"))
-    patch = patch_of([*everything.tracked, *everything.untracked])
+    # The run's own results go into a commit beside the branch; anything else is a difference from the commit.
+    patch = patch_of([*everything.tracked, *everything.untracked]) if dirt else b""
+    made_at = commit() if dirt else result_commit([*everything.tracked, *everything.untracked])
     (kept / PATCH).write_bytes(patch)
     (kept / LOCK).write_text(derivation(lock_text(), config.months), encoding="utf-8")
 
@@ -104,8 +106,8 @@ def gather(config: Config, fingerprint: str, model_sha256: str) -> tuple[Provena
         **{str(path): "plots" for path in sorted(PLOTS.iterdir())},
     }
     facts = Provenance(
-        git_commit=commit(),
-        git_tag=next(iter(tags_of("HEAD")), ""),
+        git_commit=made_at,
+        git_tag=next(iter(tags_of(made_at)), ""),
         git_dirty=bool(dirt) or bool(changed_inputs()),
         changes_sha256=bytes_sha256(patch) if patch else "",
         dvc_lock_sha256=derivation_sha256(lock_text(), config.months),

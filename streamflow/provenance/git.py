@@ -12,6 +12,9 @@ from streamflow.core.errors import EnvironmentFault, first_line
 from streamflow.pipeline.dvc_hash import folder_md5
 
 TAG_PREFIX = "exp/"
+PRODUCTION_TAGS = "production/"
+RESULTS = "refs/streamflow/results/"
+"""References to the commits that hold the results of runs, beside the user's branches."""
 # Folders that Python or Hydra loads from: any file there is code.
 CODE_FOLDERS = ("conf", "feature_repo", "serve", "stages", "streamflow")
 _CODE_SUFFIXES = (".py", ".pyc", ".pyx", ".so", ".pth")
@@ -43,9 +46,14 @@ class Changes:
         return "; ".join(parts)
 
 
-def git(*arguments: str, stdin: bytes | None = None, index: Path | None = None) -> str:
-    """Output of a git command in the project. Raises EnvironmentFault if git is missing or fails."""
-    return git_bytes(*arguments, stdin=stdin, index=index).decode(errors="replace").strip()
+def git(
+    *arguments: str, stdin: bytes | None = None, index: Path | None = None, more: Mapping[str, str] | None = None
+) -> str:
+    """Output of a git command in the project; `more` are environment variables.
+
+    Raises EnvironmentFault if git is missing or fails.
+    """
+    return git_bytes(*arguments, stdin=stdin, index=index, more=more).decode(errors="replace").strip()
 
 
 def without_git_variables() -> dict[str, str]:
@@ -56,7 +64,9 @@ def without_git_variables() -> dict[str, str]:
     return {**mine, "GIT_OPTIONAL_LOCKS": "0"}
 
 
-def git_bytes(*arguments: str, stdin: bytes | None = None, index: Path | None = None) -> bytes:
+def git_bytes(
+    *arguments: str, stdin: bytes | None = None, index: Path | None = None, more: Mapping[str, str] | None = None
+) -> bytes:
     """Raw output of a git command in the project. Raises EnvironmentFault if git is missing or fails."""
     try:
         done = subprocess.run(
@@ -64,7 +74,7 @@ def git_bytes(*arguments: str, stdin: bytes | None = None, index: Path | None = 
             capture_output=True,
             check=True,
             input=stdin,
-            env={**without_git_variables(), **({"GIT_INDEX_FILE": str(index)} if index else {})},
+            env={**without_git_variables(), **({"GIT_INDEX_FILE": str(index)} if index else {}), **(more or {})},
         )
     except FileNotFoundError:
         raise EnvironmentFault("git is not installed; install it and run the command again") from None
@@ -90,7 +100,8 @@ def resolve(ref: str) -> str | None:
 def tags_of(commit: str) -> list[str]:
     """Tags of a commit, newest first, those of experiments before others."""
     names = git("tag", "--points-at", commit, "--sort=-creatordate").splitlines()
-    return sorted(names, key=lambda name: not name.startswith(TAG_PREFIX))
+    named = [name for name in names if not name.startswith(PRODUCTION_TAGS)]
+    return sorted(named, key=lambda name: not name.startswith(TAG_PREFIX))
 
 
 def tag_message(name: str) -> str:
@@ -185,6 +196,35 @@ def md5_at(
 def annotate(name: str, commit: str, message: str) -> None:
     """Create an annotated tag. Raises EnvironmentFault if the tag exists or git has no user.name."""
     git("tag", "--annotate", "--cleanup=verbatim", "--file=-", name, commit, stdin=message.encode())
+
+
+def result_commit(names: Iterable[str]) -> str:
+    """A commit of HEAD with some files as they are now: HEAD itself if none differs. Branches and index don't change.
+
+    The same files on the same HEAD give the same commit, on any machine: its date is HEAD's and its author streamflow.
+    A reference under refs/streamflow/results keeps it.
+    """
+    wanted = sorted(names)
+    if not wanted:
+        return commit()
+    head = commit()
+    with tempfile.TemporaryDirectory() as scratch:
+        index = Path(scratch) / "index"
+        git("read-tree", head, index=index)
+        for name in wanted:
+            if Path(name).is_file():
+                blob = git("hash-object", "-w", "--no-filters", "--stdin", stdin=Path(name).read_bytes())
+                mode = "100755" if os.access(name, os.X_OK) else "100644"
+                git("update-index", "--add", "--cacheinfo", f"{mode},{blob},{name}", index=index)
+            else:
+                git("update-index", "--force-remove", "--", name, index=index)
+        files = git("write-tree", index=index)
+    dated = git("show", "--no-patch", "--format=%cI", head)
+    author = {f"GIT_{who}_{what}": value for who in ("AUTHOR", "COMMITTER")
+              for what, value in (("NAME", "streamflow"), ("EMAIL", "streamflow@localhost"), ("DATE", dated))}  # fmt: skip
+    made = git("commit-tree", "--no-gpg-sign", "-p", head, "-m", "Result of a run", files, more=author)
+    git("update-ref", f"{RESULTS}{made[:16]}", made)
+    return made
 
 
 def commit_files(names: Iterable[str], message: str) -> str:

@@ -47,7 +47,9 @@ class Provenance:
     seed: int
     python: str
     platform: str
+    glibc: str
     cpu: str
+    cpu_features: str
     blas_kernel: str
     threads: int
     outs: dict[str, str]

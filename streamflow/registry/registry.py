@@ -8,7 +8,7 @@ import logging
 import os
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from streamflow.core.errors import ModelError, RegistryError, first_line
 from streamflow.core.schema import MODEL_NAME
 from streamflow.postgres.connection import ensure_schema
 from streamflow.provenance.record import PREFIX
+from streamflow.registry.acceptance import load_model
 from streamflow.registry.connection import (
     ROOT_VARIABLE,
     SCHEMA,
@@ -27,14 +28,18 @@ from streamflow.registry.connection import (
     tracking_uri,
 )
 from streamflow.registry.decision import DECISION_TAG
-from streamflow.registry.loading import LoadedModel, ModelFiles, prove
-from streamflow.registry.registration import CARD_FILES, Registration, log_and_register
+from streamflow.registry.loading import LoadedModel, ModelFiles
+from streamflow.registry.registration import Registration, log_and_register
+from streamflow.trust.check import only_warns
+from streamflow.trust.claims import MODEL_FILES
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
 PRODUCTION = "Production"
+ENVELOPES = "attestations.jsonl"
+"""Artifact of a run: the signed statements about its model, one DSSE envelope a line."""
 
 
 class Registry:
@@ -97,9 +102,12 @@ class Registry:
         with mlflow_errors():
             return dict(self._client.get_run(str(version.run_id)).data.metrics)
 
-    def load(self, version: "ModelVersion") -> LoadedModel:
-        """Download a version and verify digest, feature schema and golden rows. Raises ModelError or RegistryError."""
-        return prove(self.files(version))
+    def load(self, version: "ModelVersion", warn: bool | None = None) -> LoadedModel:
+        """Download a version, verify its files, and accept it only if a trusted key signed for them and their commit.
+
+        `warn`: use it all the same, with the reason (default: STREAMFLOW_TRUST). Raises ModelError or RegistryError.
+        """
+        return load_model(self.files(version), only_warns() if warn is None else warn)
 
     def files(self, version: "ModelVersion") -> ModelFiles:
         """Download the stored files of a version. Raises RegistryError."""
@@ -112,13 +120,13 @@ class Registry:
                 # mlflow.artifacts does the same after importing half of MLflow.
                 repository = ModelsArtifactRepository(f"models:/{MODEL_NAME}/{version.version}")
                 folder = Path(repository.download_artifacts("", scratch))  # type: ignore[no-untyped-call]
-                onnx_bytes = (folder / "model.onnx").read_bytes()
-                schema, golden = (json.loads((folder / name).read_text(encoding="utf-8")) for name in CARD_FILES)
-            except (OSError, ValueError, MlflowException) as error:
+                contents = {name: (folder / name).read_bytes() for name in MODEL_FILES}
+            except (OSError, MlflowException) as error:
                 # The folder has another name each time; the reason must not, or it is news at each look.
                 reason = first_line(error).replace(scratch, "the download")
                 raise RegistryError(f"{where}: its files can't be fetched: {reason}") from error
-        return ModelFiles(str(version.version), str(version.run_id), dict(version.tags), onnx_bytes, schema, golden)
+        envelopes = tuple(self.envelopes(version))
+        return ModelFiles(str(version.version), str(version.run_id), dict(version.tags), contents, envelopes)
 
     def run_file(self, version: "ModelVersion", name: str) -> bytes:
         """A file that the run of a version keeps, its SHA-256 checked against the version's record.
@@ -179,14 +187,19 @@ class Registry:
         with mlflow_errors():
             self._client.log_text(str(version.run_id), content, name)
 
-    def attachments(self, version: "ModelVersion", folder: str) -> list[str]:
-        """Names of the artifacts in a folder of the run of a version, sorted."""
-        with mlflow_errors():
-            return sorted(each.path for each in self._client.list_artifacts(str(version.run_id), folder))
+    def envelopes(self, version: "ModelVersion") -> list[str]:
+        """The signed statements that the run of a version keeps, one line each; none if it keeps none, or is deleted."""
+        try:
+            text = self._run_file(version, ENVELOPES).decode(errors="replace")
+        except RegistryError:
+            return []
+        return [line for line in text.splitlines() if line]
 
-    def attachment(self, version: "ModelVersion", name: str) -> bytes:
-        """An artifact of the run of a version. Raises RegistryError if it is not there."""
-        return self._run_file(version, name)
+    def add_envelopes(self, version: "ModelVersion", envelopes: Iterable[str]) -> None:
+        """Add signed statements to those that the run of a version keeps."""
+        known = self.envelopes(version)
+        if wanted := [line for line in envelopes if line not in known]:
+            self.attach(version, ENVELOPES, "\n".join([*known, *wanted]) + "\n")
 
     def _run_file(self, version: "ModelVersion", name: str) -> bytes:
         from mlflow.exceptions import MlflowException

@@ -9,12 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from streamflow.core.errors import ModelError
+from streamflow.core.errors import ModelError, RegistryError
 from streamflow.core.schema import MODEL_NAME
 from streamflow.pipeline.project import state_dir
 from streamflow.provenance.record import PREFIX
-from streamflow.registry.loading import LoadedModel, ModelFiles, prove
+from streamflow.registry.acceptance import claim_of, load_model
+from streamflow.registry.loading import LoadedModel, ModelFiles
 from streamflow.registry.registry import PRODUCTION, Registry, unrecorded_move
+from streamflow.trust.chain import Chain
+from streamflow.trust.check import only_warns
 
 # Every answer of serving names them.
 ANSWERED_TAGS = (f"{PREFIX}git_commit", f"{PREFIX}as_of")
@@ -24,19 +27,20 @@ ANSWERED_TAGS = (f"{PREFIX}git_commit", f"{PREFIX}as_of")
 class WantedVersion:
     """The version to serve, and its tags as they are now.
 
-    `ignored` is another version that the alias names, and why it is not followed.
+    `ignored` is another version that the alias names, or None, and why it is not followed. `earlier` are versions that
+    were moved to by signed moves before, newest first.
     """
 
     version: str
     tags: Mapping[str, str]
-    ignored: tuple[str, str] | None = None
+    ignored: tuple[str | None, str] | None = None
+    earlier: tuple[str, ...] = ()
 
 
 class RegistrySource:
     """The version behind an alias, or one exact version, of the features of `service`.
 
-    `last_move` is the version of the last move of Production in the ledger, None if there is none: the alias is followed
-    only to it, because anybody can set an alias in MLflow's pages.
+    Production is where its last signed move leads (`moves`): anybody can set an alias in MLflow's pages.
     """
 
     def __init__(
@@ -44,22 +48,29 @@ class RegistrySource:
         open_registry: Callable[[], Registry],
         name: str,
         service: str,
-        last_move: Callable[[], str | None] = lambda: None,
+        moves: Callable[[], Chain] = Chain,
     ) -> None:
-        self._open, self._name, self._service, self._last_move = open_registry, name, service, last_move
+        self._open, self._name, self._service, self._moves = open_registry, name, service, moves
         self._registry: Registry | None = None
         self._kept = state_dir() / "serve" / "verified" / f"{name}-{service}"
+        self._chain = Chain()
 
     def wanted(self) -> WantedVersion:
         """The version to serve now. Raises RegistryError if the registry does not answer or there is none."""
-        found = self._connect().version(self._name)
-        named = str(found.version)
-        moved = self._last_move() if self._name == PRODUCTION else None
-        if not (unrecorded := unrecorded_move(named, moved)):
-            return WantedVersion(named, dict(found.tags))
-        fix = f"`streamflow promote v{named}` checks and records it, or `streamflow rollback`"
-        tags = dict(self._connect().version(str(moved)).tags)
-        return WantedVersion(str(moved), tags, (named, f"{unrecorded}, which is served; {fix}"))
+        registry = self._connect()
+        self._chain = self._moves() if self._name == PRODUCTION else Chain()
+        if self._chain.head is None:
+            return self._behind_the_name(registry)
+        moved = list(dict.fromkeys(each.move.to_version for each in reversed(self._chain.moves)))
+        alias = registry.version_behind(PRODUCTION)
+        named = str(alias.version) if alias else None
+        ignored: tuple[str | None, str] | None = None
+        if unrecorded := unrecorded_move(named, moved[0]):
+            fix = "`streamflow promote --adopt` checks and signs it, or `streamflow rollback`"
+            ignored = (named, f"{unrecorded}, which is served; {fix}")
+        elif self._chain.problems:
+            ignored = (None, f"{self._chain.problems[0]}; `streamflow history` shows what is signed")
+        return WantedVersion(moved[0], dict(registry.version(moved[0]).tags), ignored, tuple(moved[1:]))
 
     def load(self, version: str) -> LoadedModel:
         """Download and verify a version, and keep a copy on this machine.
@@ -81,7 +92,7 @@ class RegistrySource:
                     " registers it again"
                 )
         files = registry.files(found)
-        verified = prove(files)
+        verified = self._accepted(files)
         _keep(files, self._kept)
         return verified
 
@@ -95,16 +106,48 @@ class RegistrySource:
                 version=facts["version"],
                 run_id=facts["run_id"],
                 tags=facts["tags"],
-                onnx_bytes=(self._kept / "model.onnx").read_bytes(),
-                schema=facts["schema"],
-                golden=facts["golden"],
+                contents={name: (self._kept / name).read_bytes() for name in facts["files"]},
+                envelopes=tuple(facts["envelopes"]),
             )
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ModelError(f"the copy kept at {self._kept} is damaged: {error!r}") from error
         try:
-            return prove(files)
-        except ModelError as error:
+            return self._accepted(files)
+        except (ModelError, KeyError) as error:
             raise ModelError(f"the copy kept at {self._kept} can't answer: {error}") from error
+
+    def objection(self, model: LoadedModel) -> str:
+        """Why a model that is served would not be loaded now: its key was revoked, or it was refuted; else empty."""
+        if model.claim is None:
+            return ""
+        registry = self._connect()
+        try:
+            envelopes = registry.envelopes(registry.version(model.version))
+            claim_of(model.version, model.claim.files, model.tags, envelopes)
+        except ModelError as error:
+            return str(error)
+        return ""
+
+    def _behind_the_name(self, registry: Registry) -> WantedVersion:
+        """The version that the registry names: an exact one, or an alias that no signed move stands behind."""
+        found = registry.version(self._name)
+        if self._name == PRODUCTION and not only_warns():
+            raise RegistryError(
+                f"no signed move made version {found.version} Production; `streamflow promote --adopt` derives it again and"
+                " signs that, or serve it with a warning: STREAMFLOW_TRUST=warn"
+            )
+        return WantedVersion(str(found.version), dict(found.tags))
+
+    def _accepted(self, files: ModelFiles) -> LoadedModel:
+        """A version whose files, signed provenance and move agree."""
+        verified = load_model(files, warn=self._chain.head is None and only_warns())
+        moved = {each.move.to_version: each.move.model_sha256 for each in self._chain.moves}
+        if (expected := moved.get(verified.version, verified.model_sha256)) != verified.model_sha256:
+            raise ModelError(
+                f"version {verified.version} holds model {verified.model_sha256[:12]}, the signed move of Production is to"
+                f" model {expected[:12]}: the registry was changed; `streamflow history`"
+            )
+        return verified
 
     def _connect(self) -> Registry:
         if self._registry is None:
@@ -116,9 +159,12 @@ def _keep(files: ModelFiles, folder: Path) -> None:
     """Keep the files of a verified version for the next start, in one rename; several replicas may do it at once."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix="partial-"))
-    facts: dict[str, Any] = {name: getattr(files, name) for name in ("version", "run_id", "tags", "schema", "golden")}
-    (scratch / "model.onnx").write_bytes(files.onnx_bytes)
-    (scratch / "version.json").write_text(json.dumps(facts, indent=2), encoding="utf-8")
+    facts: dict[str, Any] = {name: getattr(files, name) for name in ("version", "run_id", "tags", "envelopes")}
+    for name, content in files.contents.items():
+        (scratch / name).write_bytes(content)
+    (scratch / "version.json").write_text(
+        json.dumps({**facts, "files": sorted(files.contents)}, indent=2), encoding="utf-8"
+    )
     before = Path(tempfile.mkdtemp(dir=folder.parent, prefix="partial-"))
     with suppress(OSError):  # another replica was faster with the same version
         with suppress(FileNotFoundError):

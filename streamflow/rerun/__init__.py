@@ -1,4 +1,4 @@
 """`streamflow rerun`: derive a result again in a clone of its own, compare it byte by byte, and attest the verdict.
 
-Pure: attestation, verdict.
+Pure: verdict.
 """

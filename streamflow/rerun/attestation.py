@@ -1,49 +1,72 @@
-"""A rerun's verdict as an in-toto statement: what was derived, from what, by whom, with which outcome.
+"""A rerun's verdict as a signed statement: what it says, and where it is kept."""
 
-Layout: in-toto Statement v1 (https://in-toto.io/Statement/v1); the predicate is this project's own.
-"""
+from typing import TYPE_CHECKING, Any
 
-from collections.abc import Mapping
-from typing import Any
-
+from streamflow.core.errors import RegistryError
+from streamflow.pipeline.project import replacing, state_dir
+from streamflow.provenance.record import IDENTICAL
+from streamflow.registry.references import Target
+from streamflow.registry.registry import ENVELOPES
+from streamflow.registry.signing import now, share, sign_provenance
 from streamflow.rerun.verdict import Rederivation
-from streamflow.pipeline.layout import ONNX
-from streamflow.provenance.result import Result
+from streamflow.trust.claims import RebuiltOut, model_subjects, received_digest, verdict_statement
+from streamflow.trust.envelope import sign_statement
+from streamflow.trust.keys import machine_signer
+from streamflow.trust.store import add_notes
 
-STATEMENT = "https://in-toto.io/Statement/v1"
-PREDICATE = "https://streamflow.example/attestations/rederivation/v1"
+if TYPE_CHECKING:
+    from streamflow.provenance.result import Result
+    from streamflow.registry.registry import Registry
 
 
-def statement(found: Rederivation, result: Result, builder: Mapping[str, str], at: str) -> dict[str, Any]:
-    """The attestation; `at` is the end of the rerun (UTC), `builder` who ran it where."""
-    subjects = [{"name": str(ONNX), "digest": {"sha256": found.model_actual}}] if found.model_actual else []
-    subjects += [
-        {"name": out.path, "digest": {"md5": out.actual.removesuffix(".dir")}} for out in found.outs if out.actual
+def statement(found: Rederivation, result: "Result", at: str) -> dict[str, Any]:
+    """The statement of a verdict; `at` is the end of the rerun (UTC). Raises ModelError if the commit has no receipts."""
+    outs = [
+        RebuiltOut(
+            out.path, out.stage, out.expected.endswith(".dir"), received_digest(result.receipts, out.path), out.sha256
+        )
+        for out in found.outs
     ]
-    return {
-        "_type": STATEMENT,
-        "subject": subjects,
-        "predicateType": PREDICATE,
-        "predicate": {
-            "builder": dict(builder),
-            "materials": [
-                {"uri": "git:commit", "digest": {"gitCommit": found.commit}},
-                {"uri": "dvc.lock#derivation", "digest": {"sha256": result.dvc_lock_sha256}},
-                {"uri": "requirements.lock", "digest": {"sha256": result.requirements_lock_sha256}},
-                *(
-                    {"uri": f"data/snapshots/{month}", "digest": {"md5": md5.removesuffix(".dir")}}
-                    for month, md5 in result.snapshots.items()
-                ),
-            ],
-            "verdict": found.verdict,
-            "firstDivergence": found.first_divergence.to_json() if found.first_divergence else None,
-            "modelSha256": {"expected": found.model_expected, "actual": found.model_actual},
-            "outs": [
-                {"path": out.path, "stage": out.stage, "expected": out.expected, "actual": out.actual}
-                for out in found.outs
-            ],
-            "environment": dict(found.environment),
-            "finishedOn": at,
-            "seconds": round(found.seconds, 1),
-        },
-    }
+    first = found.first_divergence.to_json() if found.first_divergence else None
+    subjects = model_subjects(result.receipts)
+    return verdict_statement(found.commit, subjects, found.verdict, outs, first, found.environment, at)
+
+
+def keep_verdict(
+    found: Rederivation, result: "Result", target: Target, registry: "Registry | None", with_provenance: bool
+) -> str:
+    """Sign a verdict and keep it: a note on the commit, a file below var/attestations, the run of the version.
+
+    `with_provenance`: sign too where the model comes from, if it came out identical. Returns where it is kept, in words;
+    the verdict on a run with uncommitted files is about no commit and is only a tag of the version.
+    """
+    at = now()
+    if registry is not None and target.version is not None:
+        tags = {
+            "rerun_verdict": found.verdict,
+            "rerun_model_sha256": found.model_actual,
+            "rerun_environment": str(found.environment["kind"]),
+            "rerun_at": at,
+            "rerun_commit": target.commit,
+        }
+        registry.set_tags(str(target.version.version), tags)
+    if target.patch:
+        return (
+            "not signed: the run used files that are in no commit; `streamflow tag NAME` while it is the current result"
+        )
+    envelopes = [sign_statement(statement(found, result, at), machine_signer())]
+    add_notes(target.commit, envelopes)
+    if with_provenance and found.verdict == IDENTICAL:
+        envelopes.append(sign_provenance(target.commit, built_by="streamflow rerun"))
+    name = f"{at.replace(':', '')}-{found.verdict}.jsonl"
+    local = state_dir() / "attestations" / target.commit[:12] / name
+    with replacing(local) as partial:
+        partial.write_text("\n".join(envelopes) + "\n", encoding="utf-8")
+    where = f"git note of {target.commit[:12]}, var/attestations/{target.commit[:12]}/{name}"
+    if registry is None or target.version is None:
+        return where
+    try:
+        share(registry, target.version, target.commit)
+    except RegistryError as error:
+        return f"{where}; not in the registry: {error}"
+    return f"{where}, {ENVELOPES} of version {target.version.version}"

@@ -9,32 +9,27 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from streamflow.core.digest import rows_sha256
 from streamflow.core.errors import ModelError, StreamFlowError
 from streamflow.core.schema import TABLES
-from streamflow.rerun.attestation import statement
-from streamflow.rerun.checkout import checkout
-from streamflow.rerun.environments import Environment, clean_variables, describe, environment_of
-from streamflow.rerun.refreeze import refreeze
-from streamflow.rerun.verdict import Circumstances, Rederivation, compare_outputs, verdict
 from streamflow.pipeline.dvc_files import declarations, disagreements
 from streamflow.pipeline.dvc_hash import content_of, folder_md5
 from streamflow.pipeline.file_digest import file_sha256
 from streamflow.pipeline.layout import MODEL, ONNX, SNAPSHOTS
 from streamflow.pipeline.lifeline import VARIABLE, lifeline
 from streamflow.pipeline.lock import contradictions
-from streamflow.pipeline.project import state_dir, write_json
+from streamflow.pipeline.project import state_dir
 from streamflow.provenance.cache import fetch, local_cache
 from streamflow.provenance.result import Result, read_result
 from streamflow.registry.references import Target
+from streamflow.rerun.checkout import checkout
+from streamflow.rerun.environments import Environment, clean_variables, describe, environment_of
+from streamflow.rerun.refreeze import refreeze
+from streamflow.rerun.verdict import Circumstances, Rederivation, compare_outputs, verdict
+from streamflow.trust.claims import received_digest
 from streamflow.warehouse.source_drift import frozen_rows
-
-if TYPE_CHECKING:
-    from streamflow.registry.registry import Registry
 
 Say = Callable[[str], None]
 _TAKEN_AS_FROZEN = ("ingest", "snapshot")
@@ -42,11 +37,10 @@ _TAKEN_AS_FROZEN = ("ingest", "snapshot")
 
 @dataclass(frozen=True)
 class Rerun:
-    """The outcome of a rerun, the result that it derived again, and the attestation."""
+    """The outcome of a rerun, and the result that it derived again."""
 
     found: Rederivation
     result: Result
-    attestation: dict[str, Any]
 
 
 def rerun(target: Target, fresh_env: bool, from_source: bool, say: Say) -> Rerun:
@@ -74,10 +68,16 @@ def rerun(target: Target, fresh_env: bool, from_source: bool, say: Say) -> Rerun
                 failed = run(_stages(result))
         if failed:
             raise ModelError(f"{target.name} can't be derived: {failed}")
-        actual = {path: content.md5 for path in result.outs if (content := content_of(folder / path))}
+        made = {path: content for path in result.outs if (content := content_of(folder / path))}
+        actual = {path: content.md5 for path, content in made.items()}
         onnx = folder / ONNX
         model_actual = file_sha256(onnx) if onnx.is_file() else ""
-        outs = compare_outputs(result, actual)
+        outs = compare_outputs(result, actual, {path: content.sha256 for path, content in made.items()})
+        lock += [
+            f"{out.stage} made {out.path} with SHA-256 {out.sha256[:12]}, the receipt in the commit says {expected[:12]}"
+            for out in outs
+            if out.same and (expected := received_digest(result.receipts, out.path)) not in ("", out.sha256)
+        ]
         model_expected = target.model_sha256 or result.model_sha256
         if not model_expected and actual.get(str(MODEL)) == result.outs[str(MODEL)][1]:
             model_expected = model_actual  # no version and no receipt tells it: the folder's MD5 does
@@ -102,30 +102,7 @@ def rerun(target: Target, fresh_env: bool, from_source: bool, say: Say) -> Rerun
         environment=used,
         seconds=time.monotonic() - started,
     )
-    builder = {"id": "streamflow rerun", **environment.machine}
-    moment = datetime.now(UTC).replace(microsecond=0)
-    return Rerun(found, result, statement(found, result, builder, moment.isoformat()))
-
-
-def keep_attestation(done: Rerun, target: Target, registry: "Registry | None") -> str:
-    """Keep the verdict below var/attestations, and with the model version if there is one; returns where."""
-    finished = done.attestation["predicate"]["finishedOn"].replace(":", "").replace("+0000", "Z")
-    name = f"attestations/{finished}-{done.found.verdict}.json"
-    local = state_dir() / "attestations" / target.commit[:12] / name.split("/")[1]
-    write_json(local, done.attestation)
-    if registry is None or target.version is None:
-        return str(local)
-    registry.attach(target.version, name, json.dumps(done.attestation, indent=2, sort_keys=True) + "\n")
-    tags = {
-        "rerun_verdict": done.found.verdict,
-        "rerun_model_sha256": done.found.model_actual,
-        "rerun_environment": done.found.environment["kind"],
-        "rerun_at": done.attestation["predicate"]["finishedOn"],
-        "rerun_commit": target.commit,
-        "rerun_attestation": name,
-    }
-    registry.set_tags(str(target.version.version), tags)
-    return f"version {target.version.version}, {name}"
+    return Rerun(found, result)
 
 
 def receipt_contradictions(folder: Path, result: Result) -> list[str]:

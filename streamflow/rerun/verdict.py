@@ -14,12 +14,16 @@ _SOURCE_STAGES = ("ingest", "snapshot")
 
 @dataclass(frozen=True)
 class Out:
-    """One DVC output: its MD5 in dvc.lock, and the MD5 of the rerun (empty: the rerun did not make it)."""
+    """One DVC output: its MD5 in dvc.lock, and the MD5 of the rerun (empty: the rerun did not make it).
+
+    `sha256` is that of the rerun's file, or the `dirHash` of its folder.
+    """
 
     path: str
     stage: str
     expected: str
     actual: str
+    sha256: str = ""
 
     @property
     def same(self) -> bool:
@@ -84,9 +88,11 @@ class Rederivation:
         }
 
 
-def compare_outputs(result: Result, actual: Mapping[str, str]) -> tuple[Out, ...]:
-    """Every output of the result, in the order of dvc.lock, with the MD5 of the rerun."""
-    return tuple(Out(path, stage, md5, actual.get(path, "")) for path, (stage, md5) in result.outs.items())
+def compare_outputs(result: Result, actual: Mapping[str, str], sha256: Mapping[str, str]) -> tuple[Out, ...]:
+    """Every output of the result, in the order of dvc.lock, with the MD5 and the SHA-256 of the rerun."""
+    return tuple(
+        Out(path, stage, md5, actual.get(path, ""), sha256.get(path, "")) for path, (stage, md5) in result.outs.items()
+    )
 
 
 def verdict(

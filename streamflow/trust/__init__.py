@@ -1,4 +1,4 @@
 """Who vouches for a model: keys, signed statements, where they are kept, and what a version must show to be used.
 
-Pure: acceptance, chain, claims, envelope, provenance, trusted.
+Pure: acceptance, chain, claims, envelope, trusted.
 """

@@ -6,7 +6,7 @@ from typing import Any
 
 from securesystemslib.dsse import Envelope
 from securesystemslib.exceptions import Error, VerificationError
-from securesystemslib.signer import CryptoSigner
+from securesystemslib.signer import CryptoSigner  # type: ignore[attr-defined]
 
 from streamflow.core.digest import bytes_sha256
 from streamflow.core.errors import ModelError, first_line
@@ -51,6 +51,19 @@ def sign(payload: bytes, payload_type: str, signer: CryptoSigner) -> str:
     envelope = Envelope(payload, payload_type, {})
     envelope.sign(signer)
     return json.dumps(envelope.to_dict(), sort_keys=True, separators=(",", ":"))
+
+
+def sign_statement(statement: dict[str, Any], signer: CryptoSigner) -> str:
+    """Sign an in-toto statement; the envelope as one line. Raises ModelError if it breaks in-toto's rules."""
+    from google.protobuf.json_format import ParseDict, ParseError
+    from in_toto_attestation.v1.statement import Statement
+    from in_toto_attestation.v1.statement_pb2 import Statement as Parsed
+
+    try:
+        Statement.copy_from_pb(ParseDict(statement, Parsed())).validate()
+    except (ParseError, ValueError) as error:
+        raise ModelError(f"the statement can't be signed: {first_line(error)}") from error
+    return sign(canonical(statement), STATEMENT, signer)
 
 
 def open_envelope(line: str, trusted: TrustedKeys, payload_type: str = STATEMENT) -> Signed:

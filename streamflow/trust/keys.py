@@ -10,12 +10,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from securesystemslib.signer import CryptoSigner
+from securesystemslib.signer import CryptoSigner  # type: ignore[attr-defined]
 
 from streamflow.core.errors import ConfigError, EnvironmentFault, first_line
 from streamflow.pipeline.project import state_dir
 from streamflow.provenance.git import file_at, tree
-from streamflow.trust.trusted import TrustedKeys, public_key, trusted_keys_of
+from streamflow.trust.trusted import SHOWN, TrustedKeys, public_key, trusted_keys_of
 
 VARIABLE = "STREAMFLOW_SIGNING_KEY"
 KEYS, REVOKED = Path("keys"), Path("keys/revoked")
@@ -50,7 +50,9 @@ def machine_signer() -> CryptoSigner:
     path = private_path()
     if not path.exists():
         if os.environ.get(VARIABLE):
-            raise ConfigError(f"{VARIABLE} names {path}, which does not exist; `streamflow keys init` makes a key there")
+            raise ConfigError(
+                f"{VARIABLE} names {path}, which does not exist; `streamflow keys init` makes a key there"
+            )
         make_key()
     return _signer(path)
 
@@ -75,6 +77,44 @@ def make_key() -> Path:
         partial.unlink()
     _write_public(_signer(path))
     return path
+
+
+def retire_key() -> Path:
+    """Give the private key another name, after its key id; returns that file."""
+    path = private_path()
+    old = path.with_name(f"{_signer(path).public_key.keyid[:SHOWN]}{_PEM}")
+    path.rename(old)
+    return old
+
+
+def trust_key(file: Path, name: str) -> Path:
+    """Copy a public key to keys/NAME.pem. Raises ConfigError, and writes nothing, if it is none or the name is taken."""
+    if not name.replace("-", "").replace("_", "").isalnum() or not name.isascii():
+        raise ConfigError(f"{name[:80]!r} is no name for a key; use letters, digits, - and _")
+    try:
+        pem = file.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{file} can't be read: {error.strerror}; name a public.pem") from error
+    key = public_key(pem, str(file))
+    path = KEYS / f"{name}{_PEM}"
+    for known in (path, REVOKED / path.name):
+        if known.exists() and public_key(known.read_bytes(), str(known)).keyid != key.keyid:
+            raise ConfigError(f"{known} is another key; choose another --name")
+    if key.keyid in trusted_keys().revoked:
+        raise ConfigError(f"key {key.keyid[:SHOWN]} is revoked; `git log -- {REVOKED}` says since when")
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(pem)
+    return path
+
+
+def revoke_key(name: str) -> Path:
+    """Move keys/NAME.pem to keys/revoked/; returns that file. Raises ConfigError if there is none."""
+    path = KEYS / f"{name}{_PEM}"
+    if not path.is_file():
+        known = sorted(each.stem for each in KEYS.glob(f"*{_PEM}"))
+        raise ConfigError(f"there is no {path}; keys are {', '.join(known) or 'none'}, see `streamflow keys list`")
+    REVOKED.mkdir(exist_ok=True)
+    return path.rename(REVOKED / path.name)
 
 
 def public_pem(signer: CryptoSigner) -> bytes:
@@ -137,7 +177,9 @@ def _signer(path: Path) -> CryptoSigner:
             raise ConfigError(f"others may read the private key {path}; `chmod 600 {path}`, and revoke it if they did")
         loaded = load_pem_private_key(path.read_bytes(), None)
     except OSError as error:
-        raise EnvironmentFault(f"the private key {path} can't be read: {error.strerror}; name another by {VARIABLE}") from error
+        raise EnvironmentFault(
+            f"the private key {path} can't be read: {error.strerror}; name another by {VARIABLE}"
+        ) from error
     except (ValueError, TypeError) as error:
         raise ConfigError(f"{path} is no private key in PEM without a password ({first_line(error)})") from error
     if not isinstance(loaded, Ed25519PrivateKey):

@@ -23,6 +23,7 @@ from streamflow.provenance.commits import path_with_files
 from streamflow.provenance.git import changes, file_at, resolve
 from streamflow.provenance.outputs import output_problems
 from streamflow.provenance.problems import Check, Problem
+from streamflow.trust.trusted import SHOWN
 from streamflow.warehouse.history import warehouse
 from streamflow.warehouse.source_drift import live_drift, source_drift
 
@@ -41,6 +42,7 @@ def all_checks() -> list[Check]:
         ("history", history),
         ("append-only", append_only),
         ("threads", threads),
+        ("keys", keys),
         ("Production", production),
     ]
     return [run_check(name, run) for name, run in checks]
@@ -173,40 +175,62 @@ def threads() -> Check:
     return Check("threads", f"{len(pools)} pools, kernel {', '.join(sorted(kernels))}", tuple(problems))
 
 
+def keys() -> Check:
+    """This machine has a key that nobody else reads, and every public key in keys/ is committed and readable."""
+    from streamflow.trust.keys import listed_keys, machine_signer, private_path
+
+    if not private_path().exists():
+        problem = Problem("this machine has no key, so it can't sign", "`streamflow keys init`, or `streamflow repro`")
+        return Check("keys", "", (problem,))
+    own = machine_signer().public_key.keyid
+    listed = listed_keys()
+    problems = [
+        Problem(
+            f"key {key.name} of keys/ is {key.state.partition(';')[0]}", key.state.partition("; ")[2] or "remove it"
+        )
+        for key in listed
+        if key.state not in ("trusted", "revoked")
+    ]
+    if own in {key.keyid for key in listed if key.state == "revoked"}:
+        problems.append(Problem("the key of this machine is revoked", "`streamflow keys init --replace`"))
+    trusted = sum(key.state == "trusted" for key in listed)
+    return Check("keys", f"this machine's {own[:SHOWN]}, {trusted} trusted", tuple(problems))
+
+
 def production() -> Check:
-    """The alias Production names the version of the ledger's last move: intact, committed, and not refuted by a rerun."""
-    from streamflow.promotion.ledger import last_move
-    from streamflow.provenance.record import DIVERGED, PREFIX
+    """Production is where the last signed move leads: intact, signed for, committed, and not refuted by a rerun."""
+    from streamflow.promotion.ledger import read_ledger
     from streamflow.registry.registry import open_registry, unrecorded_move
 
     with database() as url:
-        registry = open_registry(url)
-        version, moved = registry.production(), last_move(url)
-        if version is None:
+        registry, ledger = open_registry(url), read_ledger(url)
+        alias, head = registry.production(), ledger.chain.head
+        if alias is None and head is None:
             problem = Problem(
                 f"no version of {MODEL_NAME} is Production", "`streamflow repro`, then `streamflow promote vN`"
             )
             return Check("Production", "", (problem,))
-        loaded = registry.load(version)
-    problems = []
-    number = str(version.version)
-    if unrecorded := unrecorded_move(number, moved):
-        fix = f"`streamflow promote v{number}` checks and records it, or `streamflow rollback`"
-        problems.append(Problem(unrecorded, fix))
-    if version.tags.get(f"{PREFIX}rerun_verdict") == DIVERGED:
-        what = f"the last rerun of version {number} diverged: it could not be derived again"
-        problems.append(Problem(what, f"`streamflow rollback`; `streamflow rerun v{number}` says what differs"))
-    commit = version.tags.get(f"{PREFIX}git_commit", "")
-    if resolve(commit) is None:
-        problems.append(
-            Problem(
-                f"commit {commit[:12]} of version {version.version} is not in this repository",
-                "`git fetch --all --tags`",
-            )
+        number = str(alias.version) if alias else None
+        problems = [Problem(each, "`streamflow history` shows what is signed") for each in ledger.chain.problems]
+        if head is None:
+            problems.append(Problem(f"no signed move made version {number} Production", "`streamflow promote --adopt`"))
+        elif unrecorded := unrecorded_move(number, head.move.to_version):
+            fix = "`streamflow promote --adopt` checks and signs it, or `streamflow rollback`"
+            problems.append(Problem(unrecorded, fix))
+        served = head.move.to_version if head else str(number)
+        loaded = registry.load(registry.version(served))
+    if head and loaded.model_sha256 != head.move.model_sha256:
+        what = (
+            f"version {served} is model {loaded.model_sha256[:12]}, the signed move is to {head.move.model_sha256[:12]}"
         )
-    elif file_at(commit, LOCK) is None:
+        problems.append(Problem(what, "`streamflow rollback`, or `streamflow repro` at the commit of the tag"))
+    if loaded.unsigned:
+        problems.append(Problem(loaded.unsigned, "`streamflow promote --adopt`"))
+    commit = loaded.git_commit
+    if resolve(commit) is not None and file_at(commit, LOCK) is None:
         problems.append(Problem(f"commit {commit[:12]} has no dvc.lock", "`streamflow tag NAME` commits the result"))
-    note = f"version {version.version}, model {loaded.model_sha256[:12]}, commit {commit[:12]}"
+    signer = loaded.claim.signed.signer if loaded.claim else "nobody"
+    note = f"version {served}, model {loaded.model_sha256[:12]}, commit {commit[:12]}, signed by {signer}"
     return Check("Production", note, tuple(problems))
 
 

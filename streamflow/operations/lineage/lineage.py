@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from streamflow.core.schema import MODEL_NAME
-from streamflow.rerun.checkout import checkout
 from streamflow.pipeline.environment import locked_packages
 from streamflow.pipeline.layout import ONNX
 from streamflow.provenance.comparison import Rows, differing, flat, snapshot_differences
@@ -14,6 +13,8 @@ from streamflow.provenance.git import file_at, git, tag_message, tags_of
 from streamflow.provenance.record import PREFIX
 from streamflow.provenance.result import Result, read_result
 from streamflow.registry.references import Target
+from streamflow.rerun.checkout import checkout
+from streamflow.trust.check import evidence_on
 
 if TYPE_CHECKING:
     from streamflow.registry.registry import Registry
@@ -130,22 +131,19 @@ def _commit(target: Target) -> dict[str, Any]:
 
 
 def _attestations(target: Target, registry: "Registry | None") -> list[dict[str, Any]]:
-    if registry is None or target.version is None:
-        return []
-    found = []
-    for name in registry.attachments(target.version, "attestations"):
-        predicate = json.loads(registry.attachment(target.version, name))["predicate"]
-        found.append(
-            {
-                "name": name,
-                "verdict": predicate["verdict"],
-                "finished_on": predicate["finishedOn"],
-                "environment": predicate["environment"]["kind"],
-                "cpu": predicate["builder"].get("cpu", ""),
-                "outputs": len(predicate["outs"]),
-            }
-        )
-    return found
+    """The signed verdicts on the commit of a target, oldest first."""
+    shared = registry.envelopes(target.version) if registry is not None and target.version is not None else []
+    verdicts = evidence_on(target.commit, shared).verdicts
+    return [
+        {
+            "verdict": each.verdict,
+            "finished_on": each.at,
+            "signed_by": each.signed.signer,
+            "statement_sha256": each.signed.sha256,
+            "outputs": len(each.outs),
+        }
+        for each in sorted(verdicts, key=lambda each: each.at)
+    ]
 
 
 def _rows(read: Read, result: Result) -> Rows:

@@ -2,24 +2,25 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 from streamflow.core.digest import bytes_sha256
 from streamflow.core.errors import StreamFlowError
 from streamflow.operations.health.doctor import all_checks
-from streamflow.pipeline.lock import read_lock
 from streamflow.pipeline.params import read_all_params
 from streamflow.promotion.decisions import DATA_GATES
+from streamflow.promotion.rebuilders import rebuilders_problem
 from streamflow.provenance.commits import code_differences, path_with_files, result_of
 from streamflow.provenance.git import resolve
 from streamflow.provenance.problems import problems_of
-from streamflow.provenance.record import IDENTICAL, PREFIX
+from streamflow.provenance.record import PREFIX
 from streamflow.registry.decision import Gate, decision_of
 from streamflow.registry.registry import Registry
 
 # Promoting replaces it, so its state does not matter.
 _NOT_ASKED = ("Production",)
+NEVER_FORCED = ("committed", "files")
+"""Gates that --force can't override: nothing would serve such a version."""
 
 
 def health_gates() -> Iterator[Gate]:
@@ -29,16 +30,20 @@ def health_gates() -> Iterator[Gate]:
         yield Gate(name, what)
 
 
-def version_gates(registry: Registry, version: Any) -> Iterator[Gate]:
-    """The gates on the version itself: committed, intact, fairly judged, not worse, derived again."""
-    yield Gate("committed", _commit_problem(registry, version))
+def version_gates(registry: Registry, version: Any, champion: Any) -> Iterator[Gate]:
+    """The gates on the version itself: committed, signed and intact, fairly judged, not worse, derived again.
+
+    `champion` is the version that is Production by the last signed move, or None.
+    """
+    yield Gate("committed", _commit_problem(version))
     yield Gate("files", _file_problem(registry, version))
     yield from _data_gates(version)
-    yield Gate("champion", _champion_problem(registry, version))
-    yield Gate("derived again", _rerun_problem(version))
+    yield Gate("champion", _champion_problem(registry, version, champion))
+    needed = read_all_params().promotion.rebuilders
+    yield Gate("derived again", rebuilders_problem(registry, str(version.version), needed))
 
 
-def _commit_problem(registry: Registry, version: Any) -> str:
+def _commit_problem(version: Any) -> str:
     tags, name = version.tags, f"version {version.version}"
     commit = tags.get(f"{PREFIX}git_commit", "")
     if tags.get(f"{PREFIX}git_dirty") != "false":
@@ -49,9 +54,6 @@ def _commit_problem(registry: Registry, version: Any) -> str:
         return f"commit {commit[:12]} of {name} is not in this clone; `git fetch --all --tags`"
     try:
         result = result_of(commit)
-        if tags.get(f"{PREFIX}changes_sha256"):  # a clean run keeps its results beside the commit
-            kept = registry.run_file(version, "dvc.lock").decode()
-            result = replace(result, stages=read_lock(kept, result.params["months"]))
         different = code_differences(commit, result)
     except StreamFlowError as error:
         return str(error)
@@ -86,9 +88,9 @@ def _data_gates(version: Any) -> Iterator[Gate]:
         yield asked or Gate(name, missing)
 
 
-def _champion_problem(registry: Registry, version: Any) -> str:
+def _champion_problem(registry: Registry, version: Any, champion: Any) -> str:
     """Not empty if the version is worse than the champion on the same test users; a person judges how sure that is."""
-    champion, record = registry.production(), decision_of(version)
+    record = decision_of(version)
     if champion is None or champion.version == version.version:
         return ""
     if record and record.rule and record.comparison and record.comparison.champion_version == str(champion.version):
@@ -102,15 +104,6 @@ def _champion_problem(registry: Registry, version: Any) -> str:
     if mine >= theirs:
         return ""
     return f"{name} {mine:.4f} is below {theirs:.4f} of the champion, version {champion.version}, on the same users"
-
-
-def _rerun_problem(version: Any) -> str:
-    tags = version.tags
-    last = tags.get(f"{PREFIX}rerun_verdict")
-    if last == IDENTICAL or (not last and tags.get(f"{PREFIX}refit_sha256") == tags.get(f"{PREFIX}model_sha256")):
-        return ""
-    state = f"its last rerun was {last}" if last else "it was never derived again"
-    return f"{state}; `streamflow rerun v{version.version}`"
 
 
 def gate_record(gates: list[Gate]) -> str:

@@ -16,11 +16,11 @@ from streamflow.core.digest import rows_sha256
 from streamflow.core.errors import ModelError
 from streamflow.core.schema import TABLES
 from streamflow.extracts.synthetic import generate_month
-from streamflow.rerun.rerun import receipt_contradictions
 from streamflow.pipeline.dvc_files import disagreements
 from streamflow.pipeline.dvc_hash import content_of, folder_manifest, folder_md5
 from streamflow.pipeline.lock import LockedStage, contradictions, derivation, derivation_sha256, outputs, read_lock
 from streamflow.pipeline.parquet import frozen_schema, with_event_timestamp, write_parquet
+from streamflow.rerun.rerun import receipt_contradictions
 
 MONTHS = ["2024-01-31", "2024-02-29"]
 TEXT = (ROOT / "dvc.lock").read_text()

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from this_result import ALL, RESULT
 
+from streamflow.provenance.record import DIVERGED, EQUIVALENT, IDENTICAL
 from streamflow.rerun.verdict import (
     Circumstances,
     Divergence,
@@ -12,7 +13,6 @@ from streamflow.rerun.verdict import (
     compare_outputs,
     verdict,
 )
-from streamflow.provenance.record import DIVERGED, EQUIVALENT, IDENTICAL
 
 SHA = RESULT.model_sha256
 

@@ -1,0 +1,46 @@
+"""`streamflow attest`: signed statements from and to other clones."""
+
+from pathlib import Path
+
+import click
+
+from streamflow.pipeline.reporting import say
+
+
+@click.group()
+def attest() -> None:
+    """Exchange signed statements with other clones: provenances, verdicts, moves of Production."""
+
+
+@attest.command(name="import")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.pass_obj
+def import_file(started_in: Path, file: Path) -> None:
+    """Take the statements of FILE (one DSSE envelope a line), as `streamflow rerun` writes it on another machine.
+
+    Each must be signed by a trusted key and be about a commit that is here. All are taken, or none.
+    """
+    from streamflow.operations.promote.exchange import import_envelopes
+
+    for line in import_envelopes(started_in / file):
+        say(line)
+
+
+@attest.command()
+@click.argument("remote", default="origin")
+def push(remote: str) -> None:
+    """Push the statements to a git remote: notes of commits, results beside the branches, tags of Production."""
+    from streamflow.operations.promote.exchange import push as push_all
+
+    push_all(remote)
+    say(f"notes, results and tags of Production are at {remote}")
+
+
+@attest.command()
+@click.argument("remote", default="origin")
+def pull(remote: str) -> None:
+    """Fetch the statements of a git remote, and merge them with those here."""
+    from streamflow.operations.promote.exchange import pull as pull_all
+
+    for line in pull_all(remote):
+        say(line)

@@ -1,0 +1,54 @@
+"""Who derived a version again: k of n trusted keys must have got the same bytes before it can become Production."""
+
+from streamflow.core.errors import StreamFlowError
+from streamflow.registry.acceptance import claim_of
+from streamflow.registry.references import Target
+from streamflow.registry.registry import Registry
+from streamflow.rerun.attestation import keep_verdict
+from streamflow.rerun.rerun import Say, rerun
+from streamflow.trust.acceptance import Rebuilt
+from streamflow.trust.check import rebuilt_by
+from streamflow.trust.keys import machine_signer
+
+
+def rebuilders_problem(registry: Registry, number: str, needed: int) -> str:
+    """Why a version was not derived again by enough rebuilders; empty if it was."""
+    try:
+        found = _rebuilt(registry, number)
+    except StreamFlowError as error:
+        return str(error)
+    return rebuilders_missing(found, number, needed)
+
+
+def rebuilders_missing(found: Rebuilt, number: str, needed: int) -> str:
+    """What the verdicts on a version lack, in words; empty if `needed` different keys say identical and none differs."""
+    if found.against:
+        return found.against
+    count = len(found.identical)
+    if count >= needed:
+        return ""
+    names = ", ".join(verdict.signed.signer for verdict in found.identical)
+    if needed == 1:
+        return f"nobody derived it again; `streamflow rerun v{number}`"
+    return (
+        f"{count} of {needed} rebuilders got the same bytes ({names or 'none'}); `streamflow rerun REF --sign` on another"
+        " machine, then `streamflow attest import FILE` here"
+    )
+
+
+def derive_again(registry: Registry, number: str, model_sha256: str, say: Say) -> None:
+    """Derive a registered version again in a clean clone of its commit and keep the verdict, unless this machine has."""
+    found = _rebuilt(registry, number)
+    if machine_signer().public_key.keyid in {verdict.signed.keyid for verdict in found.identical}:
+        return
+    version = registry.version(number)
+    commit = version.tags["streamflow.git_commit"]
+    target = Target(f"version {number}", commit, b"", version, model_sha256, {})
+    done = rerun(target, fresh_env=False, from_source=False, say=say)
+    keep_verdict(done.found, done.result, target, registry, with_provenance=False)
+
+
+def _rebuilt(registry: Registry, number: str) -> Rebuilt:
+    version = registry.version(number)
+    files = registry.files(version)
+    return rebuilt_by(claim_of(number, files.digests, files.tags, files.envelopes), files.envelopes)

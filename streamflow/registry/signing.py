@@ -1,0 +1,56 @@
+"""The signed provenance of a version: made from its commit, kept as a note of the commit and with its run."""
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from streamflow.core.digest import bytes_sha256
+from streamflow.core.errors import RegistryError
+from streamflow.pipeline.environment import machine
+from streamflow.pipeline.layout import INGEST_RECEIPTS, LOCK, PARAMS, PIPELINE, REQUIREMENTS
+from streamflow.provenance.commits import result_of
+from streamflow.provenance.git import file_at
+from streamflow.trust.claims import provenance_statement
+from streamflow.trust.envelope import sign_statement
+from streamflow.trust.keys import machine_signer
+from streamflow.trust.store import add_notes, notes_of
+
+if TYPE_CHECKING:
+    from mlflow.entities.model_registry import ModelVersion
+
+    from streamflow.registry.registry import Registry
+
+
+def sign_provenance(commit: str, **environment: str) -> str:
+    """Sign where the model of a commit comes from, and add that to the commit's notes; returns the envelope.
+
+    `environment` are facts that the run recorded, besides those of this machine. Raises ModelError if the commit has no
+    receipts of a model.
+    """
+    result = result_of(commit)
+    paths = [PARAMS, REQUIREMENTS, LOCK, PIPELINE, *(INGEST_RECEIPTS / f"{month}.json" for month in result.snapshots)]
+    materials = {str(path): bytes_sha256(content) for path in paths if (content := file_at(commit, path)) is not None}
+    made = sign_statement(
+        provenance_statement(result, commit, materials, {**machine(), **environment}, now()), machine_signer()
+    )
+    add_notes(commit, [made])
+    return made
+
+
+def share(registry: "Registry", version: "ModelVersion", commit: str) -> None:
+    """Copy the notes of a commit to the run of a version, for clones that share the registry but not yet the notes."""
+    registry.add_envelopes(version, notes_of(commit))
+
+
+def sign_version(registry: "Registry", version: "ModelVersion", commit: str, **environment: str) -> str:
+    """Sign the provenance of a registered version; returns what went wrong with the copy in its run, or nothing."""
+    sign_provenance(commit, **environment)
+    try:
+        share(registry, version, commit)
+    except RegistryError as error:
+        return str(error)
+    return ""
+
+
+def now() -> str:
+    """This moment in UTC, to the second, as statements have it."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
