@@ -157,7 +157,7 @@ def decide_now(
     from streamflow.promotion.champion import decide_promotion
 
     record = record_after_gates(
-        decide_promotion(config, registry, champion), gates(config, url, registry, version, model_sha256, say_of_gate)
+        decide_promotion(config, registry, champion), gates(config, url, registry, version, model_sha256, say)
     )
     if record.comparison:
         say(f"register: version {version} minus version {record.champion_version}: {record.comparison.in_short}")
@@ -168,11 +168,6 @@ def decide_now(
     keep_report(config, registry, version, record)
     registry.record_decision(version, f"promoted: {record.reason}" if record.promote else record.reason)
     return Decision(record.promote, record.reason)
-
-
-def say_of_gate(line: str) -> None:
-    """Print a line of the rerun that a gate makes."""
-    say(f"register: derived again: {line.strip()}")
 
 
 def anchor(config: Config, registry: Registry, version: str) -> None:

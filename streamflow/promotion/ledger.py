@@ -56,6 +56,12 @@ _INSERT = """
     INSERT INTO ledger.production (who, action, from_version, to_version, why, gates, envelope)
     VALUES (%s, %s, %s, %s, %s, %s, %s)
 """
+_ROWS = "SELECT at, who, action, from_version, to_version, why, gates FROM ledger.production moved ORDER BY number"
+_UNSIGNED = _ROWS.replace(
+    "ORDER",
+    "WHERE NOT EXISTS (SELECT FROM ledger.production signed WHERE signed.envelope IS NOT NULL AND signed.number <= moved.number)"
+    " ORDER",
+)
 
 
 @dataclass(frozen=True)
@@ -265,13 +271,7 @@ def _unsigned(cursor: Any) -> tuple[Entry, ...]:
     """The moves from before signatures: the rows without an envelope that come before the first with one."""
     if not _exists(cursor):
         return ()
-    unsigned = "number < coalesce((SELECT min(number) FROM ledger.production WHERE envelope IS NOT NULL), 'Infinity')"
-    where = f"envelope IS NULL AND {unsigned}" if _has_envelopes(cursor) else "true"
-    if _has_envelopes(cursor) and moves_in_git() and "".join(_envelopes(cursor)) == "":
-        return ()  # git has signed moves: rows of a ledger without any are nobody's
-    cursor.execute(
-        f"SELECT at, who, action, from_version, to_version, why, gates FROM ledger.production WHERE {where} ORDER BY number"
-    )
+    cursor.execute(_UNSIGNED if _has_envelopes(cursor) else _ROWS)
     return tuple(Entry(*row) for row in cursor.fetchall())
 
 
