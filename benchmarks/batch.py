@@ -60,7 +60,14 @@ def ours(folder: Path, out: Path, reasons: int) -> None:
     model = ChurnModel((MODEL / "model.onnx").read_bytes(), schema_features(schema))
     tags = {"streamflow.model_sha256": file_sha256(MODEL / "model.onnx")}
     tags["streamflow.feature_service"] = schema["feature_service"]
-    score_snapshot(folder, LoadedModel("0", "", model, tags, schema["threshold"]), out, reasons)
+    score_snapshot(
+        folder,
+        LoadedModel(
+            "0", "", model, tags, schema["threshold"], tags["streamflow.model_sha256"], schema["feature_service"]
+        ),
+        out,
+        reasons,
+    )
 
 
 def peer(folder: Path, out: Path, forest: Path) -> None:

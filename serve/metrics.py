@@ -64,9 +64,9 @@ class Metrics:
         )
         self.unsigned = Gauge(
             "streamflow_model_unsigned",
-            "1 if a version is served that no trusted key signed for (STREAMFLOW_TRUST=warn)",
+            "Scorers that serve a version that no trusted key signed for (STREAMFLOW_TRUST=warn).",
             registry=registry,
-            multiprocess_mode="livemax",
+            multiprocess_mode="livesum",
         )
         self.behind = Gauge(
             "streamflow_model_not_served",

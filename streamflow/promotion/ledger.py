@@ -59,7 +59,7 @@ _INSERT = """
 _ROWS = "SELECT at, who, action, from_version, to_version, why, gates FROM ledger.production moved ORDER BY number"
 _UNSIGNED = _ROWS.replace(
     "ORDER",
-    "WHERE NOT EXISTS (SELECT FROM ledger.production signed WHERE signed.envelope IS NOT NULL AND signed.number <= moved.number)"
+    "WHERE NOT EXISTS (SELECT FROM ledger.production s WHERE s.envelope IS NOT NULL AND s.number <= moved.number)"
     " ORDER",
 )
 

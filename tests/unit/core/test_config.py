@@ -72,7 +72,20 @@ def test_the_policies_differ_in_nothing_but_their_name(project):
     composed = {name: compose([f"promotion={name}"]).promotion for name in options("promotion")}
     assert {name: rule.policy for name, rule in composed.items()} == {name: name for name in options("promotion")}
     others = [{key: value for key, value in rule.items() if key != "policy"} for rule in composed.values()]
-    assert others == [{"metric": "roc_auc", "delta": 0.0, "confidence": 0.95, "resamples": 2000, "leak_auc": 0.95}] * 3
+    assert (
+        others
+        == [
+            {
+                "metric": "roc_auc",
+                "delta": 0.0,
+                "confidence": 0.95,
+                "resamples": 2000,
+                "leak_auc": 0.95,
+                "rebuilders": 1,
+            }
+        ]
+        * 3
+    )
 
 
 def test_the_committed_params_are_what_conf_composes_by_default(project):

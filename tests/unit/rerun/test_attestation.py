@@ -1,67 +1,63 @@
-"""The attestation of a rerun, key by key."""
+"""The statement of a rerun, key by key."""
 
 from dataclasses import replace
 
+import pytest
 from this_result import ALL, RESULT
 
+from streamflow.core.errors import ModelError
 from streamflow.rerun.attestation import statement
 from streamflow.rerun.verdict import DIVERGED, IDENTICAL, Divergence, Rederivation, compare_outputs
 
 SHA = RESULT.model_sha256
+DIGESTS = {path: f"{number:064x}" for number, path in enumerate(ALL)}
 FOUND = Rederivation(
-    "exp/a", "c" * 40, IDENTICAL, None, compare_outputs(RESULT, ALL), SHA, SHA, {"kind": "fresh"}, 12.34
+    "exp/a", "c" * 40, IDENTICAL, None, compare_outputs(RESULT, ALL, DIGESTS), SHA, SHA, {"kind": "fresh"}, 12.34
 )
-BUILDER = {"id": "streamflow rerun"}
-AT = "2024-01-31T00:00:00+00:00"
+AT = "2024-01-31T00:00:00Z"
 
 
-def test_the_attestation_is_an_in_toto_statement_over_model_and_outputs():
-    made = statement(FOUND, RESULT, BUILDER, AT)
-    assert set(made) == {"_type", "subject", "predicateType", "predicate"}
-    assert made["_type"] == "https://in-toto.io/Statement/v1"
-    assert made["predicateType"] == "https://streamflow.example/attestations/rederivation/v1"
-    model, *outs = made["subject"]
-    assert model == {"name": "artifacts/model/model.onnx", "digest": {"sha256": SHA}}
-    assert outs == [{"name": path, "digest": {"md5": md5.removesuffix(".dir")}} for path, md5 in ALL.items()]
-    assert len(outs) == 19
-
-
-def test_the_predicate_holds_what_went_in_who_ran_it_and_what_came_out():
-    predicate = statement(FOUND, RESULT, BUILDER, AT)["predicate"]
-    assert predicate["materials"] == [
-        {"uri": "git:commit", "digest": {"gitCommit": "c" * 40}},
-        {"uri": "dvc.lock#derivation", "digest": {"sha256": RESULT.dvc_lock_sha256}},
-        {"uri": "requirements.lock", "digest": {"sha256": RESULT.requirements_lock_sha256}},
-        *(
-            {"uri": f"data/snapshots/{month}", "digest": {"md5": RESULT.snapshots[month].removesuffix(".dir")}}
-            for month in ("2024-01-31", "2024-02-29")
-        ),
-    ]
-    rest = {key: value for key, value in predicate.items() if key not in ("materials", "outs")}
-    assert rest == {
-        "builder": BUILDER,
-        "verdict": IDENTICAL,
-        "firstDivergence": None,
-        "modelSha256": {"expected": SHA, "actual": SHA},
-        "environment": {"kind": "fresh"},
-        "finishedOn": AT,
-        "seconds": 12.3,
-    }
-    first = RESULT.outs["artifacts/config.json"]
-    assert predicate["outs"][0] == {
-        "path": "artifacts/config.json",
-        "stage": "config",
-        "expected": first[1],
-        "actual": first[1],
-    }
-
-
-def test_what_was_not_made_is_no_subject_and_a_divergence_is_told():
-    diverged = Divergence("train", "code", "x")
-    lost = compare_outputs(RESULT, {"data/dataset": "00.dir"})
-    made = statement(
-        replace(FOUND, verdict=DIVERGED, first_divergence=diverged, outs=lost, model_actual=""), RESULT, BUILDER, AT
+def test_the_verdict_is_a_simple_verification_result_over_the_files_that_serving_uses():
+    made = statement(FOUND, RESULT, AT)
+    assert (made["_type"], made["predicateType"]) == (
+        "https://in-toto.io/Statement/v1",
+        "https://in-toto.io/attestation/svr/v0.1",
     )
-    assert made["subject"] == [{"name": "data/dataset", "digest": {"md5": "00"}}]
-    assert made["predicate"]["firstDivergence"] == {"stage": "train", "cause": "code", "detail": "x"}
-    assert made["predicate"]["outs"][0]["actual"] == ""
+    assert made["subject"] == [
+        {"name": f"artifacts/model/{name}", "digest": {"sha256": RESULT.receipts[f"artifacts/model/{name}"]}}
+        for name in ("model.onnx", "feature_schema.json", "golden.json")
+    ]
+    assert made["subject"][0]["digest"]["sha256"] == SHA
+    predicate = made["predicate"]
+    assert predicate["verifier"] == {"id": "https://streamflow.example/rerun/v1"}
+    assert (predicate["timeCreated"], predicate["properties"]) == (AT, ["STREAMFLOW_RERUN_IDENTICAL"])
+
+
+def test_the_details_name_the_commit_and_each_output_by_a_digest_that_a_stranger_can_compute():
+    details = statement(FOUND, RESULT, AT)["predicate"]["streamflow_rerun"]
+    assert details["commit"] == {"gitCommit": "c" * 40}
+    assert (details["verdict"], details["first_divergence"]) == (IDENTICAL, None)
+    assert details["environment"] == {"kind": "fresh"}
+    outs = {out["path"]: out for out in details["outs"]}
+    assert list(outs) == list(ALL)
+    assert len(outs) == 19
+    assert outs["data/dataset"]["digest"] == {"dirHash": DIGESTS["data/dataset"]}
+    assert outs["artifacts/config.json"]["digest"] == {"sha256": DIGESTS["artifacts/config.json"]}
+    assert outs["data/dataset"]["stage"] == "dataset"
+    assert len(outs["data/dataset"]["expected"]) == 64
+
+
+def test_another_verdict_has_no_property_and_says_what_differed_first():
+    diverged = Divergence("train", "code", "x")
+    made = statement(replace(FOUND, verdict=DIVERGED, first_divergence=diverged), RESULT, AT)
+    assert made["predicate"]["properties"] == []
+    assert made["predicate"]["streamflow_rerun"]["first_divergence"] == {
+        "stage": "train",
+        "cause": "code",
+        "detail": "x",
+    }
+
+
+def test_a_commit_without_receipts_gets_no_statement():
+    with pytest.raises(ModelError, match=r"no receipt names artifacts/model/model\.onnx; `streamflow repro`"):
+        statement(FOUND, replace(RESULT, receipts={}), AT)

@@ -18,7 +18,7 @@ SHA = RESULT.model_sha256
 
 
 def judged(changed=(), golden=False, model=SHA, **circumstances):
-    outs = compare_outputs(RESULT, {path: "0" * 32 if path in changed else md5 for path, md5 in ALL.items()})
+    outs = compare_outputs(RESULT, {path: "0" * 32 if path in changed else md5 for path, md5 in ALL.items()}, {})
     return verdict(RESULT, outs, SHA, model, golden, Circumstances(**circumstances))
 
 
@@ -73,7 +73,7 @@ def test_the_first_divergence_says_what_differed(changed, circumstances, stage, 
 
 
 def test_the_json_has_the_documented_keys():
-    outs, first = compare_outputs(RESULT, {}), Divergence("train", "code", "x")
+    outs, first = compare_outputs(RESULT, {}, {}), Divergence("train", "code", "x")
     found = Rederivation("exp/a", "c" * 40, DIVERGED, first, outs, SHA, "", {"kind": "fresh"}, 12.34)
     assert found.to_json() == {
         "ref": "exp/a",

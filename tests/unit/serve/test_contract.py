@@ -79,7 +79,8 @@ def test_an_answer_has_the_documented_fields_and_all_are_required(name):
 
 def test_what_is_said_of_a_model_is_its_reference_and_its_provenance():
     schema = ModelAnswer.model_json_schema()
-    more = ["run_id", "loaded_at", "from_local_copy", "not_served", "threshold", "features", "provenance"]
+    more = ["run_id", "loaded_at", "from_local_copy", "not_served", "signed_by", "unsigned"]
+    more += ["threshold", "features", "provenance"]
     assert list(schema["properties"]) == [*FIELDS["ModelReference"], *more]
     threshold = schema["properties"]["threshold"]
     assert (threshold["minimum"], threshold["maximum"]) == (0, 1)

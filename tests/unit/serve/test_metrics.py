@@ -31,6 +31,7 @@ DOCUMENTED = {
     "streamflow_model_reloads": "counter",
     "streamflow_model_replicas": "gauge",
     "streamflow_model_not_served": "gauge",
+    "streamflow_model_unsigned": "gauge",
     "streamflow_missing_features": "counter",
     "streamflow_stale_features": "counter",
 }
@@ -50,6 +51,7 @@ def fill(metrics):
         metrics.reloads.labels("loaded").inc()
         metrics.replicas.labels("7", "ab").set(1)
         metrics.behind.set(1)
+        metrics.unsigned.set(1)
         metrics.count_missing(["skips_7d"], ["monthly_fee", "skips_7d"])
         metrics.count_stale(["skips_7d"])
 
@@ -70,6 +72,7 @@ def test_every_documented_series_is_there_with_its_labels(metrics):
         'streamflow_model_reloads_total{outcome="loaded"} 1.0',
         'streamflow_model_replicas{model_sha256="ab",version="7"} 1.0',
         "streamflow_model_not_served 1.0",
+        "streamflow_model_unsigned 1.0",
         'streamflow_missing_features_total{feature="skips_7d",kind="absent"} 1.0',
         'streamflow_missing_features_total{feature="skips_7d",kind="null"} 1.0',
         'streamflow_missing_features_total{feature="monthly_fee",kind="null"} 1.0',

@@ -15,7 +15,7 @@ from streamflow.registry.served import WantedVersion
 
 def version(number):
     tags = {f"streamflow.{name}": f"{name} {number}" for name in ("model_sha256", "git_commit", "as_of")}
-    return LoadedModel(str(number), "run", None, tags, 0.5)
+    return LoadedModel(str(number), "run", None, tags, 0.5, tags["streamflow.model_sha256"], "churn_v1")
 
 
 class Versions:
@@ -23,13 +23,13 @@ class Versions:
 
     def __init__(self):
         self.alias, self.versions, self.kept, self.loads = "1", {"1": version(1)}, None, []
-        self.down = False
+        self.down, self.earlier, self.objections = False, (), {}
 
     def wanted(self):
         if self.down:
             raise RegistryError("MLflow: connection refused")
         found = self.versions[self.alias]
-        return WantedVersion(self.alias, {} if isinstance(found, str) else dict(found.tags))
+        return WantedVersion(self.alias, {} if isinstance(found, str) else dict(found.tags), None, self.earlier)
 
     def load(self, name):
         self.loads.append(name)
@@ -38,6 +38,9 @@ class Versions:
             raise ModelError(found)
         self.kept = found
         return found
+
+    def objection(self, model):
+        return self.objections.get(model.version, "")
 
     def last_verified(self):
         if self.kept is None:

@@ -66,7 +66,7 @@ def model():
 
 @pytest.fixture
 def held(model):
-    return Held(LoadedModel("3", "run", model, {**TAGS, "streamflow.comparison": "{}"}, 0.4))
+    return Held(LoadedModel("3", "run", model, {**TAGS, "streamflow.comparison": "{}"}, 0.4, "ab", "churn_v1"))
 
 
 @pytest.fixture
@@ -121,6 +121,8 @@ def test_what_is_said_of_the_model_is_its_reference_and_its_provenance(scorer, h
         "loaded_at": MOMENT,
         "from_local_copy": True,
         "not_served": {"version": "4", "reason": "corrupt", "since": MOMENT},
+        "signed_by": None,
+        "unsigned": None,
         "threshold": 0.4,
         "features": NAMES,
         "provenance": TAGS,

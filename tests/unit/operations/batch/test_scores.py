@@ -36,7 +36,7 @@ def loaded(tmp_path_factory):
     files, digest = model_folder(tmp_path_factory.mktemp("model"), joined_month(300), 1.0)
     model = ChurnModel((files / "model.onnx").read_bytes(), service_features("churn_v1"))
     tags = {"streamflow.model_sha256": digest, "streamflow.feature_service": "churn_v1"}
-    return LoadedModel("7", "run", model, tags, 0.4)
+    return LoadedModel("7", "run", model, tags, 0.4, digest, "churn_v1")
 
 
 @pytest.fixture(scope="module")
