@@ -17,8 +17,10 @@ from streamflow.core.errors import RegistryError
 from streamflow.pipeline.params import promotion_section
 from streamflow.postgres.append_only import append_only, refuse_changes, unprotected
 from streamflow.postgres.connection import transaction
+from streamflow.provenance.record import PREFIX
 from streamflow.registry.decision import Gate
 from streamflow.registry.loading import LoadedModel
+from streamflow.registry.moves import chain_at, envelopes_at, has_envelopes
 from streamflow.registry.registry import Registry
 from streamflow.registry.signing import now
 from streamflow.trust.chain import Chain, Move, SignedMove, chain_of, move_statement
@@ -142,7 +144,7 @@ def move(
         # Moves are written in the order in which they happen.
         cursor.execute("LOCK TABLE ledger.production IN SHARE ROW EXCLUSIVE MODE")
         _restore(cursor)
-        head, champion = _chain(cursor).head, registry.production()
+        head, champion = chain_at(cursor).head, registry.production()
         made = Move(
             number=head.move.number + 1 if head else 1,
             previous=head.signed.sha256 if head else "",
@@ -173,7 +175,7 @@ def move(
 def read_ledger(url: str) -> Ledger:
     """All moves of Production. Writes nothing."""
     with transaction(url) as cursor:
-        return Ledger(_unsigned(cursor), _chain(cursor))
+        return Ledger(_unsigned(cursor), chain_at(cursor))
 
 
 def entries(url: str) -> list[Entry]:
@@ -187,10 +189,9 @@ def champion_of(registry: Registry, ledger: Ledger) -> Any:
         return registry.production()
     try:
         version = registry.version(head.move.to_version)
-        held = registry.files(version).digests["model.onnx"]
     except RegistryError:
         return None
-    return version if held == head.move.model_sha256 else None
+    return version if version.tags.get(f"{PREFIX}model_sha256") == head.move.model_sha256 else None
 
 
 def person() -> str:
@@ -220,7 +221,7 @@ def protect_ledger(url: str) -> list[str]:
         if found:
             cursor.execute(_PROTECTION)
         found += [f"the ledger lacked move {number} of Production" for number in _restore(cursor)]
-        moves = _chain(cursor).moves
+        moves = chain_at(cursor).moves
     return found + [f"git lacked the tag {name}" for name in tag_moves(moves)]
 
 
@@ -241,13 +242,9 @@ def _evidence(registry: Registry, model: LoadedModel) -> tuple[str, ...]:
     return (model.claim.signed.sha256, *(verdict.signed.sha256 for verdict in verdicts))
 
 
-def _chain(cursor: Any) -> Chain:
-    return chain_of(moves_in_git(), _envelopes(cursor), trusted_keys())
-
-
 def _restore(cursor: Any) -> list[int]:
     """Write the moves into the ledger that only git has; returns their numbers."""
-    held = set(_envelopes(cursor))
+    held = set(envelopes_at(cursor))
     lacking = [each for each in chain_of(moves_in_git(), [], trusted_keys()).moves if each.signed.line not in held]
     for each in lacking:
         _insert(cursor, each.move, each.signed.line)
@@ -259,19 +256,11 @@ def _insert(cursor: Any, move: Move, line: str) -> None:
     cursor.execute(_INSERT, (move.who, move.action, move.from_version, move.to_version, move.why, gates, line))
 
 
-def _envelopes(cursor: Any) -> list[str]:
-    """The envelope of each row in the order of the ledger; empty for a row without one."""
-    if not _has_envelopes(cursor):
-        return []
-    cursor.execute("SELECT coalesce(envelope, '') FROM ledger.production ORDER BY number")
-    return [line for (line,) in cursor.fetchall()]
-
-
 def _unsigned(cursor: Any) -> tuple[Entry, ...]:
     """The moves from before signatures: the rows without an envelope that come before the first with one."""
     if not _exists(cursor):
         return ()
-    cursor.execute(_UNSIGNED if _has_envelopes(cursor) else _ROWS)
+    cursor.execute(_UNSIGNED if has_envelopes(cursor) else _ROWS)
     return tuple(Entry(*row) for row in cursor.fetchall())
 
 
@@ -280,15 +269,7 @@ def _exists(cursor: Any) -> bool:
     return cursor.fetchone()[0] is not None
 
 
-def _has_envelopes(cursor: Any) -> bool:
-    cursor.execute(
-        "SELECT count(*) FROM information_schema.columns"
-        " WHERE (table_schema, table_name, column_name) = ('ledger', 'production', 'envelope')"
-    )
-    return bool(cursor.fetchone()[0])
-
-
 def _create(cursor: Any) -> None:
-    if not _has_envelopes(cursor):
+    if not has_envelopes(cursor):
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext('streamflow ledger'))")
         cursor.execute(_TABLES + _PROTECTION)

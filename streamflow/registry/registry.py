@@ -8,7 +8,7 @@ import logging
 import os
 import tempfile
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,7 +29,9 @@ from streamflow.registry.connection import (
 )
 from streamflow.registry.decision import DECISION_TAG
 from streamflow.registry.loading import LoadedModel, ModelFiles
+from streamflow.registry.moves import signed_moves
 from streamflow.registry.registration import Registration, log_and_register
+from streamflow.trust.chain import Chain
 from streamflow.trust.check import only_warns
 from streamflow.trust.claims import MODEL_FILES
 
@@ -45,9 +47,10 @@ ENVELOPES = "attestations.jsonl"
 class Registry:
     """The experiment and the registered model of this project."""
 
-    def __init__(self, client: "MlflowClient", artifact_root: str | None) -> None:
+    def __init__(self, client: "MlflowClient", artifact_root: str | None, moves: Callable[[], Chain] = Chain) -> None:
         self._client = client
         self._artifact_root = artifact_root
+        self._moves = moves
 
     def version_with_fingerprint(self, fingerprint: str) -> "ModelVersion | None":
         """The newest version made from these inputs; None if there is none."""
@@ -64,10 +67,14 @@ class Registry:
         return self.version_behind(PRODUCTION)
 
     def version(self, name: str) -> "ModelVersion":
-        """The version named `3`, `v3` or an alias. Raises RegistryError if there is none."""
+        """The version named `3`, `v3` or an alias. Raises RegistryError if there is none.
+
+        Production is where its last signed move leads, whatever the alias says; the alias if there is no signed move.
+        """
         from mlflow.exceptions import MlflowException
 
-        number = name.removeprefix("v")
+        head = self._moves().head if name == PRODUCTION else None
+        number = head.move.to_version if head else name.removeprefix("v")
         found = None
         with mlflow_errors():
             if number.isdigit():
@@ -286,4 +293,4 @@ def open_registry(url: str) -> Registry:
         mlflow.set_tracking_uri(tracking_uri(url))
         if not external:
             os.environ.pop(TRACKING_VARIABLE, None)  # set_tracking_uri exports it, which would look like a server
-        return Registry(mlflow.MlflowClient(), None if external else artifact_root())
+        return Registry(mlflow.MlflowClient(), None if external else artifact_root(), lambda: signed_moves(url))

@@ -1,8 +1,10 @@
 """One embedded Postgres server for each test worker, and a database of its own for each test that asks."""
 
 import itertools
+import shutil
 
 import pytest
+from project import ROOT
 from psycopg2.extensions import ISOLATION_LEVEL_AUTOCOMMIT
 from small_month import joined_month
 
@@ -72,6 +74,7 @@ def state(tmp_path_factory):
     patch.setenv("STREAMFLOW_STATE_DIR", str(folder))
     patch.delenv("MLFLOW_TRACKING_URI", raising=False)
     patch.chdir(folder)
+    shutil.copy(ROOT / "params.yaml", folder)  # by whose rule Production moves
     yield folder
     patch.undo()
 

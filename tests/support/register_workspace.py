@@ -29,10 +29,12 @@ from streamflow.model.sklearn_pipeline import churn_pipeline, fit, pipeline_fram
 from streamflow.pipeline.dvc_hash import content_of
 from streamflow.pipeline.file_digest import file_sha256
 from streamflow.pipeline.parquet import write_parquet
+from streamflow.pipeline.project import write_json
 from streamflow.promotion.ledger import entries
 from streamflow.registry.decision import decision_of
 from streamflow.registry.registry import open_registry
 from streamflow.report.report import render_report
+from streamflow.trust.claims import MODEL_FILES
 
 SPLIT = {"salt": "s", "validation": 0.2, "test": 0.4}
 
@@ -74,8 +76,10 @@ class Workspace:
             (folder / name).mkdir(parents=True)
         (folder / "artifacts/cross_validation/metrics.json").write_text('{"roc_auc": 0.75, "roc_auc_fold_sd": 0.01}')
         (folder / "conf").mkdir()
-        (folder / "dvc.yaml").write_text("stages: {}\n")
-        (folder / ".gitignore").write_text("/data/\n")
+        receipts = [{f"artifacts/sha256/{name}.json": {"cache": False}} for name in ("dataset", "train")]
+        (folder / "dvc.yaml").write_text(yaml.safe_dump({"stages": {"train": {"cmd": "true", "outs": receipts}}}))
+        ignored = ("data", "artifacts/model", "artifacts/evaluation", "artifacts/cross_validation")
+        (folder / ".gitignore").write_text("".join(f"/{name}/\n" for name in ignored))
         (folder / "artifacts/evaluation/report.html").write_text(render_report(small_evaluation()), encoding="utf-8")
         (folder / "artifacts/evaluation/plots/roc.csv").write_text("x\n")
         self.write_dataset()
@@ -90,7 +94,7 @@ class Workspace:
 
     def commit(self):
         self.git("add", "-A", ".", ":!var")
-        self.git("commit", "-qm", "x")
+        self.git("commit", "-qm", "x", "--allow-empty")
 
     def set(self, section, **values):
         """Change params.yaml; where it is in git, commit it afterwards."""
@@ -109,8 +113,17 @@ class Workspace:
     def head(self):
         return self.git("rev-parse", "HEAD")
 
+    def made_at(self, number="1"):
+        """The commit of a version: HEAD with the results of its run."""
+        commit = self.version(number).tags["streamflow.git_commit"]
+        assert self.git("rev-parse", f"{commit}^") == self.head()
+        return commit
+
     def train(self, strength, inputs, service="churn_v1"):
         """A logistic regression; `inputs` stands for all that dvc.lock says went in."""
+        if yaml.safe_load((self.folder / "params.yaml").read_text())["features"]["service"] != service:
+            self.set("features", service=service)
+            self.commit()
         self.write_dataset(service)
         features = service_features(service)
         pipeline = fit(
@@ -133,9 +146,16 @@ class Workspace:
             "dataset": locked({"inputs": inputs}, {"data/dataset": "d"}),
             "train": locked({"inputs": inputs}, {"artifacts/model": inputs}),
         }
+        self.receipt("train", *(f"artifacts/model/{name}" for name in MODEL_FILES))
+        self.receipt("dataset", "data/dataset/dataset.parquet")
         (self.folder / "inputs").write_text(inputs)
         (self.folder / "dvc.lock").write_text(yaml.safe_dump({"schema": "2.0", "stages": stages}))
         return metrics["roc_auc"], file_sha256(artifacts / "model/model.onnx")
+
+    def receipt(self, stage, *names):
+        """The receipt of a stage."""
+        files = {name: file_sha256(self.folder / name) for name in names}
+        write_json(self.folder / f"artifacts/sha256/{stage}.json", {"files": files, "stage": stage})
 
     def freeze(self):
         """The frozen files of the month, and from now on their MD5 in dvc.lock."""

@@ -18,7 +18,7 @@ from streamflow.core.calendar import instant
 from streamflow.core.digest import bytes_sha256
 from streamflow.core.errors import ModelError, RegistryError
 from streamflow.online.values import UserFeatures
-from streamflow.promotion.ledger import last_move, move
+from streamflow.promotion.ledger import move, read_ledger
 from streamflow.registry.registry import Registry
 from streamflow.registry.served import RegistrySource
 
@@ -208,20 +208,20 @@ def test_a_good_version_after_bad_ones_is_taken_and_the_alias_may_move_back(
 def test_an_alias_that_was_moved_past_the_ledger_is_not_followed(registry, rows, good, module_database_url, tmp_path):
     folder, digest = model_folder(tmp_path / "outside", rows, 0.2)
     outside = str(register(registry, folder, digest, "outside").version)
-    move(module_database_url, registry, "promote", good[0], "by the ledger")
+    move(module_database_url, registry, "promote", registry.load(registry.version(good[0])), "by the ledger")
     registry.promote(outside)  # as MLflow's pages do
     guarded = RegistrySource(
-        lambda: registry, "Production", "churn_v1", last_move=lambda: last_move(module_database_url)
+        lambda: registry, "Production", "churn_v1", moves=lambda: read_ledger(module_database_url).chain
     )
     current = CurrentModel(guarded, counters(tmp_path / "metrics"))
     current.refresh()
     refused = current.refused
     assert (current.get().version, refused.version) == (good[0], outside)
     assert f"version {outside} is Production by other means than streamflow" in refused.reason
-    assert f"`streamflow promote v{outside}` checks and records it" in refused.reason
+    assert "`streamflow promote --adopt` checks and signs it" in refused.reason
     current.refresh()
     assert current.refused == refused  # since when it is refused stays
-    move(module_database_url, registry, "promote", outside, "recorded now")
+    move(module_database_url, registry, "promote", registry.load(registry.version(outside)), "recorded now")
     current.refresh()
     assert (current.get().version, current.refused) == (outside, None)
     registry.promote(good[0])
@@ -229,10 +229,11 @@ def test_an_alias_that_was_moved_past_the_ledger_is_not_followed(registry, rows,
 
 def test_a_tag_that_is_deleted_while_the_version_answers_takes_nothing_from_it(registry, good, current, scorer):
     registry.promote(good[0])
+    commit = registry.version(good[0]).tags["streamflow.git_commit"]
     registry._client.delete_model_version_tag("streamflow_churn", good[0], "streamflow.git_commit")
     current.refresh()
-    assert score(scorer, good[1]).model["git_commit"] == "abc"
-    registry.set_tags(good[0], {"git_commit": "abc"})
+    assert score(scorer, good[1]).model["git_commit"] == commit
+    registry.set_tags(good[0], {"git_commit": commit})
 
 
 @pytest.fixture

@@ -17,6 +17,10 @@ from streamflow.registry.registry import open_registry
 pytestmark = pytest.mark.filterwarnings("default")
 
 
+def gates_of_the_second(workspace):
+    return version_gates(open_registry(workspace.url), workspace.version("2"), workspace.version("1"))
+
+
 def test_never_promotes_nothing_and_auto_decides_again(workspace):
     workspace.train(1.0, "a")
     never = {"version": "1", "production": "none", "reason": "promotion.policy is never"}
@@ -41,7 +45,7 @@ def test_manual_compares_and_leaves_the_decision_to_a_person_and_auto_decides_ag
     record = decision_of(workspace.version("2"))
     assert (record.promote, record.rule.policy, record.champion_version) == (False, "manual", "1")
     assert record.comparison.metrics["roc_auc"].low > 0
-    gates = version_gates(open_registry(workspace.url), workspace.version("2"))
+    gates = gates_of_the_second(workspace)
     assert {gate.name for gate in gates if gate.passed} >= {"leakage", "overlap", "champion"}
     assert workspace.register("auto")["production"] == "2"
 
@@ -66,7 +70,10 @@ def test_a_challenger_that_is_worse_is_refused_with_the_numbers(workspace):
         f"roc_auc {worse:.4f} against the champion's {better:.4f} (version 1) on the same {workspace.test_users()} test"
         f" users: worse by {better - worse:.4f}, with 95 % confidence by at least 0."
     )
-    shut = {gate.name: gate.detail for gate in version_gates(open_registry(workspace.url), workspace.version("2"))}
+    shut = {
+        gate.name: gate.detail
+        for gate in version_gates(open_registry(workspace.url), workspace.version("2"), workspace.version("1"))
+    }
     assert shut["champion"].startswith(f"roc_auc {worse:.4f} is below {better:.4f} of the champion, version 1")
 
 
@@ -136,11 +143,11 @@ def test_a_better_challenger_is_promoted_with_the_numbers_in_the_ledger_and_roll
     assert (metrics["cv_roc_auc"], metrics["cv_roc_auc_fold_sd"]) == (0.75, 0.01)
     assert (metrics["delta_roc_auc"], metrics["delta_roc_auc_low"]) == (each.delta, each.low)
     assert metrics["delta_average_precision_high"] == record.comparison.metrics["average_precision"].high
-    kept = json.loads(registry.attachment(version, "decision.json"))
+    kept = json.loads(registry._run_file(version, "decision.json"))
     assert kept == record.to_json() == json.loads(version.tags["streamflow.comparison"])
     assert [(gate["name"], gate["state"]) for gate in kept["gates"]] == [
         (name, "open")
-        for name in ("leakage", "overlap", "clean git tree", "code", "environment", "source drift", "re-fit")
+        for name in ("leakage", "overlap", "clean git tree", "code", "environment", "source drift", "derived again")
     ]
 
     monkeypatch.setenv("STREAMFLOW_DATABASE_URL", workspace.url)

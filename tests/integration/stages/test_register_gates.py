@@ -6,6 +6,7 @@ import pyarrow as pa
 import pytest
 from click.testing import CliRunner
 from register_workspace import SPLIT, replaced
+from verdicts import say_verdict
 
 from streamflow.cli.promote import promote
 from streamflow.features.splits import split_by_user
@@ -30,7 +31,9 @@ def test_a_model_that_saw_a_leaked_column_is_refused_even_as_the_first(workspace
         " the label; train without it, or on an earlier value"
     )
     assert workspace.register()["reason"] == "registered before; Production stays"
-    shut = {gate.name for gate in version_gates(open_registry(workspace.url), workspace.version("1")) if gate.detail}
+    shut = {
+        gate.name for gate in version_gates(open_registry(workspace.url), workspace.version("1"), None) if gate.detail
+    }
     assert "leakage" in shut
     assert workspace.register(leak_auc=1.0)["production"] == "1"  # a limit of 1 is none
 
@@ -54,6 +57,7 @@ def test_a_model_judged_by_users_who_trained_the_champion_is_refused(workspace, 
     before = set(workspace.test_user_ids())
     workspace.rows = replaced(workspace.rows, "split", pa.array(split_by_user(users, **split)))
     workspace.train(1.0, "b")
+    workspace.commit()
     trained = len(set(workspace.test_user_ids()) - before)
     assert 0 < trained < workspace.test_users()
     assert workspace.refused() == (
@@ -127,7 +131,31 @@ def test_a_result_of_code_that_is_not_here_any_more_is_not_promoted(workspace):
 
 def test_a_model_that_another_process_fits_otherwise_is_not_promoted(workspace, monkeypatch):
     workspace.train(1.0, "a")
-    monkeypatch.setattr(gates, "refit_sha256", lambda: "0" * 64)
+
+    def diverge(registry, number, model_sha256, say):
+        say_verdict(registry.version(number).tags["streamflow.git_commit"], "diverged", model="0" * 64)
+
+    monkeypatch.setattr(gates, "derive_again", diverge)
     refused = workspace.register()
     assert refused["production"] == "none"
-    assert "gate re-fit: a second training on the same inputs made model 000000000000" in refused["reason"]
+    assert refused["reason"].startswith("gate derived again: streamflow_churn version 1 is refuted: this machine (")
+    assert "derived it again and it diverged, first at train: code: x" in refused["reason"]
+
+
+def test_a_model_that_too_few_derived_again_is_not_promoted(workspace):
+    workspace.train(1.0, "a")
+    refused = workspace.register(rebuilders=2)
+    assert refused["production"] == "none"
+    assert "gate derived again: 1 of 2 rebuilders got the same bytes (this machine (" in refused["reason"]
+    assert "`streamflow rerun REF --sign` on another machine, then `streamflow attest import FILE`" in refused["reason"]
+
+
+def test_a_result_beside_the_branch_is_a_commit_of_its_own_that_production_is_tagged_at(workspace):
+    workspace.train(1.0, "a")
+    assert workspace.register()["production"] == "1"
+    commit = workspace.version("1").tags["streamflow.git_commit"]
+    assert workspace.git("rev-parse", f"{commit}^") == workspace.head()
+    assert workspace.git("rev-parse", "production/1^{commit}") == commit
+    assert workspace.git("rev-parse", f"refs/streamflow/results/{commit[:16]}") == commit
+    changed = workspace.git("diff", "--name-only", "HEAD", commit).splitlines()
+    assert set(changed) == {"dvc.lock", "artifacts/sha256/dataset.json", "artifacts/sha256/train.json"}

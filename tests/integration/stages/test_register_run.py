@@ -33,7 +33,7 @@ def test_the_run_names_its_training_set_and_its_test_part_as_dataset_inputs(work
         assert mlflow.data.get_source(dataset).to_dict() == {
             "tags": {
                 "mlflow.source.name": "data/dataset",
-                "mlflow.source.git.commit": workspace.head(),
+                "mlflow.source.git.commit": workspace.made_at(),
                 "dvc.md5": f"{md5('d')}.dir",
                 "split": part,
             }
@@ -54,7 +54,7 @@ def test_the_run_keeps_its_files_and_the_record_names_the_digest_of_each(workspa
     (run,) = (workspace.folder / "var/mlartifacts").glob("*/artifacts")
     stored = {path.name: path for path in (workspace.folder / "var/mlartifacts").rglob("*") if path.is_file()}
     stored["report.html"] = run / "evaluation/report.html"
-    named = {"changes.patch", "dvc.lock", "params.yaml", "requirements.lock", "feature_schema.json", "dataset.json"}
+    named = {"dvc.lock", "params.yaml", "requirements.lock", "feature_schema.json", "dataset.json"}
     named |= {
         "evaluation/report.html",
         "plots/roc.csv",
@@ -75,18 +75,18 @@ def test_the_run_keeps_the_report_of_the_evaluation_and_publishes_it_with_the_de
     registry = open_registry(workspace.url)
     version = registry.production()
     assert registry.run_file(version, "evaluation/report.html").decode() == evaluation
-    published = registry.attachment(version, "report.html").decode()
+    published = registry._run_file(version, "report.html").decode()
     assert evaluation_of(published) == evaluation != published
     assert "<strong>In Production</strong> since 20" in published
     assert "Version 1 of streamflow_churn: there was no Production version." in published
-    for digest in (version.tags["streamflow.model_sha256"], workspace.head(), md5("d"), md5("s")):
+    for digest in (version.tags["streamflow.model_sha256"], workspace.made_at(), md5("d"), md5("s")):
         assert digest in published
     assert all(content is not None for content in registry.run_files(version).values())
 
     workspace.freeze()
     workspace.train(0.00001, "b")
     workspace.register()
-    refused = registry.attachment(registry.version("2"), "report.html").decode()
+    refused = registry._run_file(registry.version("2"), "report.html").decode()
     assert "<strong>Not in Production</strong> as of 20" in refused
     assert "against the champion, version 1" in refused
     churners = sum(workspace.rows["churn_label"].to_pylist())
@@ -102,7 +102,7 @@ def test_a_month_that_is_not_what_was_frozen_is_not_published(workspace, capsys)
     assert "the report of version 1 is not published: SHA-256 of data/snapshots/2024-01-31" in capsys.readouterr().out
     registry = open_registry(workspace.url)
     with pytest.raises(RegistryError, match="can't be fetched"):
-        registry.attachment(registry.version("1"), "report.html")
+        registry._run_file(registry.version("1"), "report.html")
 
 
 def test_a_report_that_can_not_be_published_is_said_and_stops_nothing(workspace, capsys):

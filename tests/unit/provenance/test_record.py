@@ -59,7 +59,8 @@ def test_every_fact_of_the_provenance_is_a_tag_of_text():
         environment_matches_lock=True, environment_differences="",
         params_sha256="p", dataset_md5="d", snapshots={"2024-01-31": "s"},
         model_sha256="m", input_fingerprint="f", as_of="2024-01-31", known_at=None, label_horizon_months=0,
-        feature_service="churn_v1", seed=42, python="3.11", platform="Linux", cpu="cpu", glibc="glibc-2.36", cpu_features="X86_V3", blas_kernel="Haswell",
+        feature_service="churn_v1", seed=42, python="3.11", platform="Linux", cpu="cpu",
+        glibc="glibc-2.36", cpu_features="X86_V3", blas_kernel="Haswell",
         threads=1, outs={"data/dataset": "d"}, artifacts={"dvc.lock": "l"},
     )  # fmt: skip
     tags = facts.tags()

@@ -128,7 +128,7 @@ def test_each_key_counts_once_as_a_rebuilder():
 def test_two_rebuilders_who_disagree_are_named_with_the_first_stage_that_differs():
     _, against = counted(verdict(), verdict(BEN, "diverged", dataset="0" * 64, model="1" * 64))
     assert (
-        f"the first stage that differs between anna ({ANNA.keyid[:16]}) and ben ({BEN.keyid[:16]}) is dataset: data/dataset is"
+        f"the first stage that differs between anna ({ANNA.keyid[:16]}) and ben ({BEN.keyid[:16]}) is dataset: data/dataset"
     ) in against
 
 

@@ -120,7 +120,9 @@ def test_a_move_with_overridden_gates_did_not_pass_its_verification():
         content = signed.content()
         assert content["predicateType"] == PROMOTION
         assert read_move(signed).gates == gates
-        parsed = ParseDict(content["predicate"], VerificationSummary(), ignore_unknown_fields=True)
+        # The library's message has one text where the specification has the list verifiedLevels.
+        known = {name: value for name, value in content["predicate"].items() if name != "verifiedLevels"}
+        parsed = ParseDict(known, VerificationSummary(), ignore_unknown_fields=True)
         assert (parsed.verification_result, parsed.resource_uri) == (result, "streamflow_churn@Production")
 
 

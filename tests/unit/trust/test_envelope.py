@@ -30,7 +30,7 @@ def test_any_other_byte_of_the_payload_is_noticed(place, change):
     payload = bytearray(base64.b64decode(content["payload"]))
     payload[place] ^= change
     content["payload"] = base64.b64encode(payload).decode()
-    with pytest.raises(ModelError, match="the signature by anna .* does not match the content"):
+    with pytest.raises(ModelError, match=r"the signature by anna .* does not match the content"):
         open_envelope(json.dumps(content), trusting(ANNA))
 
 

@@ -1,0 +1,25 @@
+"""Verdicts of rebuilders without a rerun."""
+
+from streamflow.provenance.commits import result_of
+from streamflow.provenance.record import IDENTICAL
+from streamflow.registry.signing import now
+from streamflow.trust.claims import RebuiltOut, model_subjects, received_digest, verdict_statement
+from streamflow.trust.envelope import sign_statement
+from streamflow.trust.keys import machine_signer
+from streamflow.trust.store import add_notes
+
+
+def say_verdict(commit, verdict=IDENTICAL, signer=None, at=None, **other):
+    """Sign a verdict on the model of a commit and note it; `other` are outputs made otherwise, by their last name."""
+    result = result_of(commit)
+    outs = [
+        RebuiltOut(path, stage, md5.endswith(".dir"), "", digest)
+        for path, (stage, md5) in result.outs.items()
+        if (digest := other.get(path.rpartition("/")[2], received_digest(result.receipts, path)))
+    ]
+    first = None if verdict == IDENTICAL else {"stage": "train", "cause": "code", "detail": "x"}
+    subjects = model_subjects(result.receipts)
+    made = verdict_statement(commit, subjects, verdict, outs, first, {"kind": "current"}, at or now())
+    line = sign_statement(made, signer or machine_signer())
+    add_notes(commit, [line])
+    return line
