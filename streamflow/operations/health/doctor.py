@@ -218,7 +218,11 @@ def production() -> Check:
             fix = "`streamflow promote --adopt` checks and signs it, or `streamflow rollback`"
             problems.append(Problem(unrecorded, fix))
         served = head.move.to_version if head else str(number)
-        loaded = registry.load(registry.version(served))
+        try:
+            loaded = registry.load(registry.version(served))
+        except StreamFlowError as error:
+            problems.append(_problem(error))
+            return Check("Production", f"version {served}", tuple(problems))
     if head and loaded.model_sha256 != head.move.model_sha256:
         what = (
             f"version {served} is model {loaded.model_sha256[:12]}, the signed move is to {head.move.model_sha256[:12]}"
@@ -239,11 +243,16 @@ def run_check(name: str, run: Callable[[], Check]) -> Check:
     try:
         return run()
     except StreamFlowError as error:
-        what, _, fix = str(error).rpartition("; ")
-        return Check(name, "", (Problem(what or str(error), fix or "see above"),))
+        return Check(name, "", (_problem(error),))
     except (
         Exception
     ) as error:  # a damaged file or package can fail anywhere, and must be reported like any other problem
         reason = first_line(error)
         fix = "`make install`" if isinstance(error, ImportError) else "`git status` shows which file was edited"
         return Check(name, "", (Problem(f"the check failed ({type(error).__name__}): {reason}", fix),))
+
+
+def _problem(error: StreamFlowError) -> Problem:
+    """An error as a problem: its last part is the command."""
+    what, _, fix = str(error).rpartition("; ")
+    return Problem(what or str(error), fix or "see above")

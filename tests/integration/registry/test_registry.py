@@ -1,6 +1,7 @@
 """MLflow over a real Postgres: what is registered can be loaded and proved, what was damaged is refused."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -42,7 +43,7 @@ def test_the_run_keeps_metrics_tags_and_artifacts(registry, version):
 
     run = mlflow.get_run(version[0].run_id)
     assert run.data.metrics["training_seconds"] == 1.5
-    assert run.data.tags["mlflow.source.git.commit"] == "abc"
+    assert run.data.tags["mlflow.source.git.commit"] == version[0].tags["streamflow.git_commit"]
     assert run.data.tags["streamflow.input_fingerprint"] == "f1"
     names = {each.path for each in mlflow.MlflowClient().list_artifacts(run.info.run_id)}
     assert {"golden.json", "folder"} <= names
@@ -68,9 +69,10 @@ def test_plain_mlflow_scores_a_data_frame_by_column_names(registry, version, row
     assert np.max(np.abs(np.ravel(answer["churn_probability"]) - expected)) < 1e-6
 
 
-def test_production_is_the_alias_and_the_stage(registry, version, module_database_url):
+def test_production_is_the_alias_and_the_stage(registry, version, module_database_url, monkeypatch):
     import mlflow
 
+    monkeypatch.setenv("STREAMFLOW_TRUST", "warn")  # no signed move stands behind the alias
     assert registry.production() is None
     production = RegistrySource(lambda: registry, "Production", "churn_v1")
     with pytest.raises(RegistryError, match="has no version or alias Production"):
@@ -147,8 +149,19 @@ def test_a_registration_that_fails_leaves_no_version(registry, version, rows, tm
 def test_nothing_is_written_beside_the_state(state, version):
     assert not Path("mlruns").exists()
     # What serving proved is kept beside MLflow's files, and nothing half-written with it.
-    assert {path.name for path in state.iterdir()} == {"mlartifacts", "serve"}
+    assert {path.name for path in state.iterdir()} == {
+        ".git",
+        "keys",
+        "mlartifacts",
+        "notes.lock",
+        "params.yaml",
+        "serve",
+    }
     assert {path.name for path in (state / "serve" / "verified").iterdir()} == {"Production-churn_v1"}
+
+
+def loaded(registry):
+    return registry.load(registry.version("1"))
 
 
 def test_every_move_of_production_is_a_line_that_nobody_can_edit(registry, version, module_database_url):
@@ -158,7 +171,9 @@ def test_every_move_of_production_is_a_line_that_nobody_can_edit(registry, versi
 
     registry.promote("1")
     before = len(entries(module_database_url))
-    move(module_database_url, registry, "promote", "1", "by hand", [Gate("environment", "numpy is another")])
+    move(
+        module_database_url, registry, "promote", loaded(registry), "by hand", [Gate("environment", "numpy is another")]
+    )
     line = entries(module_database_url)[-1]
     assert (line.action, line.from_version, line.to_version, line.why) == ("promote", "1", "1", "by hand")
     assert line.gates == {"environment": "numpy is another"}
@@ -171,20 +186,23 @@ def test_every_move_of_production_is_a_line_that_nobody_can_edit(registry, versi
         with pytest.raises(Exception, match="the ledger is append-only"), transaction(module_database_url) as cursor:
             cursor.execute(change)
     with pytest.raises(RegistryError):
-        move(module_database_url, registry, "promote", "99", "there is none")
+        move(module_database_url, registry, "promote", replace(loaded(registry), version="99"), "there is none")
     assert len(entries(module_database_url)) == before + 1
 
 
 def test_a_ledger_whose_protection_was_taken_away_is_named_and_protected_again(registry, version, database_url):
     from streamflow.postgres.connection import transaction
-    from streamflow.promotion.ledger import last_move, move, protect_ledger, unprotected_ledger
+    from streamflow.promotion.ledger import move, protect_ledger, read_ledger, unprotected_ledger
+    from streamflow.trust.store import moves_in_git
 
-    assert (last_move(database_url), unprotected_ledger(database_url), protect_ledger(database_url)) == (None, [], [])
-    move(database_url, registry, "promote", "1", "first")
-    assert (last_move(database_url), unprotected_ledger(database_url)) == ("1", [])
+    assert unprotected_ledger(database_url) == []
+    known = len(moves_in_git())  # git has the moves of the tests before
+    assert len(protect_ledger(database_url)) == known
+    move(database_url, registry, "promote", loaded(registry), "first")
+    assert (read_ledger(database_url).last, unprotected_ledger(database_url)) == ("1", [])
     with transaction(database_url) as cursor:
         cursor.execute("ALTER TABLE ledger.production DISABLE TRIGGER ALL")
-    assert protect_ledger(database_url) == ["table ledger.production"]
+    assert protect_ledger(database_url) == ["table ledger.production no longer refused changes"]
     with pytest.raises(Exception, match="the ledger is append-only"), transaction(database_url) as cursor:
         cursor.execute("DELETE FROM ledger.production")
 
@@ -199,7 +217,7 @@ def test_a_move_whose_description_cannot_be_written_is_made_and_written_down(
 
     registry.promote("1")
     monkeypatch.setattr(registry, "describe", refuse)
-    made = move(module_database_url, registry, "promote", "1", "described later")
+    made = move(module_database_url, registry, "promote", loaded(registry), "described later")
     assert entries(module_database_url)[-1] == made
     assert "described later" not in registry.version("1").description
 
@@ -209,7 +227,7 @@ def test_a_version_of_which_no_decision_is_recorded_is_promoted_by_force_only(re
 
     registered, _, _ = version  # as it was when it was made
     assert decision_of(registered) is None
-    shut = {gate.name: gate.detail for gate in version_gates(registry, registered)}
+    shut = {gate.name: gate.detail for gate in version_gates(registry, registered, None)}
     for name in ("leakage", "overlap"):
         assert shut[name] == "version 1 has no record of it: other code registered it; `streamflow repro` at its commit"
 
@@ -255,10 +273,10 @@ def test_a_version_whose_run_or_tag_was_deleted_is_listed_and_named(
 
 def test_promoting_what_is_production_already_changes_nothing(registry, version, module_database_url):
     from streamflow.cli.promote import is_production
-    from streamflow.promotion.ledger import move
+    from streamflow.promotion.ledger import move, read_ledger
 
-    move(module_database_url, registry, "promote", "1", "by hand")
-    assert is_production(module_database_url, registry, "v1")
-    assert not is_production(module_database_url, registry, "2")
+    move(module_database_url, registry, "promote", loaded(registry), "by hand")
+    assert is_production(read_ledger(module_database_url), registry, "1")
+    assert not is_production(read_ledger(module_database_url), registry, "2")
     registry._client.delete_registered_model_alias("streamflow_churn", "Production")
-    assert not is_production(module_database_url, registry, "1")
+    assert not is_production(read_ledger(module_database_url), registry, "1")
