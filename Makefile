@@ -8,6 +8,7 @@ RECORD := $(VENV)/streamflow-environment.json
 NEEDED_MB := 4000
 DRILLS := attacks bit_flips kills concurrency determinism serving_reload serving_bad_versions serving_faults serving_memory serving_fuzz
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # A person sees pip's progress; a log does not need it.
 QUIET := $(shell test -t 2 || echo -qq)
@@ -55,7 +56,9 @@ lock: environment  ## resolve requirements.in again
 environment: $(if $(shell test -e $(RECORD) && cmp -s requirements.lock $(STAMP) || echo changed),install)  ## make .venv, or make it again
 
 # Each file is from an archive whose hash the lock names: .venv is emptied, and uv's cache, which holds unpacked files that
-# nobody hashes again, is left aside (2 s here, a download elsewhere). The last step signs what was installed.
+# nobody hashes again, is left aside (2 s here, a download elsewhere). Compiled modules come from these files too: none is read
+# from beside the standard library. The last step signs what was installed.
+install: export PYTHONPYCACHEPREFIX = $(CURDIR)/$(VENV)/bytecode
 install:
 	$(if $(shell command -v git),,$(error git is not installed; install git, then run make again))
 	$(if $(shell command -v $(PYTHON)),,$(error $(PYTHON) is not installed; install Python 3.11, or name it: make PYTHON=/path/to/python3.11))
@@ -69,5 +72,5 @@ install:
 	@$(VENV)/bin/uv pip sync $(QUIET_UV) --no-cache --require-hashes --link-mode copy --compile-bytecode --python $(VENV)/bin/python \
 		requirements.lock || $(VENV)/bin/python -m pip install $(QUIET) --no-cache-dir --require-hashes --requirement requirements.lock
 	@$(VENV)/bin/python -m pip install -qq --no-deps --no-build-isolation --no-index --editable .
-	@$(VENV)/bin/python -m streamflow.trust.installed
+	@PYTHONDONTWRITEBYTECODE=1 $(VENV)/bin/python -m streamflow.trust.installed
 	@cp requirements.lock $(STAMP)

@@ -17,7 +17,7 @@ from streamflow.core.errors import EnvironmentFault, ModelError
 from streamflow.pipeline.environment import environment_differences
 from streamflow.pipeline.layout import REQUIREMENTS
 from streamflow.pipeline.project import replacing
-from streamflow.trust.bytecode import keep_bytecode
+from streamflow.trust.bytecode import compile_standard_library, share_bytecode
 from streamflow.trust.envelope import canonical, open_envelope, sign
 from streamflow.trust.keys import machine_signer, trusted_keys
 from streamflow.trust.python_files import configuration, digests, facts_sha256, python_files, site_packages
@@ -31,11 +31,11 @@ _TICK_NS = 100_000_000
 
 
 def record(prefix: Path, lock: str) -> int:
-    """Write and sign the record of a new environment, with compiled modules for the processes of a rerun.
+    """Write and sign the record of a new environment, with the compiled modules for the processes of a rerun.
 
     Returns the number of files.
     """
-    keep_bytecode(prefix)
+    compile_standard_library(prefix)
     files = digests(python_files(prefix))
     content = {
         "lock_sha256": bytes_sha256(lock.encode()),
@@ -134,6 +134,7 @@ def main() -> None:
     """Record the environment of this Python; the last step of `make install`."""
     if sys.prefix == sys.base_prefix:
         raise EnvironmentFault(f"{sys.prefix} is no environment of its own; `make install` makes .venv")
+    share_bytecode(Path(sys.prefix))
     record(Path(sys.prefix), REQUIREMENTS.read_text(encoding="utf-8"))
 
 

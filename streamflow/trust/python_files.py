@@ -53,6 +53,11 @@ def base_of(prefix: Path) -> Path:
     return Path(home).parent if home else prefix
 
 
+def python_of(prefix: Path) -> Path:
+    """The interpreter of an environment."""
+    return prefix / "bin" / "python"
+
+
 def site_packages(prefix: Path) -> Path:
     """The folder of the packages."""
     return next(iter(sorted((prefix / "lib").glob("python3*/site-packages"))), prefix / "lib")

@@ -12,6 +12,7 @@ import time
 import pytest
 
 from streamflow.trust import installed
+from streamflow.trust.bytecode import bytecode_variables, share_bytecode
 from streamflow.trust.envelope import canonical, sign
 from streamflow.trust.installed import CHECKED, RECORD, RECORD_TYPE, content_differences, record
 from streamflow.trust.keys import machine_signer
@@ -213,8 +214,6 @@ def test_a_comparison_that_somebody_without_the_key_rewrote_does_not_count(prefi
 
 def test_a_planted_compiled_module_is_loaded_by_nobody_but_an_ordinary_python(tmp_path):
     """It has the time and size of its source, as Python wants it."""
-    from streamflow.trust.bytecode import bytecode_variables, keep_bytecode
-
     environment = tmp_path / "environment"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(environment)], check=True)
     packages = environment / "lib/python3.11/site-packages"
@@ -234,10 +233,10 @@ def test_a_planted_compiled_module_is_loaded_by_nobody_but_an_ordinary_python(tm
     assert values() == ["9", "9"]
     assert values(**bytecode_variables(environment, tmp_path / "scratch")) == ["1", "1"]
     shutil.rmtree(packages / "__pycache__")
-    write(packages / "package/__init__.py")
-    compile_ = [str(environment / "bin/python"), "-m", "compileall", "-q", str(packages)]
-    subprocess.run(compile_, check=True, env={})
-    keep_bytecode(environment)
+    compiler = [str(environment / "bin/python"), "-m", "compileall", "-q", str(packages)]
+    subprocess.run(compiler, check=True, env={"PYTHONPYCACHEPREFIX": str(environment / "bytecode")})
+    share_bytecode(environment)
+    assert [path.name for path in (packages / "__pycache__").iterdir()] == ["rate.cpython-311.pyc"]
     variables = bytecode_variables(environment, tmp_path / "scratch")
     assert variables["PYTHONPYCACHEPREFIX"] == str(environment / "bytecode")
     assert values(**variables) == ["1", "1"]
