@@ -47,23 +47,24 @@ def record(prefix: Path, lock: str) -> int:
     return len(files)
 
 
-def installed_differences(lock: str) -> list[str]:
+def installed_differences() -> list[str]:
     """What differs between this environment and requirements.lock: packages by version; if none does, files by content."""
+    lock = REQUIREMENTS.read_text(encoding="utf-8")
     return environment_differences(lock) or content_differences(Path(sys.prefix), lock)
 
 
-def content_differences(prefix: Path, lock: str) -> list[str]:
+def content_differences(prefix: Path, lock: str, read_again: bool = False) -> list[str]:
     """Files of an environment that are not those that the lock's archives held, one phrase for each of the first few.
 
     Also that there is no record of them, that no trusted key signed it, or that it is for another lock. No file is read if
-    none was touched since the last time.
+    none was touched since the last time, unless they shall be read again.
     """
     path = prefix / RECORD
     if not path.is_file():
         return [f"{prefix} has no record of its files, so `make install` did not make it"]
     files = python_files(prefix)
     facts, newest = facts_sha256({**files, RECORD: str(path)})
-    known = _checked(prefix)
+    known = None if read_again else _checked(prefix)
     if known is None or known.get("facts_sha256") != facts:
         started = time.time_ns()
         try:
