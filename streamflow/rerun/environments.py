@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from streamflow.core.digest import bytes_sha256
-from streamflow.core.errors import EnvironmentFault, first_line
+from streamflow.core.errors import EnvironmentFault
 from streamflow.pipeline import environment as environment_facts
 from streamflow.pipeline.environment import PINNED, locked_packages, package_differences
 from streamflow.pipeline.file_digest import file_sha256
@@ -90,49 +90,49 @@ def _remove_left_over(envs: Path) -> None:
 def _build(folder: Path, lock: str, fresh: bool, lock_file: int) -> None:
     """An empty environment by the Python that this one was made from, then the lock's archives by their hashes.
 
-    Nothing of this environment takes part: its own installer may have been changed.
+    Nothing of this environment takes part: its own installer may have been changed. Nor does a cache: it holds files that
+    were checked once, long ago.
     """
     shutil.rmtree(folder, ignore_errors=True)
-    python, log = python_of(folder), folder.parent / f"{folder.name}.log"
-    base = base_of(Path(sys.prefix)) / "bin" / "python{}.{}".format(*sys.version_info)
-    variables = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-    variables |= {"PYTHONNOUSERSITE": "1", "PYTHONPYCACHEPREFIX": str(folder / BYTECODE)}
+    log = folder.parent / f"{folder.name}.log"
     with tempfile.TemporaryDirectory() as scratch, log.open("w") as output:
-        wanted, installer = Path(scratch, "requirements.lock"), Path(scratch, "uv.lock")
-        wanted.write_text(lock, encoding="utf-8")
-        installer.write_text(_lines_of("uv", lock), encoding="utf-8")
-
-        def succeeds(*command: str | Path) -> bool:
-            # The child keeps the lock's file open: if this process is killed, no second build starts beside it.
-            return (
-                subprocess.run(
-                    command, stdout=output, stderr=output, env=variables, pass_fds=(lock_file,), check=False
-                ).returncode
-                == 0
-            )
-
-        pip = (python, "-m", "pip", "install", "-qq", "--no-cache-dir", "--require-hashes", "--no-deps", "-r")
-        # The hashes decide what may be installed; a cache holds files that were checked once, long ago.
-        uv = (folder / "bin" / "uv", "pip", "sync", "--quiet", "--no-cache", "--require-hashes", "--link-mode", "copy")
-        compiled = () if fresh else ("--compile-bytecode",)
-        made = succeeds(base, "-m", "venv", folder) and (
-            (succeeds(*pip, installer) and succeeds(*uv, *compiled, "--python", python, wanted))
-            or succeeds(*pip, wanted)
-        )
+        made = _installed(folder, lock, Path(scratch), lock_file, output, compiled=not fresh)
     if not made:
-        reason = first_line(
-            "".join(log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]), "unknown"
-        )
+        last = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
         raise EnvironmentFault(
-            f"the environment of requirements.lock can't be built: {reason}; read {log}, and check that the package index"
-            " answers"
+            f"the environment of requirements.lock can't be built: {''.join(last) or 'no reason given'}; read {log}, and"
+            " check that the package index answers"
         )
-    if fresh:
-        shutil.rmtree(folder / BYTECODE, ignore_errors=True)
     record(folder, lock)
 
 
-def _lines_of(package: str, lock: str) -> str:
+def _installed(folder: Path, lock: str, scratch: Path, lock_file: int, output: IO[str], compiled: bool) -> bool:
+    """Whether every archive of a lock could be installed: by the lock's own uv, or else by pip."""
+    base = base_of(Path(sys.prefix)) / "bin" / "python{}.{}".format(*sys.version_info)
+    tools, wanted, uv_lock = scratch / "tools", scratch / "requirements.lock", scratch / "uv.lock"
+    wanted.write_text(lock, encoding="utf-8")
+    uv_lock.write_text(lines_of("uv", lock), encoding="utf-8")
+
+    def succeeds(*command: str | Path, bytecode: Path = scratch / "compiled") -> bool:
+        variables = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+        variables |= {"PYTHONNOUSERSITE": "1", "PYTHONPYCACHEPREFIX": str(bytecode)}
+        # The child keeps the lock's file open: if this process is killed, no second build starts beside it.
+        done = subprocess.run(command, stdout=output, stderr=output, env=variables, pass_fds=(lock_file,), check=False)
+        return done.returncode == 0
+
+    pip = (tools / "bin" / "python", "-m", "pip")
+    by_hash = ("install", "-qq", "--no-cache-dir", "--require-hashes", "--no-deps", "--requirement")
+    uv = (tools / "bin" / "uv", "pip", "sync", "--quiet", "--no-cache", "--require-hashes", "--link-mode", "copy")
+    compile_all = ("--compile-bytecode",) if compiled else ()
+    python, kept = python_of(folder), (folder if compiled else scratch) / BYTECODE
+    if not (succeeds(base, "-m", "venv", tools) and succeeds(base, "-m", "venv", "--without-pip", folder)):
+        return False
+    return (
+        succeeds(*pip, *by_hash, uv_lock) and succeeds(*uv, *compile_all, "--python", python, wanted, bytecode=kept)
+    ) or succeeds(*pip, "--python", python, *by_hash, wanted, bytecode=kept)
+
+
+def lines_of(package: str, lock: str) -> str:
     """The entry of one package in a lock: its version and its hashes."""
     found = re.search(rf"^{package}==(?:.*\\\n)*.*", lock, re.MULTILINE)
     return found[0] if found else ""
