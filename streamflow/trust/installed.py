@@ -16,7 +16,6 @@ from streamflow.core.digest import bytes_sha256
 from streamflow.core.errors import EnvironmentFault, ModelError
 from streamflow.pipeline.environment import environment_differences
 from streamflow.pipeline.layout import REQUIREMENTS
-from streamflow.pipeline.project import replacing
 from streamflow.trust.bytecode import compile_standard_library, share_bytecode
 from streamflow.trust.envelope import canonical, open_envelope, sign
 from streamflow.trust.keys import machine_signer, trusted_keys
@@ -62,11 +61,11 @@ def content_differences(prefix: Path, lock: str, read_again: bool = False) -> li
     path = prefix / RECORD
     if not path.is_file():
         return [f"{prefix} has no record of its files, so `make install` did not make it"]
+    started = time.time_ns()
     files = python_files(prefix)
     facts, newest = facts_sha256({**files, RECORD: str(path)})
     known = None if read_again else _checked(prefix)
-    if known is None or known.get("facts_sha256") != facts:
-        started = time.time_ns()
+    if known is None or known["facts_sha256"] != facts:
         try:
             known = _compare(prefix, path, files) | {"facts_sha256": facts}
         except ModelError as error:
@@ -88,21 +87,24 @@ def differing_files(recorded: Mapping[str, str], found: Mapping[str, str]) -> di
 
 def _compare(prefix: Path, path: Path, files: Mapping[str, str]) -> dict[str, Any]:
     line = path.read_text(encoding="utf-8", errors="replace")
-    content = open_envelope(line, trusted_keys(), RECORD_TYPE).content()
+    signed = open_envelope(line, trusted_keys(), RECORD_TYPE)
+    content = signed.content()
     differing = differing_files(content["files"], digests(files))
     owners = _owners(prefix) if differing else {}
     phrases = [f"{_short(name)} of {owners.get(_short(name), 'no package')} {what}" for name, what in differing.items()]
     more = len(phrases) - _NAMED
     phrases = phrases[:_NAMED] + ([f"and {more} more files"] if more > 0 else [])
-    return {"lock_sha256": content["lock_sha256"], "differences": phrases}
+    return {"lock_sha256": content["lock_sha256"], "keyid": signed.keyid, "differences": phrases}
 
 
 def _checked(prefix: Path) -> dict[str, Any] | None:
-    """The last comparison, if a trusted key signed it."""
+    """The last comparison, if a trusted key signed it, and the key of the record still counts."""
+    trusted = trusted_keys()
     try:
-        return open_envelope((prefix / CHECKED).read_text(encoding="utf-8"), trusted_keys(), CHECKED_TYPE).content()
+        found = open_envelope((prefix / CHECKED).read_text(encoding="utf-8"), trusted, CHECKED_TYPE).content()
     except (OSError, ValueError, ModelError):
         return None
+    return found if found["keyid"] in trusted.keys else None
 
 
 def _keep_checked(prefix: Path, found: Mapping[str, Any]) -> None:
@@ -112,9 +114,10 @@ def _keep_checked(prefix: Path, found: Mapping[str, Any]) -> None:
 
 
 def _write(path: Path, line: str) -> None:
-    with replacing(path.with_name(f"{path.name}.{os.getpid()}")) as partial:
-        partial.write_text(line + "\n", encoding="utf-8")
-    path.with_name(f"{path.name}.{os.getpid()}").replace(path)
+    """Write a file whole or not at all; two processes may do it at once."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    partial.write_text(line + "\n", encoding="utf-8")
+    partial.replace(path)
 
 
 def _owners(prefix: Path) -> dict[str, str]:
