@@ -126,7 +126,7 @@ def _owners(prefix: Path) -> dict[str, str]:
     for listing in site_packages(prefix).glob("*.dist-info/RECORD"):
         name, _, version = listing.parent.name.removesuffix(".dist-info").partition("-")
         for line in listing.read_text(encoding="utf-8", errors="replace").splitlines():
-            found[line.split(",", 1)[0].strip('"')] = f"{name} {version}"
+            found[line.split(",", 1)[0].strip('"')] = f"{name.replace('_', '-').lower()} {version}"
     return found
 
 

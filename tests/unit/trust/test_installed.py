@@ -52,7 +52,7 @@ def prefix(tmp_path, monkeypatch):
 
 
 PACKAGES, PYTHON = "lib/python3.11/site-packages", "../python"
-EDITED = "sklearn/base.py of scikit_learn 1.9.1 was changed"
+EDITED = "sklearn/base.py of scikit-learn 1.9.1 was changed"
 
 
 def put(name, text="x = 2\n"):
@@ -100,8 +100,8 @@ FAULTS = {
     "an edited module, RECORD corrected": (rerecorded, EDITED),
     "an edited module, its times put back": (stamped_back, EDITED),
     "a module replaced by a link": (linked, EDITED),
-    "a removed module": (removed, "sklearn/base.py of scikit_learn 1.9.1 is missing"),
-    "a changed library": (put(f"{PACKAGES}/sklearn/tree.so"), "sklearn/tree.so of scikit_learn 1.9.1 was changed"),
+    "a removed module": (removed, "sklearn/base.py of scikit-learn 1.9.1 is missing"),
+    "a changed library": (put(f"{PACKAGES}/sklearn/tree.so"), "sklearn/tree.so of scikit-learn 1.9.1 was changed"),
     "a .pth": (put(f"{PACKAGES}/zzz.pth"), "zzz.pth of no package was added"),
     "a sitecustomize": (put(f"{PACKAGES}/sitecustomize.py"), "sitecustomize.py of no package was added"),
     "a module without source": (put(f"{PACKAGES}/sklearn/extra.pyc"), "sklearn/extra.pyc of no package was added"),
@@ -210,7 +210,7 @@ def test_a_comparison_that_somebody_without_the_key_rewrote_does_not_count(prefi
     monkeypatch.setattr(installed, "_keep_checked", lambda *_: None)
     for _ in range(2):
         next(steps)
-        assert content_differences(prefix, LOCK) == ["sklearn/base.py of scikit_learn 1.9.1 was changed"]
+        assert content_differences(prefix, LOCK) == ["sklearn/base.py of scikit-learn 1.9.1 was changed"]
 
 
 def test_a_planted_compiled_module_is_loaded_by_nobody_but_an_ordinary_python(tmp_path):
