@@ -18,7 +18,6 @@ from streamflow.core.config import Config
 from streamflow.core.errors import RegistryError, StreamFlowError
 from streamflow.core.schema import MODEL_NAME
 from streamflow.pipeline.dvc_files import lock_text, locked_stages
-from streamflow.pipeline.environment import environment_differences
 from streamflow.pipeline.file_digest import file_sha256
 from streamflow.pipeline.layout import (
     CROSS_VALIDATION_METRICS,
@@ -50,6 +49,7 @@ from streamflow.registry.registration import Registration, training_set_parts
 from streamflow.registry.registry import Registry, open_registry
 from streamflow.registry.settled import settled_version
 from streamflow.registry.signing import sign_version
+from streamflow.trust.installed import installed_differences
 
 
 def run(config: Config, url: str) -> None:
@@ -111,8 +111,8 @@ class MadeModel:
 
     @cached_property
     def as_locked(self) -> bool:
-        """Whether the packages are those of requirements.lock."""
-        return not environment_differences(REQUIREMENTS.read_text(encoding="utf-8"))
+        """Whether the packages and their files are those of requirements.lock."""
+        return not installed_differences()
 
     @cached_property
     def gates_pass(self) -> bool:
@@ -189,7 +189,8 @@ def register(config: Config, registry: Registry, fingerprint: str, model_sha256:
     """Log the run and register the model; returns the version."""
     from streamflow.features.dataset import dataset_schema
 
-    facts, files = gather(config, fingerprint, model_sha256)
+    packages = installed_differences()
+    facts, files = gather(config, fingerprint, model_sha256, packages)
     record_sha256 = file_sha256(next(Path(path) for path in files if path.endswith(RECORD)))
     version = registry.register(
         Registration(
@@ -218,7 +219,7 @@ def register(config: Config, registry: Registry, fingerprint: str, model_sha256:
 
 def describe_contradiction(known: Any, model_sha256: str) -> str:
     """The message if the same inputs gave another model: the cause is something that DVC does not hash."""
-    differences = environment_differences(REQUIREMENTS.read_text(encoding="utf-8"))
+    differences = installed_differences()
     cause = (
         f"the packages differ from requirements.lock ({', '.join(differences[:3])}); `make install` fixes it"
         if differences

@@ -5,13 +5,13 @@ from collections.abc import Callable, Iterator
 
 from streamflow.core.config import Config, source_identity
 from streamflow.core.errors import StreamFlowError
-from streamflow.pipeline.environment import environment_differences
-from streamflow.pipeline.layout import PARAMS, REQUIREMENTS
+from streamflow.pipeline.layout import PARAMS
 from streamflow.promotion.rebuilders import derive_again, rebuilders_problem
 from streamflow.provenance.commits import path_with_files
 from streamflow.provenance.gather import changed_inputs, changes_of_run
 from streamflow.registry.decision import Gate
 from streamflow.registry.registry import Registry
+from streamflow.trust.installed import installed_differences
 from streamflow.warehouse.history import warehouse
 from streamflow.warehouse.source_drift import source_drift
 
@@ -53,7 +53,7 @@ def quick_gates(config: Config) -> Iterator[Gate]:
         "code",
         f"{path_with_files(other[0])} changed since the run read it; `streamflow repro --force`" if other else "",
     )
-    differences = environment_differences(REQUIREMENTS.read_text(encoding="utf-8"))
+    differences = installed_differences()
     yield Gate(
         "environment", f"{', '.join(differences[:3])}; `make install` installs requirements.lock" if differences else ""
     )

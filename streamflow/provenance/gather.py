@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from streamflow.core.digest import bytes_sha256
 from streamflow.core.errors import StreamFlowError
 from streamflow.pipeline.dvc_files import lock_text, locked_stages, tracked_outputs
 from streamflow.pipeline.dvc_hash import content_of
-from streamflow.pipeline.environment import environment_differences, machine
+from streamflow.pipeline.environment import machine
 from streamflow.pipeline.file_digest import file_sha256
 from streamflow.pipeline.layout import (
     DATASET,
@@ -61,8 +62,11 @@ def changed_inputs() -> list[str]:
     )
 
 
-def reasons_against_promotion() -> list[str]:
-    """Why a run that starts now can't be promoted, each with its fix: uncommitted changes, other packages; else empty."""
+def reasons_against_promotion(packages: Sequence[str]) -> list[str]:
+    """Why a run that starts now can't be promoted, each with its fix: uncommitted changes, other packages; else empty.
+
+    `packages` are the differences of the environment from requirements.lock.
+    """
     reasons = []
     dirt = changes().without({str(LOCK), *tracked_outputs()})
     if dirt:
@@ -70,13 +74,18 @@ def reasons_against_promotion() -> list[str]:
         if dirt == Changes((str(PARAMS),), ()):
             fix = "`streamflow tag NAME` after the run commits it"
         reasons.append(f"{dirt.describe()}; {fix}")
-    if differences := environment_differences(REQUIREMENTS.read_text(encoding="utf-8")):
-        reasons.append(f"{', '.join(differences[:3])}; `make install` installs requirements.lock")
+    if packages:
+        reasons.append(f"{', '.join(packages[:3])}; `make install` installs requirements.lock")
     return reasons
 
 
-def gather(config: Config, fingerprint: str, model_sha256: str) -> tuple[Provenance, dict[str, str]]:
-    """The provenance of the current result, and of each file to keep: local path to folder of the run."""
+def gather(
+    config: Config, fingerprint: str, model_sha256: str, packages: Sequence[str]
+) -> tuple[Provenance, dict[str, str]]:
+    """The provenance of the current result, and of each file to keep: local path to folder of the run.
+
+    `packages` are the differences of the environment from requirements.lock.
+    """
     lock = locked_stages()
     made = {path: md5 for path, (_, md5) in outputs(lock.values()).items()}
     months = sorted({config.as_of, config.label_as_of})
@@ -86,7 +95,6 @@ def gather(config: Config, fingerprint: str, model_sha256: str) -> tuple[Provena
     for left in kept.parent.iterdir():  # of a process that was killed
         if not Path("/proc", left.name).exists():
             shutil.rmtree(left, ignore_errors=True)
-    packages = environment_differences(REQUIREMENTS.read_text(encoding="utf-8"))
     # The run's own results go into a commit beside the branch; anything else is a difference from the commit.
     patch = patch_of([*everything.tracked, *everything.untracked]) if dirt else b""
     made_at = commit() if dirt else result_commit([*everything.tracked, *everything.untracked])

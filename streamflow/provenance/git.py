@@ -57,11 +57,14 @@ def git(
 
 
 def without_git_variables() -> dict[str, str]:
-    """The environment without GIT_DIR and the like, which a git hook sets and which name another repository."""
+    """The environment without GIT_DIR and the like, which a git hook sets and which name another repository.
+
+    `git replace` shows one object under the id of another; no question of the project is answered in that way.
+    """
     kept = {"GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL", "GIT_AUTHOR_DATE", "GIT_COMMITTER_NAME", "GIT_COMMITTER_EMAIL",
             "GIT_COMMITTER_DATE", "GIT_SSH_COMMAND", "GIT_ASKPASS"}  # fmt: skip
     mine = {name: value for name, value in os.environ.items() if not name.startswith("GIT_") or name in kept}
-    return {**mine, "GIT_OPTIONAL_LOCKS": "0"}
+    return {**mine, "GIT_OPTIONAL_LOCKS": "0", "GIT_NO_REPLACE_OBJECTS": "1"}
 
 
 def git_bytes(
@@ -119,7 +122,9 @@ def changes() -> Changes:
     head = tree("HEAD")
     modes_count = git("config", "--default", "true", "--get", "core.fileMode") != "false"
     changed = [
-        name for name, (mode, blob) in head.items() if mode != _SUBMODULE and _differs(name, mode, blob, modes_count)
+        name
+        for name, (mode, blob) in head.items()
+        if mode != _SUBMODULE and differs(Path(name), mode, blob, modes_count)
     ]
     return Changes(tuple(sorted(changed)), tuple(sorted(_code_in_no_commit(head))))
 
@@ -128,7 +133,7 @@ def differing_files(commit: str, folder: str) -> list[str]:
     """Files at or below a path that differ between the working tree and a commit, or that only one of them has; sorted."""
     held = {name: entry for name, entry in tree(commit).items() if name == folder or name.startswith(f"{folder}/")}
     here = {path.as_posix() for path in Path(folder).rglob("*") if path.is_file() and "__pycache__" not in path.parts}
-    changed = {name for name, (mode, blob) in held.items() if _differs(name, mode, blob, modes_count=False)}
+    changed = {name for name, (mode, blob) in held.items() if differs(Path(name), mode, blob, modes_count=False)}
     return sorted(changed | (here - set(held)))
 
 
@@ -148,8 +153,13 @@ def patch_of(names: Iterable[str]) -> bytes:
 
 def tree(commit: str) -> dict[str, tuple[str, str]]:
     """Path to mode and blob of every file of a commit."""
+    return listed_tree(git_bytes("ls-tree", "-r", "-z", commit))
+
+
+def listed_tree(listing: bytes) -> dict[str, tuple[str, str]]:
+    """Path to mode and blob, from the output of `git ls-tree -r -z`."""
     found = {}
-    for entry in os.fsdecode(git_bytes("ls-tree", "-r", "-z", commit)).split("\0"):
+    for entry in os.fsdecode(listing).split("\0"):
         if entry:
             head, name = entry.split("\t", 1)
             mode, _, blob = head.split()
@@ -235,8 +245,8 @@ def commit_files(names: Iterable[str], message: str) -> str:
     return commit()
 
 
-def _differs(name: str, mode: str, blob: str, modes_count: bool) -> bool:
-    path = Path(name)
+def differs(path: Path, mode: str, blob: str, modes_count: bool) -> bool:
+    """Whether a file is not the one that a commit's tree names, by its bytes and, if `modes_count`, its executable bit."""
     if mode == _SYMLINK:
         return not path.is_symlink() or _blob(os.fsencode(path.readlink())) != blob
     if path.is_symlink() or not path.is_file():

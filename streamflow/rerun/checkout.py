@@ -4,24 +4,20 @@ import fcntl
 import os
 import shutil
 import signal
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from streamflow.core.errors import EnvironmentFault
 from streamflow.pipeline.lifeline import VARIABLE
 from streamflow.pipeline.project import project_root, state_dir
-from streamflow.provenance.git import without_git_variables
-
-_NO_HOOKS = ("-c", "core.hooksPath=/dev/null")
+from streamflow.rerun.transfer import isolated_git, take_commit
 
 
 @contextmanager
 def checkout(commit: str, patch: bytes = b"") -> Iterator[Path]:
-    """A clone at `commit`, with `patch` applied. It shares git's objects with the project and nothing else.
+    """A clone at `commit`, with `patch` applied. It shares nothing with the project, neither files nor git's objects.
 
-    A clone, not a worktree: nothing is written below the project's .git, so nothing has to be cleaned up there.
+    Raises EnvironmentFault if the project's git can't give the commit, or gives other bytes than the commit's ids name.
     """
     reruns = state_dir() / "reruns"
     reruns.mkdir(exist_ok=True)
@@ -30,10 +26,10 @@ def checkout(commit: str, patch: bytes = b"") -> Iterator[Path]:
     with folder.with_suffix(".lock").open("a") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         try:
-            _git("clone", "--quiet", "--shared", "--no-checkout", str(project_root()), str(folder))
-            _git("-C", str(folder), "checkout", "--quiet", "--detach", commit, "--")
+            folder.mkdir()
+            take_commit(project_root(), commit, folder)
             if patch:
-                _git("-C", str(folder), "apply", "--whitespace=nowarn", "-", stdin=patch)
+                isolated_git(folder, "apply", "--whitespace=nowarn", "-", stdin=patch)
             yield folder
         finally:
             _end_processes_in(folder)
@@ -59,11 +55,3 @@ def _end_processes_in(folder: Path) -> None:
             inside = (entry / "cwd").readlink().is_relative_to(folder)
             if inside and f"{VARIABLE}=".encode() in (entry / "environ").read_bytes():
                 os.kill(int(entry.name), signal.SIGKILL)
-
-
-def _git(*arguments: str, stdin: bytes | None = None) -> None:
-    command = ["git", *_NO_HOOKS, *arguments]
-    done = subprocess.run(command, input=stdin, capture_output=True, env=without_git_variables(), check=False)
-    if done.returncode:
-        reason = (done.stderr.decode(errors="replace").strip() or "no reason given").splitlines()[-1]
-        raise EnvironmentFault(f"git {arguments[0]} for the rerun: {reason}; `git fsck`, or fetch the commit")

@@ -1,5 +1,6 @@
 """Snapshots frozen again from Postgres history, for `streamflow rerun --from-source`."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -33,7 +34,9 @@ def refreeze(folder: Path, result: Result, run: Callable[..., str]) -> dict[str,
             params.write_text(
                 yaml.safe_dump({**result.params, "known_at": known_at}, sort_keys=False), encoding="utf-8"
             )
-            failed = run([f"snapshot@{month}"], **{URL_VARIABLE: url})
+            # The one setting of the user that a stage needs here: its home is not the user's.
+            passwords = os.environ.get("PGPASSFILE") or str(Path.home() / ".pgpass")
+            failed = run([f"snapshot@{month}"], **{URL_VARIABLE: url, "PGPASSFILE": passwords})
             params.write_text(composed, encoding="utf-8")
             if failed:
                 raise HistoryError(f"{month} can't be frozen from the history: {failed}")

@@ -25,10 +25,11 @@ from streamflow.provenance.cache import fetch, local_cache
 from streamflow.provenance.result import Result, read_result
 from streamflow.registry.references import Target
 from streamflow.rerun.checkout import checkout
-from streamflow.rerun.environments import Environment, clean_variables, describe, environment_of
+from streamflow.rerun.environments import Environment, describe, environment_of
 from streamflow.rerun.refreeze import refreeze
 from streamflow.rerun.verdict import Circumstances, Rederivation, compare_outputs, verdict
 from streamflow.trust.claims import received_digest
+from streamflow.trust.python_files import python_of
 from streamflow.warehouse.source_drift import frozen_rows
 
 Say = Callable[[str], None]
@@ -154,7 +155,8 @@ def _runner(folder: Path, environment: Environment, say: Say) -> Iterator[Run]:
     scratch = folder / ".dvc" / "tmp" / "rerun"
     (scratch / "var").mkdir(parents=True)
     with lifeline(state_dir()) as line:
-        variables = clean_variables(
+        variables = environment.variables(
+            scratch,
             **{VARIABLE: str(line)},
             SHELL="/bin/sh",
             STREAMFLOW_STATE_DIR=str(scratch / "var"),
@@ -163,11 +165,10 @@ def _runner(folder: Path, environment: Environment, say: Say) -> Iterator[Run]:
             DVC_SYSTEM_CONFIG_DIR=str(scratch),
             DVC_SITE_CACHE_DIR=str(scratch / "site"),
         )
-        variables["PATH"] = os.pathsep.join([str(environment.python.parent), variables.get("PATH", os.defpath)])
 
         def run(stages: list[str], **more: str) -> str:
             dvc = [
-                str(environment.python),
+                str(python_of(environment.prefix)),
                 "-m",
                 "dvc",
                 "repro",

@@ -9,6 +9,7 @@ import subprocess
 import time
 
 import pytest
+from project import KEY
 from tagged_result import answer, model_sha256, production
 
 from drills.attacks import ATTACKS, TAG, falsify
@@ -28,6 +29,7 @@ def looked_at(project, monkeypatch):
     monkeypatch.chdir(project.path)
     monkeypatch.delenv("STREAMFLOW_STATE_DIR", raising=False)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setenv("STREAMFLOW_SIGNING_KEY", str(KEY))
     return lambda: [problem.what for check in all_checks() for problem in check.problems]
 
 

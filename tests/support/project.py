@@ -9,6 +9,7 @@ from pathlib import Path
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
+KEY = ROOT / "var" / "keys" / "private.pem"
 # A surrounding that no result may depend on.
 ELSEWHERE = {
     "PYTHONHASHSEED": "7",
@@ -32,6 +33,8 @@ class Project:
         self.path = path
         self.python = sys.executable
         self.environment = {**os.environ, **_IDENTITY, **environment}
+        # The environment is that of this working tree, whose key signed the record of its files.
+        self.environment.setdefault("STREAMFLOW_SIGNING_KEY", str(KEY))
         for name in ("STREAMFLOW_STATE_DIR", "MAKEFLAGS", "MAKELEVEL", "MFLAGS"):
             self.environment.pop(name, None)
         self.environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])

@@ -12,7 +12,7 @@ from streamflow.core.errors import StreamFlowError, first_line
 from streamflow.core.schema import MODEL_NAME
 from streamflow.pipeline.dvc_files import declarations, disagreements, locked_stages, read_receipt
 from streamflow.pipeline.dvc_hash import content_of
-from streamflow.pipeline.environment import PINNED, environment_differences, machine
+from streamflow.pipeline.environment import PINNED, machine
 from streamflow.pipeline.file_digest import tree_sha256
 from streamflow.pipeline.layout import CONF, LOCK, REQUIREMENTS
 from streamflow.pipeline.lock import contradictions
@@ -23,6 +23,7 @@ from streamflow.provenance.commits import path_with_files
 from streamflow.provenance.git import changes, file_at, resolve
 from streamflow.provenance.outputs import output_problems
 from streamflow.provenance.problems import Check, Problem
+from streamflow.trust.installed import installed_differences
 from streamflow.trust.trusted import SHOWN
 from streamflow.warehouse.history import warehouse
 from streamflow.warehouse.source_drift import live_drift, source_drift
@@ -60,9 +61,9 @@ def git() -> Check:
 
 
 def environment() -> Check:
-    """The installed packages are those of requirements.lock, by name and version, none missing and none surplus."""
+    """The installed packages are those of requirements.lock: by version, none missing or surplus, and every file."""
     lock = REQUIREMENTS.read_text(encoding="utf-8")
-    differences = environment_differences(lock)
+    differences = installed_differences()
     problems = tuple(Problem(each, "`make install` installs requirements.lock") for each in differences)
     return Check("environment", f"Python {machine()['python']}, {lock.count(' --hash=')} hashes in the lock", problems)
 

@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING
 from streamflow.core.digest import bytes_sha256
 from streamflow.core.errors import StreamFlowError
 from streamflow.operations.health.doctor import run_check
-from streamflow.operations.health.installed import altered_files
 from streamflow.pipeline.dvc_files import declarations, locked_stages, read_receipt, tracked_outputs
 from streamflow.pipeline.dvc_hash import content_of
-from streamflow.pipeline.layout import LOCK, PARAMS
+from streamflow.pipeline.layout import LOCK, PARAMS, REQUIREMENTS
 from streamflow.provenance.cache import Cache, fetch, local_cache
 from streamflow.provenance.git import changes
 from streamflow.provenance.outputs import output_problems
 from streamflow.provenance.problems import Check, Problem
 from streamflow.provenance.record import PREFIX
 from streamflow.registry.references import registry_if_any
+from streamflow.trust.installed import content_differences
+from streamflow.trust.python_files import python_files
 
 if TYPE_CHECKING:
     from streamflow.registry.registry import Registry
@@ -42,13 +43,11 @@ def integrity(*names: str) -> list[Check]:
 
 
 def packages() -> Check:
-    """Every file of the installed packages has the SHA-256 of its package's RECORD."""
-    count, altered = altered_files()
-    fix = "`make install` installs requirements.lock again"
-    problems = tuple(
-        Problem(f"{path} is in no package, or its SHA-256 differs from the package's RECORD", fix) for path in altered
-    )
-    return Check("packages", f"{count} files of {sys.prefix}", problems)
+    """Every file that Python could load has the SHA-256 of the signed record of this environment."""
+    prefix, lock = Path(sys.prefix), REQUIREMENTS.read_text(encoding="utf-8")
+    found = content_differences(prefix, lock, read_again=True)
+    problems = tuple(Problem(each, "`make install` installs requirements.lock again") for each in found)
+    return Check("packages", f"{len(python_files(prefix))} files of {prefix}", problems)
 
 
 def tracked_files() -> Check:

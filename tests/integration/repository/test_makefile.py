@@ -66,6 +66,8 @@ def test_an_environment_made_from_this_lock_is_used_as_it_is(checkout):
     (programs / "streamflow").write_text('#!/bin/sh\necho "streamflow $*"\n')
     (programs / "streamflow").chmod(0o755)
     shutil.copy(checkout / "requirements.lock", checkout / ".venv" / "requirements.lock.installed")
+    assert make(checkout, "PYTHON=python3.99").returncode == 2, "nobody vouches for its files"
+    (checkout / ".venv" / "streamflow-environment.json").write_text("{}")
     done = make(checkout, "PYTHON=python3.99")
     assert (done.returncode, done.stdout, done.stderr) == (0, "streamflow repro\n", "")
     (checkout / "requirements.lock").write_text("changed")

@@ -8,6 +8,7 @@ from verdicts import say_verdict
 
 from streamflow.pipeline import environment
 from streamflow.promotion import gates
+from streamflow.trust import installed
 
 # Reading what is installed takes a third of each test, and is the same for all.
 installed_packages = functools.cache(environment.installed_packages)
@@ -16,6 +17,8 @@ installed_packages = functools.cache(environment.installed_packages)
 @pytest.fixture
 def workspace(tmp_path, registry_database_url, monkeypatch):
     monkeypatch.setattr(environment, "installed_packages", installed_packages)
+    # The key that signed its record is in no state folder of a test; tests/e2e reads the record for real.
+    monkeypatch.setattr(installed, "content_differences", lambda prefix, lock: [])
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("STREAMFLOW_STATE_DIR", raising=False)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
