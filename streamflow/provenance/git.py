@@ -100,6 +100,11 @@ def resolve(ref: str) -> str | None:
         return None
 
 
+def digest_set(commit: str) -> dict[str, str]:
+    """A commit as in-toto names it: its id, and that of its files, which another commit may have too."""
+    return {"gitCommit": commit, "gitTree": git("rev-parse", f"{commit}^{{tree}}")}
+
+
 def tags_of(commit: str) -> list[str]:
     """Tags of a commit, newest first, those of experiments before others."""
     names = git("tag", "--points-at", commit, "--sort=-creatordate").splitlines()

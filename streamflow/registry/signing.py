@@ -8,7 +8,7 @@ from streamflow.core.errors import RegistryError
 from streamflow.pipeline.environment import machine
 from streamflow.pipeline.layout import INGEST_RECEIPTS, LOCK, PARAMS, PIPELINE, REQUIREMENTS
 from streamflow.provenance.commits import result_of
-from streamflow.provenance.git import file_at
+from streamflow.provenance.git import digest_set, file_at
 from streamflow.trust.claims import provenance_statement
 from streamflow.trust.envelope import sign_statement
 from streamflow.trust.keys import machine_signer
@@ -30,7 +30,8 @@ def sign_provenance(commit: str, **environment: str) -> str:
     paths = [PARAMS, REQUIREMENTS, LOCK, PIPELINE, *(INGEST_RECEIPTS / f"{month}.json" for month in result.snapshots)]
     materials = {str(path): bytes_sha256(content) for path in paths if (content := file_at(commit, path)) is not None}
     made = sign_statement(
-        provenance_statement(result, commit, materials, {**machine(), **environment}, now()), machine_signer()
+        provenance_statement(result, digest_set(commit), materials, {**machine(), **environment}, now()),
+        machine_signer(),
     )
     add_notes(commit, [made])
     return made
@@ -42,7 +43,11 @@ def share(registry: "Registry", version: "ModelVersion", commit: str) -> None:
 
 
 def sign_version(registry: "Registry", version: "ModelVersion", commit: str, **environment: str) -> str:
-    """Sign the provenance of a registered version; returns what went wrong with the copy in its run, or nothing."""
+    """Sign the provenance of a registered version; returns what went wrong with the copy in its run, or nothing.
+
+    What its run keeps already (a verdict on a commit with the same files) becomes a note of the commit too.
+    """
+    add_notes(commit, registry.envelopes(version))
     sign_provenance(commit, **environment)
     try:
         share(registry, version, commit)

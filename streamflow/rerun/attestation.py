@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from streamflow.core.errors import RegistryError
 from streamflow.pipeline.project import replacing, state_dir
+from streamflow.provenance.git import digest_set
 from streamflow.provenance.record import IDENTICAL
 from streamflow.registry.references import Target
 from streamflow.registry.registry import ENVELOPES
@@ -29,7 +30,7 @@ def statement(found: Rederivation, result: "Result", at: str) -> dict[str, Any]:
     ]
     first = found.first_divergence.to_json() if found.first_divergence else None
     subjects = model_subjects(result.receipts)
-    return verdict_statement(found.commit, subjects, found.verdict, outs, first, found.environment, at)
+    return verdict_statement(digest_set(found.commit), subjects, found.verdict, outs, first, found.environment, at)
 
 
 def keep_verdict(

@@ -29,10 +29,14 @@ _IDENTICAL_PROPERTY = "STREAMFLOW_RERUN_IDENTICAL"
 
 @dataclass(frozen=True)
 class ModelClaim:
-    """A builder's claim: these files (name to SHA-256) were built from that commit for that feature service."""
+    """A builder's claim: these files (name to SHA-256) were built from that commit for that feature service.
+
+    `tree` is git's id of the commit's files: two commits with the same files have the same.
+    """
 
     files: Mapping[str, str]
     commit: str
+    tree: str
     feature_service: str
     as_of: str
     requirements_sha256: str
@@ -49,6 +53,7 @@ class VerdictClaim:
 
     model_sha256: str
     commit: str
+    tree: str
     verdict: str
     outs: Mapping[str, tuple[str, str]]
     first: str
@@ -68,12 +73,12 @@ class RebuiltOut:
 
 
 def provenance_statement(
-    result: Result, commit: str, materials: Mapping[str, str], environment: Mapping[str, Any], at: str
+    result: Result, source: Mapping[str, str], materials: Mapping[str, str], environment: Mapping[str, Any], at: str
 ) -> dict[str, Any]:
     """The SLSA provenance of a result that is in a commit.
 
-    `materials` are path to SHA-256 of files of the commit, `environment` facts of the machine. Raises ModelError if the
-    commit has no receipt of the model.
+    `source` is the commit as a digest set (gitCommit, gitTree), `materials` are path to SHA-256 of files of the commit,
+    `environment` facts of the machine. Raises ModelError if the commit has no receipt of the model.
     """
     folders = [DATASET, *(SNAPSHOTS / month for month in sorted(result.snapshots))]
     return {
@@ -90,7 +95,7 @@ def provenance_statement(
                 },
                 "internalParameters": dict(environment),
                 "resolvedDependencies": [
-                    {"name": "source", "digest": {"gitCommit": commit}},
+                    {"name": "source", "digest": dict(source)},
                     *({"name": path, "digest": {"sha256": digest}} for path, digest in sorted(materials.items())),
                     *(
                         {"name": str(folder), "digest": {"dirHash": digest}}
@@ -113,7 +118,7 @@ def provenance_statement(
 
 
 def verdict_statement(
-    commit: str,
+    source: Mapping[str, str],
     subjects: Sequence[Mapping[str, Any]],
     verdict: str,
     outs: Sequence[RebuiltOut],
@@ -134,7 +139,7 @@ def verdict_statement(
             "timeCreated": at,
             "properties": [_IDENTICAL_PROPERTY] if verdict == IDENTICAL else [],
             "streamflow_rerun": {
-                "commit": {"gitCommit": commit},
+                "commit": dict(source),
                 "verdict": verdict,
                 "first_divergence": dict(first) if first else None,
                 "outs": [
@@ -158,6 +163,7 @@ def model_claim(signed: Signed) -> ModelClaim | None:
         return ModelClaim(
             files=_model_files(content),
             commit=digests["source"]["gitCommit"],
+            tree=digests["source"]["gitTree"],
             feature_service=built["externalParameters"]["feature_service"],
             as_of=built["externalParameters"]["as_of"],
             requirements_sha256=digests["requirements.lock"]["sha256"],
@@ -180,6 +186,7 @@ def verdict_claim(signed: Signed) -> VerdictClaim | None:
         return VerdictClaim(
             model_sha256=_model_files(content)["model.onnx"],
             commit=found["commit"]["gitCommit"],
+            tree=found["commit"]["gitTree"],
             verdict=found["verdict"],
             outs={out["path"]: (out["stage"], next(iter(out["digest"].values()))) for out in found["outs"]},
             first=f"{first['stage']}: {first['cause']}: {first['detail']}" if first else "",

@@ -1,6 +1,7 @@
 """Verdicts of rebuilders without a rerun."""
 
 from streamflow.provenance.commits import result_of
+from streamflow.provenance.git import digest_set
 from streamflow.provenance.record import IDENTICAL
 from streamflow.registry.signing import now
 from streamflow.trust.claims import RebuiltOut, model_subjects, received_digest, verdict_statement
@@ -19,7 +20,7 @@ def say_verdict(commit, verdict=IDENTICAL, signer=None, at=None, **other):
     ]
     first = None if verdict == IDENTICAL else {"stage": "train", "cause": "code", "detail": "x"}
     subjects = model_subjects(result.receipts)
-    made = verdict_statement(commit, subjects, verdict, outs, first, {"kind": "current"}, at or now())
+    made = verdict_statement(digest_set(commit), subjects, verdict, outs, first, {"kind": "current"}, at or now())
     line = sign_statement(made, signer or machine_signer())
     add_notes(commit, [line])
     return line

@@ -6,6 +6,7 @@ import pytest
 from this_result import ALL, RESULT
 
 from streamflow.core.errors import ModelError
+from streamflow.rerun import attestation
 from streamflow.rerun.attestation import statement
 from streamflow.rerun.verdict import DIVERGED, IDENTICAL, Divergence, Rederivation, compare_outputs
 
@@ -15,6 +16,11 @@ FOUND = Rederivation(
     "exp/a", "c" * 40, IDENTICAL, None, compare_outputs(RESULT, ALL, DIGESTS), SHA, SHA, {"kind": "fresh"}, 12.34
 )
 AT = "2024-01-31T00:00:00Z"
+
+
+@pytest.fixture(autouse=True)
+def tree(monkeypatch):
+    monkeypatch.setattr(attestation, "digest_set", lambda commit: {"gitCommit": commit, "gitTree": "7" * 40})
 
 
 def test_the_verdict_is_a_simple_verification_result_over_the_files_that_serving_uses():
@@ -35,7 +41,7 @@ def test_the_verdict_is_a_simple_verification_result_over_the_files_that_serving
 
 def test_the_details_name_the_commit_and_each_output_by_a_digest_that_a_stranger_can_compute():
     details = statement(FOUND, RESULT, AT)["predicate"]["streamflow_rerun"]
-    assert details["commit"] == {"gitCommit": "c" * 40}
+    assert details["commit"] == {"gitCommit": "c" * 40, "gitTree": "7" * 40}
     assert (details["verdict"], details["first_divergence"]) == (IDENTICAL, None)
     assert details["environment"] == {"kind": "fresh"}
     outs = {out["path"]: out for out in details["outs"]}

@@ -20,7 +20,8 @@ from streamflow.trust.claims import (
 from streamflow.trust.envelope import open_envelope, sign_statement
 
 ANNA, BEN, EVE = key("anna"), key("ben"), key("eve")
-COMMIT = "c" * 40
+COMMIT, TREE = "c" * 40, "7" * 40
+SOURCE = {"gitCommit": COMMIT, "gitTree": TREE}
 FILES = {
     name: RESULT.receipts[f"artifacts/model/{name}"] for name in ("model.onnx", "feature_schema.json", "golden.json")
 }
@@ -32,7 +33,9 @@ def receipts(commit):
 
 
 def provenance(by=ANNA, commit=COMMIT, result=RESULT):
-    made = provenance_statement(result, commit, MATERIALS, {"cpu": "x"}, "2024-01-31T00:00:00Z")
+    made = provenance_statement(
+        result, {**SOURCE, "gitCommit": commit}, MATERIALS, {"cpu": "x"}, "2024-01-31T00:00:00Z"
+    )
     return sign_statement(made, by.signer)
 
 
@@ -50,7 +53,7 @@ def verdict(by=ANNA, said="identical", at="2024-02-01T00:00:00Z", **other):
     ]
     first = None if said == "identical" else {"stage": "train", "cause": "code", "detail": "x"}
     return sign_statement(
-        verdict_statement(COMMIT, model_subjects(RESULT.receipts), said, outs, first, {}, at), by.signer
+        verdict_statement(SOURCE, model_subjects(RESULT.receipts), said, outs, first, {}, at), by.signer
     )
 
 
@@ -141,11 +144,17 @@ def test_a_rebuilder_who_says_identical_about_other_outputs_speaks_against_it():
 
 def test_a_verdict_about_another_commit_or_model_is_not_counted():
     content = open_envelope(verdict(), trusting(ANNA)).content()
-    content["predicate"]["streamflow_rerun"]["commit"]["gitCommit"] = "d" * 40
+    content["predicate"]["streamflow_rerun"]["commit"]["gitTree"] = "d" * 40
     assert counted(sign_statement(content, ANNA.signer)) == ([], "")
     content = open_envelope(verdict(), trusting(ANNA)).content()
     content["subject"][0]["digest"]["sha256"] = "0" * 64
     assert counted(sign_statement(content, ANNA.signer)) == ([], "")
+
+
+def test_a_verdict_on_another_commit_with_the_same_files_counts():
+    content = open_envelope(verdict(), trusting(ANNA)).content()
+    content["predicate"]["streamflow_rerun"]["commit"]["gitCommit"] = "d" * 40
+    assert counted(sign_statement(content, ANNA.signer)) == ([ANNA.keyid], "")
 
 
 def test_a_verdict_whose_words_contradict_its_property_is_malformed():
@@ -173,7 +182,7 @@ def test_a_provenance_is_valid_slsa_and_names_its_materials_by_digests_that_a_st
     parsed = ParseDict(content["predicate"], Provenance())
     assert parsed.build_definition.build_type == "https://streamflow.example/dvc-pipeline/v1"
     materials = {each.name: dict(each.digest) for each in parsed.build_definition.resolved_dependencies}
-    assert materials["source"] == {"gitCommit": COMMIT}
+    assert materials["source"] == SOURCE
     assert materials["requirements.lock"] == {"sha256": "1" * 64}
     assert materials["data/snapshots/2024-01-31"] == {
         "dirHash": received_digest(RESULT.receipts, "data/snapshots/2024-01-31")
