@@ -23,10 +23,10 @@ from streamflow.pipeline.project import write_json
 from streamflow.pipeline.reporting import progress, say
 from streamflow.pipeline.stage import stage
 from streamflow.postgres.server import database
+from streamflow.warehouse.chain import chained
 from streamflow.warehouse.differences import describe_differences
 from streamflow.warehouse.history import Warehouse, warehouse
-
-RESTORE = "restore the rows, or the database from its backup"
+from streamflow.warehouse.versions import RESTORE, ledger_versions
 
 CHECK_IT = "Somebody changed the database: run `streamflow doctor`"
 
@@ -104,14 +104,15 @@ def check_collapse(store: Warehouse, month: str, rows: Extracts, max_row_drop: f
 
 
 def receipt(store: Warehouse, month: str, rows: Extracts, digests: dict[str, str]) -> dict[str, object]:
-    """Facts of a month: rows, content digests and recorded corrections of each table; no time, no path."""
+    """Facts of a month: rows, content digest and the chain of recorded versions of each table; no time, no path."""
     return {
         "as_of": month,
+        "source": store.source,
         "tables": {
             table.name: {
                 "rows": rows[table.name].num_rows,
                 "content_sha256": digests[table.name],
-                "corrections": store.corrections(table, month),
+                **chained([version.content_sha256 for version in ledger_versions(store, table, month)]),
             }
             for table in TABLES
         },

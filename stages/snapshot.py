@@ -1,12 +1,15 @@
 """Stage `snapshot@MONTH`: reads Postgres history at MONTH, writes data/snapshots/MONTH/TABLE.parquet.
 
 One REPEATABLE READ transaction, streamed with bounded memory, sorted by user. The rows must have the digest in
-the receipt of the ingest; otherwise the history was changed without a record, and the stage fails.
+the receipt of the ingest, or with `known_at` that of the version recorded then, in the ledger and in the receipts of git and
+working tree; otherwise the history was changed without a record, and the stage fails.
 """
 
 import json
 import shutil
 import sys
+from collections.abc import Mapping
+from typing import Any
 
 from streamflow.core.arrow import arrow_schema
 from streamflow.core.calendar import instant
@@ -20,6 +23,8 @@ from streamflow.pipeline.reporting import progress, say
 from streamflow.pipeline.stage import stage
 from streamflow.postgres.server import database
 from streamflow.warehouse.history import Warehouse, warehouse
+from streamflow.warehouse.known_version import frozen_fault
+from streamflow.warehouse.receipts import receipts_of
 
 
 def run(config: Config, month: str, store: Warehouse) -> None:
@@ -28,22 +33,43 @@ def run(config: Config, month: str, store: Warehouse) -> None:
     history = store.freeze(month, config.known_at)
 
     partial = SNAPSHOTS / f".{month}.partial"
+    frozen: dict[str, str] = {}
     try:
         for table, batches in progress(history, f"freezing {month}", len(TABLES)):
             digest = RowsDigest(arrow_schema(table))
             stamped = (with_event_timestamp(batch, instant(month)) for batch in digest.through(batches))
             rows = write_parquet(partial / f"{table.name}.parquet", frozen_schema(table), stamped)
-            expected = receipt["tables"][table.name]["content_sha256"]
-            if config.known_at is None and digest.hexdigest() != expected:
-                raise HistoryError(
-                    f"history.{table.name} differs from what was ingested (receipt: {expected[:12]});"
-                    f" `dvc repro ingest@{month}` names the rows that were changed"
-                )
+            frozen[table.name] = digest.hexdigest()
+        if config.known_at is None:
+            check_ingested(month, frozen, receipt)
+        else:
+            check_known(store, month, config.known_at, frozen)
         shutil.rmtree(SNAPSHOTS / month, ignore_errors=True)
         partial.replace(SNAPSHOTS / month)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     say(f"snapshot {month}: {rows} users in {len(TABLES)} tables")
+
+
+def check_ingested(month: str, frozen: Mapping[str, str], receipt: Mapping[str, Any]) -> None:
+    """Check that each table's digest is that of the rows that were ingested. Raises HistoryError."""
+    for name, digest in frozen.items():
+        if digest != (expected := receipt["tables"][name]["content_sha256"]):
+            raise HistoryError(
+                f"history.{name} differs from what was ingested (receipt: {expected[:12]});"
+                f" `dvc repro ingest@{month}` names the rows that were changed"
+            )
+
+
+def check_known(store: Warehouse, month: str, known_at: str, frozen: Mapping[str, str]) -> None:
+    """Check that each table's digest is that of the version known at `known_at`. Raises HistoryError.
+
+    The receipt that git holds counts too: that of this run says what the database says now.
+    """
+    receipts = receipts_of(month)
+    for table in TABLES:
+        if fault := frozen_fault(store, table, month, known_at, frozen[table.name], receipts):
+            raise HistoryError(fault)
 
 
 def main() -> None:

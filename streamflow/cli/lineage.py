@@ -77,7 +77,9 @@ def _tree(found: dict[str, Any]) -> Any:
         branch = dataset.add(escape(f"snapshot {snapshot['as_of']}: MD5 {snapshot['md5'][:12]}"))
         extract = branch.add(escape(f"extract {snapshot['as_of']}, source {snapshot['extract']['source']}"))
         for table, facts in snapshot["extract"]["tables"].items():
-            corrections = f", {facts['corrections']} corrections" if facts["corrections"] else ""
+            # Receipts of older commits count corrected rows, without their versions.
+            count = len(facts["versions"]) - 1 if "versions" in facts else facts["corrections"]
+            corrections = f", {count} correction{'s' if count > 1 else ''}" if count else ""
             extract.add(f"{table}: {facts['rows']:,} rows{corrections}, content {facts['content_sha256'][:12]}")
     attested = root.add(
         "attestations" if found["attestations"] else "attestations: none yet; `streamflow rerun` makes one"

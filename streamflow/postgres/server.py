@@ -213,6 +213,11 @@ def database(state: Path | None = None) -> Iterator[str]:
         server.release()
 
 
+def has_database() -> bool:
+    """Whether there is a database: one that the user names, or the embedded server's files."""
+    return bool(os.environ.get(URL_VARIABLE)) or (state_dir() / "postgres" / "PG_VERSION").exists()
+
+
 @cache
 def hold_database() -> str:
     """URL of the Postgres database; the server is up until this process ends, with one lease for all calls."""

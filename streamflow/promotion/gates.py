@@ -12,8 +12,8 @@ from streamflow.provenance.gather import changed_inputs, changes_of_run
 from streamflow.registry.decision import Gate
 from streamflow.registry.registry import Registry
 from streamflow.trust.installed import installed_differences
+from streamflow.warehouse.chain_drift import history_drift
 from streamflow.warehouse.history import warehouse
-from streamflow.warehouse.source_drift import source_drift
 
 
 def gates(
@@ -22,7 +22,7 @@ def gates(
     """The gates before Production besides `data_gates`; the slow one last: a rerun in a clean clone of the commit."""
     yield from quick_gates(config)
     with warehouse(url, source_identity(config.source)) as store:
-        drift = source_drift(store, config.months, config.known_at)
+        drift = history_drift(store, config.months, config.known_at)
     yield Gate("source drift", f"{drift[0].what}; {drift[0].fix}" if drift else "")
     yield Gate("derived again", _not_derived_again(config, registry, version, model_sha256, say))
 

@@ -9,9 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from streamflow.core.errors import ConfigError, RegistryError, StreamFlowError
-from streamflow.pipeline.project import state_dir
-from streamflow.postgres.connection import URL_VARIABLE
-from streamflow.postgres.server import database
+from streamflow.postgres.server import database, has_database
 from streamflow.provenance.git import experiment_tags, file_at, resolve
 from streamflow.provenance.record import PREFIX
 from streamflow.provenance.result import read_result
@@ -40,8 +38,7 @@ class Target:
 @contextmanager
 def registry_if_any() -> Iterator["Registry | None"]:
     """The registry; None if there is no database yet or it does not answer: a tag needs git alone."""
-    named = os.environ.get(URL_VARIABLE) or os.environ.get(TRACKING_VARIABLE)
-    if not named and not (state_dir() / "postgres" / "PG_VERSION").exists():
+    if not os.environ.get(TRACKING_VARIABLE) and not has_database():
         yield None
         return
     from streamflow.registry.registry import open_registry

@@ -22,7 +22,7 @@ def refreeze(folder: Path, result: Result, run: Callable[..., str]) -> dict[str,
     """Freeze every month of a result from the history as it was known when the result was made.
 
     Returns month to the differences from the frozen rows, for months that differ. Only reads. Raises HistoryError if
-    the history never had the rows of a month.
+    the history never had the rows of a month, or the stage refuses a version whose rows are not what was recorded.
     """
     config, receipts = parse_config(result.params), _ingest_receipts(folder, result)
     params = folder / "params.yaml"
@@ -38,9 +38,12 @@ def refreeze(folder: Path, result: Result, run: Callable[..., str]) -> dict[str,
             passwords = os.environ.get("PGPASSFILE") or str(Path.home() / ".pgpass")
             failed = run([f"snapshot@{month}"], **{URL_VARIABLE: url, "PGPASSFILE": passwords})
             params.write_text(composed, encoding="utf-8")
+            words = _drift_in_words(store, config, month, md5, result, known_at)
             if failed:
-                raise HistoryError(f"{month} can't be frozen from the history: {failed}")
-            if words := _drift_in_words(store, config, month, md5, result, known_at):
+                raise HistoryError(
+                    f"{month} can't be frozen from the history: {failed}{f' ({words})' if words else ''}"
+                )
+            if words:
                 drifted[month] = words
     return drifted
 

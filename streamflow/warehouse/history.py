@@ -61,7 +61,7 @@ class Warehouse:
 
     def create_tables(self) -> None:
         """Create schemas, tables and the triggers that keep the history append-only; no effect if they exist."""
-        with self._transaction() as cursor:
+        with self.transaction() as cursor:
             cursor.execute("SELECT count(*) FROM pg_tables WHERE schemaname IN ('live', 'history')")
             if cursor.fetchone()[0] >= 2 * len(TABLES) + 1:
                 return
@@ -70,32 +70,37 @@ class Warehouse:
 
     def unprotected(self) -> list[str]:
         """What in the history no longer refuses changes, though it was made to: a function or tables."""
-        with self._transaction() as cursor:
+        with self.transaction() as cursor:
             return unprotected(cursor, HISTORY, REFUSAL, HISTORY_TABLES)
 
     def protect(self) -> list[str]:
         """Make the history append-only again where it no longer is; returns what was unprotected."""
         found = self.unprotected()
         if found:
-            with self._transaction() as cursor:
+            with self.transaction() as cursor:
                 cursor.execute(protection())
         return found
 
     def live_month(self, month: str) -> dict[str, pa.Table]:
         """The live rows of a month, sorted by user, all tables as of one moment; keyed by table name."""
-        with self._transaction() as cursor:
+        with self.transaction() as cursor:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             return {table.name: copied_table(cursor, table, self._live_query(cursor, table, month)) for table in TABLES}
 
     def history_rows(self, table: Table, month: str, known_at: str | None = None) -> pa.Table:
         """The state of a month as known at `known_at` (None: now), sorted by user."""
-        with self._transaction() as cursor:
+        with self.transaction() as cursor:
             return copied_table(cursor, table, self._state_query(cursor, table, month, known_at))
 
     def recorded_digest(self, table: Table, month: str) -> str | None:
         """Content digest of the last recorded version of a month's table; None if there is none."""
-        with self._transaction() as cursor:
+        with self.transaction() as cursor:
             return self._recorded_digest(cursor, table, month)
+
+    @property
+    def source(self) -> str:
+        """The source whose history this is."""
+        return self._source
 
     @property
     def is_landed(self) -> bool:
@@ -104,7 +109,7 @@ class Warehouse:
 
     def tables_of(self, month: str) -> int:
         """Recorded tables of a month; 0 if it was never ingested here."""
-        with self._transaction() as cursor:
+        with self.transaction() as cursor:
             cursor.execute(
                 "SELECT count(DISTINCT table_name) FROM history.extracts WHERE source = %s AND as_of = %s",
                 (self._source, month),
@@ -113,7 +118,7 @@ class Warehouse:
 
     def rows_before(self, table: Table, month: str) -> tuple[str, int] | None:
         """The latest recorded month up to and including `month`, and its number of rows; None if nothing was recorded."""
-        with self._transaction() as cursor:
+        with self.transaction() as cursor:
             cursor.execute(
                 "SELECT as_of::text, rows FROM history.extracts WHERE source = %s AND as_of <= %s AND table_name = %s"
                 " ORDER BY as_of DESC, recorded_at DESC LIMIT 1",
@@ -122,22 +127,12 @@ class Warehouse:
             found: tuple[str, int] | None = cursor.fetchone()
         return found
 
-    def corrections(self, table: Table, month: str) -> int:
-        """Rows that were appended for a month after its first version, from history.extracts."""
-        with self._transaction() as cursor:
-            cursor.execute(
-                "SELECT added + changed + retracted FROM history.extracts"
-                " WHERE source = %s AND as_of = %s AND table_name = %s ORDER BY recorded_at",
-                (self._source, month, table.name),
-            )
-            return sum(int(row[0]) for row in cursor.fetchall()[1:])
-
     def known_when(self, month: str, digests: Mapping[str, str]) -> str | None:
         """The last moment at which every table of a month had the content of `digests` (by table name), ISO text in UTC.
 
         None if there was none.
         """
-        with self._transaction() as cursor:
+        with self.transaction() as cursor:
             cursor.execute(
                 "SELECT recorded_at, table_name, content_sha256 FROM history.extracts"
                 " WHERE source = %s AND as_of = %s ORDER BY recorded_at",
@@ -158,7 +153,7 @@ class Warehouse:
         `extracts` holds typed rows sorted by user, keyed by table name. A table whose content is recorded already gets
         no new history, but its live rows are written again. `tables` may report progress while it is iterated.
         """
-        with self._transaction() as cursor:
+        with self.transaction() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(hashtext('streamflow ingest'))")
             # Later than everything recorded, even if the clock was set back.
             cursor.execute("SELECT greatest(now(), max(recorded_at) + interval '1 microsecond') FROM history.extracts")
@@ -170,7 +165,7 @@ class Warehouse:
 
         Raises HistoryError if nothing of the month was recorded at `known_at`.
         """
-        with self._transaction() as cursor:
+        with self.transaction() as cursor:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             for table in TABLES:
                 self._require_known(cursor, table, month, known_at)
@@ -286,7 +281,8 @@ class Warehouse:
         )
 
     @contextmanager
-    def _transaction(self) -> Iterator[Any]:
+    def transaction(self) -> Iterator[Any]:
+        """A cursor in a transaction. Raises HistoryError if a statement fails."""
         try:
             with self._connection, self._connection.cursor() as cursor:
                 yield cursor

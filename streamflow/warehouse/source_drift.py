@@ -15,6 +15,8 @@ from streamflow.warehouse.differences import describe_differences
 from streamflow.warehouse.history import Warehouse
 
 REFILL = "`streamflow repro` ingests it again"
+NOT_FROZEN = "has a correction that is not frozen"
+EDITED = "was changed after it was frozen"
 RESTORE = "restore the rows, or the database from its backup; frozen files and models are not affected"
 
 
@@ -34,7 +36,7 @@ def source_drift(
     for month in months:
         for table in TABLES:
             path = snapshots / month / f"{table.name}.parquet"
-            if path.exists() and (drift := _table_drift(store, table, month, known_at, frozen_rows(table, path))):
+            if path.exists() and (drift := table_drift(store, table, month, known_at, frozen_rows(table, path))):
                 found.append(drift)
     return found
 
@@ -64,9 +66,10 @@ def frozen_rows(table: Table, path: Path) -> pa.Table:
     return pq.read_table(path, columns=schema.names).select(schema.names).cast(schema)
 
 
-def _table_drift(
+def table_drift(
     store: Warehouse, table: Table, month: str, known_at: str | None, frozen: pa.Table
 ) -> SourceDrift | None:
+    """How the history of a table differs from its frozen rows; None if it does not."""
     recorded = store.recorded_digest(table, month)
     history = store.history_rows(table, month, known_at)
     if rows_sha256(history) == rows_sha256(frozen):
@@ -76,5 +79,5 @@ def _table_drift(
         return SourceDrift(f"{name} has no rows", REFILL)
     what = describe_differences(frozen, history)
     if known_at is None and recorded == rows_sha256(history):
-        return SourceDrift(f"{name} has a correction that is not frozen: {what}", "`streamflow repro` freezes it")
-    return SourceDrift(f"{name} was changed after it was frozen: {what}", RESTORE)
+        return SourceDrift(f"{name} {NOT_FROZEN}: {what}", "`streamflow repro` freezes it")
+    return SourceDrift(f"{name} {EDITED}: {what}", RESTORE)

@@ -125,7 +125,7 @@ def test_a_corrected_extract_becomes_a_new_version_and_a_new_training_set(projec
     after = tree(project)
     assert "subscriptions +1;" in done.stdout or "subscriptions +1\n" in done.stdout
     receipt = json.loads(project.text(f"artifacts/ingest/{JANUARY}.json"))["tables"]
-    assert receipt["subscriptions"]["corrections"] == 1
+    assert len(receipt["subscriptions"]["versions"]) == 2
     changed = {name for name in before if after[name] != before[name] and name.startswith("data/")}
     assert changed == {f"data/snapshots/{JANUARY}/subscriptions.parquet", "data/dataset/dataset.parquet"}
     assert differences(project.path, JANUARY) == (400, 0)

@@ -25,8 +25,9 @@ from streamflow.provenance.outputs import output_problems
 from streamflow.provenance.problems import Check, Problem
 from streamflow.trust.installed import installed_differences
 from streamflow.trust.trusted import SHOWN
+from streamflow.warehouse.chain_drift import history_drift
 from streamflow.warehouse.history import warehouse
-from streamflow.warehouse.source_drift import live_drift, source_drift
+from streamflow.warehouse.source_drift import live_drift
 
 _LIBRARIES = "import json, stages, numpy, sklearn, threadpoolctl; print(json.dumps(threadpoolctl.threadpool_info()))"
 
@@ -125,11 +126,11 @@ def cache() -> Check:
 
 
 def history() -> Check:
-    """The rows of every month in Postgres, history and live, equal the frozen ones."""
+    """The rows of every month in Postgres equal the frozen ones, and each recorded version that in git's receipts."""
     config = read_all_params()
     months = list(config.months)
     with database() as url, warehouse(url, source_identity(config.source)) as store:
-        found = [*source_drift(store, months, config.known_at), *live_drift(store, months)]
+        found = [*history_drift(store, months, config.known_at), *live_drift(store, months)]
         nothing = [month for month in months if not store.tables_of(month)]
     problems = [Problem(each.what, each.fix) for each in found]
     problems += [
@@ -137,7 +138,7 @@ def history() -> Check:
         for month in nothing
         if not any(month in problem.what for problem in problems)
     ]
-    return Check("history", f"{config.source.name}, {len(months)} months, row by row", tuple(problems))
+    return Check("history", f"{config.source.name}, {len(months)} months, row by row, every version", tuple(problems))
 
 
 def append_only() -> Check:

@@ -1,4 +1,4 @@
-"""Every stored byte against its hash: tracked files, outputs, DVC's cache, registered artifacts; and the repair."""
+"""Every stored byte against its hash: tracked files, outputs, DVC's cache, the history, registered artifacts; the repair."""
 
 import shutil
 import sys
@@ -6,12 +6,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from streamflow.core.config import source_identity
 from streamflow.core.digest import bytes_sha256
 from streamflow.core.errors import StreamFlowError
 from streamflow.operations.health.doctor import run_check
 from streamflow.pipeline.dvc_files import declarations, locked_stages, read_receipt, tracked_outputs
 from streamflow.pipeline.dvc_hash import content_of
 from streamflow.pipeline.layout import LOCK, PARAMS, REQUIREMENTS
+from streamflow.pipeline.params import read_all_params
+from streamflow.postgres.server import database, has_database
 from streamflow.provenance.cache import Cache, fetch, local_cache
 from streamflow.provenance.git import changes
 from streamflow.provenance.outputs import output_problems
@@ -20,6 +23,8 @@ from streamflow.provenance.record import PREFIX
 from streamflow.registry.references import registry_if_any
 from streamflow.trust.installed import content_differences
 from streamflow.trust.python_files import python_files
+from streamflow.warehouse.chain_drift import chain_drift
+from streamflow.warehouse.history import warehouse
 
 if TYPE_CHECKING:
     from streamflow.registry.registry import Registry
@@ -28,7 +33,7 @@ _REPAIR = "`streamflow fsck --repair` restores it from the outputs or the remote
 
 
 def integrity(*names: str) -> list[Check]:
-    """Packages, tracked results against HEAD, outputs against dvc.lock, all cache objects, all registered versions.
+    """Packages, tracked results against HEAD, outputs against dvc.lock, cache objects, the history, registered versions.
 
     `names` limits it to some of these.
     """
@@ -37,6 +42,7 @@ def integrity(*names: str) -> list[Check]:
         "tracked": tracked_files,
         "outputs": outputs,
         "cache": cache,
+        "history": history,
         "registry": registered_versions,
     }
     return [run_check(name, run) for name, run in checks.items() if not names or name in names]
@@ -81,6 +87,17 @@ def cache() -> Check:
                 problems.setdefault(fault.path, Problem(str(fault), _REPAIR))
     count = sum(1 for _ in store.folder.glob("??/*"))
     return Check("cache", f"{count} objects in {store.folder}", tuple(problems.values()))
+
+
+def history() -> Check:
+    """The rows of every recorded version of every month in Postgres, against the receipts that git holds and the ledger."""
+    if not has_database():
+        return Check("history", "no database here")
+    config = read_all_params()
+    with database() as url, warehouse(url, source_identity(config.source)) as store:
+        found = chain_drift(store, config.months)
+    problems = tuple(Problem(each.what, each.fix) for each in found)
+    return Check("history", f"{len(config.months)} months, every recorded version", problems)
 
 
 def registered_versions() -> Check:

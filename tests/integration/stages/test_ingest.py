@@ -1,5 +1,6 @@
 """Stage `ingest` over a real Postgres: bad input changes nothing, a correction is a version, tampering is named."""
 
+import hashlib
 import json
 from contextlib import closing
 
@@ -137,16 +138,24 @@ def test_a_second_run_changes_nothing(project, database_url):
     assert (project / f"artifacts/ingest/{JANUARY}.json").read_bytes() == receipt
 
 
-def test_a_corrected_extract_changes_the_receipt_and_counts_its_corrections(project, database_url):
+def test_a_corrected_extract_adds_a_version_to_the_chain_of_the_receipt(project, database_url):
     ingest_month(database_url)
     first = ingest_receipt(project)
     set_value(project / "extracts" / JANUARY / "subscriptions.csv", 3, "monthly_fee", "77.7")
     ingest_month(database_url)
     second = ingest_receipt(project)
-    assert second["subscriptions"]["corrections"] == 1
-    assert second["subscriptions"]["content_sha256"] != first["subscriptions"]["content_sha256"]
+    digests = [each["subscriptions"]["content_sha256"] for each in (first, second)]
+    assert first["subscriptions"]["versions"] == digests[:1]
+    assert second["subscriptions"]["versions"] == digests
+    assert digests[0] != digests[1]
+    assert first["subscriptions"]["chain_sha256"] == sha256(digests[0])
+    assert second["subscriptions"]["chain_sha256"] == sha256(sha256(digests[0]) + digests[1])
     assert first.pop("subscriptions") != second.pop("subscriptions")
     assert first == second
+
+
+def sha256(text):
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def ingest_receipt(project):

@@ -15,6 +15,7 @@ from streamflow.core.schema import LABELS, SUBSCRIPTIONS, TABLES, USAGE
 from streamflow.extracts.synthetic import generate_month
 from streamflow.postgres.connection import connect, transaction
 from streamflow.warehouse.history import warehouse
+from streamflow.warehouse.versions import ledger_versions, row_versions
 
 JANUARY, FEBRUARY = "2024-01-31", "2024-02-29"
 
@@ -55,7 +56,7 @@ def test_what_is_recorded_comes_out_bit_for_bit(store):
 def test_recording_the_same_again_appends_nothing(store):
     store.record(JANUARY, month())
     assert sum(each.total for each in store.record(JANUARY, month())) == 0
-    assert store.corrections(SUBSCRIPTIONS, JANUARY) == 0
+    assert len(ledger_versions(store, SUBSCRIPTIONS, JANUARY)) == 1
 
 
 def test_a_corrected_extract_is_a_new_version_and_the_old_one_stays_known(store, database_url):
@@ -67,7 +68,9 @@ def test_a_corrected_extract_is_a_new_version_and_the_old_one_stays_known(store,
     recorded = {each.table: each for each in store.record(JANUARY, second)}
     assert (recorded["subscriptions"].changed, recorded["subscriptions"].total) == (1, 1)
     assert recorded["users"].total == 0
-    assert store.corrections(SUBSCRIPTIONS, JANUARY) == 1
+    versions = [rows_sha256(each["subscriptions"]) for each in (first, second)]
+    assert [each.content_sha256 for each in ledger_versions(store, SUBSCRIPTIONS, JANUARY)] == versions
+    assert row_versions(store, SUBSCRIPTIONS, JANUARY) == ledger_versions(store, SUBSCRIPTIONS, JANUARY)
     assert store.history_rows(SUBSCRIPTIONS, JANUARY)["monthly_fee"][3].as_py() == 99.95
     assert rows_sha256(store.history_rows(SUBSCRIPTIONS, JANUARY, known_at)) == rows_sha256(first["subscriptions"])
 
