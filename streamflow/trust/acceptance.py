@@ -71,7 +71,7 @@ def accepted(where: str, ref: str, files: Mapping[str, str], evidence: Evidence,
 
 
 def rebuilt(claim: ModelClaim, evidence: Evidence, receipts: Receipts) -> Rebuilt:
-    """The verdicts on a model and its commit's files: the latest of each key counts, and one that differs speaks against all."""
+    """The verdicts on a model and its commit's files: each key's latest counts, and one that differs speaks against all."""
     latest: dict[str, VerdictClaim] = {}
     for verdict in sorted(evidence.verdicts, key=lambda each: each.at):
         if (verdict.model_sha256, verdict.tree) == (claim.files["model.onnx"], claim.tree):
