@@ -17,7 +17,7 @@ from streamflow.pipeline.project import state_dir
 from streamflow.pipeline.reporting import USER_ERROR, say
 from streamflow.postgres.server import database
 from streamflow.provenance.gather import reasons_against_promotion
-from streamflow.trust.installed import installed_differences
+from streamflow.trust.installed import known_differences
 
 
 @click.command()
@@ -52,7 +52,7 @@ def run(overrides: Sequence[str], choose: Callable[[], object] | None, force: bo
         with single_run(), restore_on_failure(overrides):
             if choose:
                 choose()
-            for reason in reasons_against_promotion(installed_differences()):
+            for reason in reasons_against_promotion(known_differences()):
                 say(f"this run can't be promoted: {reason}")
             # One server for all stages instead of one start and stop for each.
             with database():

@@ -11,7 +11,7 @@ from streamflow.provenance.commits import path_with_files
 from streamflow.provenance.gather import changed_inputs, changes_of_run
 from streamflow.registry.decision import Gate
 from streamflow.registry.registry import Registry
-from streamflow.trust.installed import installed_differences
+from streamflow.trust.installed import known_differences
 from streamflow.warehouse.chain_drift import history_drift
 from streamflow.warehouse.history import warehouse
 
@@ -53,7 +53,7 @@ def quick_gates(config: Config) -> Iterator[Gate]:
         "code",
         f"{path_with_files(other[0])} changed since the run read it; `streamflow repro --force`" if other else "",
     )
-    differences = installed_differences()
+    differences = known_differences()
     yield Gate(
         "environment", f"{', '.join(differences[:3])}; `make install` installs requirements.lock" if differences else ""
     )

@@ -52,6 +52,17 @@ def installed_differences() -> list[str]:
     return environment_differences(lock) or content_differences(Path(sys.prefix), lock)
 
 
+def known_differences() -> list[str]:
+    """What is known to differ from requirements.lock: as `installed_differences`, by version only where there is no record.
+
+    An environment that `make install` did not make, such as that of a container image, can train and judge: what becomes
+    Production is derived again in an environment that is recorded.
+    """
+    if (Path(sys.prefix) / RECORD).is_file():
+        return installed_differences()
+    return environment_differences(REQUIREMENTS.read_text(encoding="utf-8"))
+
+
 def content_differences(prefix: Path, lock: str, read_again: bool = False) -> list[str]:
     """Files of an environment that are not those that the lock's archives held, one phrase for each of the first few.
 

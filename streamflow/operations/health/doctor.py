@@ -23,7 +23,7 @@ from streamflow.provenance.commits import path_with_files
 from streamflow.provenance.git import changes, file_at, resolve
 from streamflow.provenance.outputs import output_problems
 from streamflow.provenance.problems import Check, Problem
-from streamflow.trust.installed import installed_differences
+from streamflow.trust.installed import known_differences
 from streamflow.trust.trusted import SHOWN
 from streamflow.warehouse.chain_drift import history_drift
 from streamflow.warehouse.history import warehouse
@@ -64,7 +64,7 @@ def git() -> Check:
 def environment() -> Check:
     """The installed packages are those of requirements.lock: by version, none missing or surplus, and every file."""
     lock = REQUIREMENTS.read_text(encoding="utf-8")
-    differences = installed_differences()
+    differences = known_differences()
     problems = tuple(Problem(each, "`make install` installs requirements.lock") for each in differences)
     return Check("environment", f"Python {machine()['python']}, {lock.count(' --hash=')} hashes in the lock", problems)
 
