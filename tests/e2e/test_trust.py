@@ -59,7 +59,8 @@ def test_two_rebuilders_open_what_one_can_not_and_one_who_disagrees_shuts_it(pro
     assert "the verdict identical by second (" in taken
     assert "a provenance by second (" in taken
     three = "from streamflow.promotion.rebuilders import rebuilders_problem as p; from streamflow.registry.registry import *"
-    three += "; from streamflow.postgres.server import database\nwith database() as url: print(p(open_registry(url), '2', 3))"
+    three += "; from streamflow.postgres.server import database"
+    three += "\nwith database() as url: print(p(open_registry(url), '2', 3))"
     assert project.run(project.python, "-c", three).stdout.startswith("2 of 3 rebuilders got the same bytes (")
     assert project.streamflow("doctor", check=False).stdout.count("FAILED") == 0
     project.streamflow("promote", "v2", "--reason", "two rebuilders", "--force")
