@@ -1,7 +1,9 @@
 """Keys over whole projects: two rebuilders with keys of their own, and a registry from before signatures."""
 
+import base64
 import json
 import shutil
+import subprocess
 
 import pytest
 from project import KEY, Project, small
@@ -115,3 +117,39 @@ def test_a_registry_from_before_signatures_is_adopted_by_one_command(project):
     for kept in (project.path / "var" / "mlartifacts").rglob("attestations.jsonl"):
         kept.unlink()
     refused(project.streamflow(*batch, check=False, STREAMFLOW_TRUST="warn"), "nobody signed it")
+
+
+def test_no_private_key_and_no_password_is_in_anything_that_is_committed_uploaded_logged_or_exported(project, tmp_path):
+    """A key of this project's own signs; then every file of it is read, git's objects too, but for the key's own file."""
+    project.environment.pop("STREAMFLOW_SIGNING_KEY")
+    shutil.copy(KEY.with_name("public.pem"), tmp_path / "environment.pem")
+    project.streamflow("keys", "trust", str(tmp_path / "environment.pem"), "--name", "environment")
+    project.run("git", "add", "keys")
+    project.run("git", "commit", "-qm", "Who made the environment")
+    project.streamflow("keys", "init")
+    done = project.streamflow("rerun", "v1", "--sign")
+    moved = project.streamflow("rollback", check=False)
+    said = done.stdout + done.stderr + moved.stdout + moved.stderr
+    private = project.path / "var" / "keys" / "private.pem"
+    body = private.read_text().splitlines()[1]
+    seed = base64.b64decode(body)[-32:]
+    secrets = [body.encode(), seed, seed.hex().encode(), base64.b64encode(seed)[:40]]
+    objects = subprocess.run(
+        ["git", "cat-file", "--batch-all-objects", "--batch"], cwd=project.path, check=True, capture_output=True
+    ).stdout
+    assert body not in said
+    assert len(objects) > 100_000
+    assert [secret for secret in secrets if secret in objects] == []
+    read = 0
+    for path in project.path.rglob("*"):
+        if path.is_file() and not path.is_symlink() and path != private and ".venv" not in path.parts:
+            content = path.read_bytes()
+            read += 1
+            assert not any(secret in content for secret in secrets), path
+    assert read > 500
+    notes = project.run("git", "notes", "--ref=refs/notes/streamflow", "list").stdout
+    assert notes.strip()
+    signed = project.run(
+        "git", "grep", "-l", "PRIVATE KEY", "--", "keys", "artifacts", "conf", "params.yaml", check=False
+    )
+    assert signed.stdout == ""
