@@ -15,13 +15,15 @@ from streamflow.core.errors import ModelError
 from streamflow.core.schema import MODEL_NAME
 from streamflow.operations.evidence.layout import BILL, METRICS_FILE, REQUIREMENTS
 from streamflow.operations.evidence.subject import Subject, content_of, parse_json
-from streamflow.operations.evidence.words import CONSIDERATIONS
+from streamflow.operations.evidence.words import considerations
 
 _PIN = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)==([^\s\\;]+)")
 _HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
 _INDEX = "https://pypi.org/simple"
 _DIR_HASH = "streamflow:dirHash"
-_DIR_HASH_OF = "SHA-256 of `find . -type f | cut -c3- | LC_ALL=C sort | xargs sha256sum` in the folder (in-toto's dirHash)"
+_DIR_HASH_OF = (
+    "SHA-256 of `find . -type f | cut -c3- | LC_ALL=C sort | xargs sha256sum` in the folder (in-toto's dirHash)"
+)
 
 
 def bill_of(subject: Subject) -> dict[str, Any]:
@@ -63,7 +65,9 @@ def check_bill(subject: Subject) -> int:
     found, expected = _digests(parse_json(subject.files, BILL)), _digests(bill_of(subject))
     for ref in sorted({*found, *expected}):
         if found.get(ref) != expected.get(ref):
-            what = "lacks it or its digest" if not found.get(ref) else "has another digest of it, or is alone to have it"
+            what = (
+                "lacks it or its digest" if not found.get(ref) else "has another digest of it, or is alone to have it"
+            )
             raise ModelError(f"{ref[:60]}: {BILL} {what}")
     return sum(ref.startswith("pkg:") for ref in expected)
 
@@ -104,7 +108,7 @@ def _card(subject: Subject, data: list[str]) -> dict[str, Any]:
                 if isinstance(value, int | float)
             ]
         },
-        "considerations": CONSIDERATIONS,
+        "considerations": considerations(str(params.get("source", {}).get("name", ""))),
     }  # fmt: skip
 
 

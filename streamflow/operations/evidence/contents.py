@@ -31,8 +31,8 @@ def contents_statement(files: Mapping[str, bytes], claim: ModelClaim, version: s
     }
 
 
-def check_contents(files: Mapping[str, bytes], trusted: TrustedKeys) -> Signed:
-    """The statement about the files of an archive. Raises ModelError naming the first file that is not as it says."""
+def open_contents(files: Mapping[str, bytes], trusted: TrustedKeys) -> tuple[Signed, dict[str, str]]:
+    """The statement about the files of an archive, and name to SHA-256 as it has them. Raises ModelError."""
     envelopes = lines_of(files, CONTENTS)
     if len(envelopes) != 1:
         raise ModelError(f"{CONTENTS} has {len(envelopes)} envelopes, not one")
@@ -41,9 +41,14 @@ def check_contents(files: Mapping[str, bytes], trusted: TrustedKeys) -> Signed:
         content = signed.content()
         if content["predicateType"] != PREDICATE:
             raise ModelError(f"{CONTENTS} is about something else")
-        listed = {str(each["name"]): str(each["digest"]["sha256"]) for each in content["subject"]}
+        return signed, {str(each["name"]): str(each["digest"]["sha256"]) for each in content["subject"]}
     except (KeyError, TypeError) as error:
         raise ModelError(f"{CONTENTS} lacks {error}") from error
+
+
+def check_contents(files: Mapping[str, bytes], claim: ModelClaim, trusted: TrustedKeys) -> None:
+    """Compare an archive with the statement about it. Raises ModelError naming the first file that is not as it says."""
+    signed, listed = open_contents(files, trusted)
     here = {name: bytes_sha256(content) for name, content in files.items() if name != CONTENTS}
     for name in sorted({*here, *listed}):
         if name not in here:
@@ -52,4 +57,5 @@ def check_contents(files: Mapping[str, bytes], trusted: TrustedKeys) -> Signed:
             raise ModelError(f"{name} is in the archive, but {signed.signer} did not sign it")
         if here[name] != listed[name]:
             raise ModelError(f"{name} has SHA-256 {here[name][:12]}, {signed.signer} signed {listed[name][:12]}")
-    return signed
+    if signed.content()["predicate"].get("provenance") != {"sha256": claim.signed.sha256}:
+        raise ModelError(f"{signed.signer} signed an archive of another provenance")

@@ -135,5 +135,7 @@ def _difference(claim: ModelClaim, model: Mapping[str, bytes]) -> str:
     for name, content in model.items():
         digest, signed = bytes_sha256(content), claim.files.get(name, "")
         if digest != signed:
-            return f"{MODEL_FOLDER}{name} has SHA-256 {digest[:12]}, {claim.signed.signer} signed {signed[:12] or 'none'}"
+            return (
+                f"{MODEL_FOLDER}{name} has SHA-256 {digest[:12]}, {claim.signed.signer} signed {signed[:12] or 'none'}"
+            )
     return ""
