@@ -39,6 +39,7 @@ _INTERRUPTED = 130
 _RUN_BY_OTHERS = ("serve", "ui", "db")
 _ANYWHERE = ("verify",)
 """Runs outside of a project too."""
+_COMMAND = "streamflow.command"
 
 
 @contextmanager
@@ -71,6 +72,11 @@ def _terminated(number: int, frame: object) -> None:
 class _OneLineErrors(click.Group):
     """Runs commands in the project's root; a failure is one line and exit code 2."""
 
+    def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
+        # click knows the name of the command only when it is about to run it.
+        context.meta[_COMMAND] = args[0] if args else ""
+        return super().parse_args(context, args)
+
     def invoke(self, context: click.Context) -> object:
         name = f"streamflow {context.invoked_subcommand or ''}".strip()
         with one_line_errors(name), _damage_in_one_line(name):
@@ -78,7 +84,7 @@ class _OneLineErrors(click.Group):
                 signal.signal(signal.SIGTERM, _terminated)  # so that cleanup runs
             silence_telemetry()
             context.obj = Path.cwd()  # paths that a user names are relative to it
-            if context.invoked_subcommand in _ANYWHERE and not evidence.inside_project():
+            if context.meta[_COMMAND] in _ANYWHERE and not evidence.inside_project():
                 return super().invoke(context)
             root = project_root()
             os.chdir(root)

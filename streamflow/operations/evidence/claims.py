@@ -27,10 +27,11 @@ from streamflow.operations.evidence.layout import (
     project_path,
 )
 from streamflow.operations.evidence.model_signing import check_folder
-from streamflow.operations.evidence.subject import Subject, content_of, lines_of
+from streamflow.operations.evidence.subject import Subject, content_of, lines_of, moves_about
+from streamflow.provenance.record import DIVERGED
 from streamflow.trust.acceptance import rebuilt
 from streamflow.trust.chain import chain_of
-from streamflow.trust.claims import received_digest
+from streamflow.trust.claims import VerdictClaim, received_digest
 
 
 @dataclass(frozen=True)
@@ -95,20 +96,37 @@ def _golden(subject: Subject) -> tuple[str, str]:
 
 
 def _rebuilders(subject: Subject) -> tuple[str, str]:
-    found = rebuilt(subject.claim, subject.evidence, lambda _: subject.receipts)
-    if found.against:
-        raise ModelError(found.against)
-    for verdict in found.identical:
-        made = {path: digest for path, (_, digest) in verdict.outs.items()}
-        for name, content in subject.files.items():
-            expected = made.get(project_path(name), "") if project_path(name) else ""
-            if expected and expected != bytes_sha256(content):
-                raise ModelError(f"{name} is not what {verdict.signed.signer} got: {expected[:12]}")
-    if not found.identical:
+    # A model may be in several commits, and a verdict is on one of them: on that of the run, or of the tag made later.
+    same = {claim.commit: claim for claim in subject.evidence.claims if claim.files == subject.claim.files}
+    this, identical = subject.claim.files["model.onnx"], dict[str, VerdictClaim]()
+    for claim in same.values():
+        own = claim.commit == subject.claim.commit
+        found = rebuilt(claim, subject.evidence, lambda _, own=own: subject.receipts if own else {})  # type: ignore[misc]
+        if found.against:
+            raise ModelError(found.against)
+        for verdict in found.identical:
+            if own:
+                _compare_outs(subject, verdict)
+            identical.setdefault(verdict.signed.keyid, verdict)
+    for verdict in subject.evidence.verdicts:
+        if verdict.verdict == DIVERGED and verdict.model_sha256 == this and verdict.commit not in same:
+            raise ModelError(f"{verdict.signed.signer} derived it from {verdict.commit[:12]}, and it diverged")
+    if not identical:
         return "nobody", "nobody derived the model again, or by no key that counts"
-    signers = ", ".join(verdict.signed.signer for verdict in found.identical)
-    keys = "key" if len(found.identical) == 1 else "different keys"
-    return signers, f"derived again by {len(found.identical)} {keys}, identical each time; no verdict differs"
+    signers = ", ".join(verdict.signed.signer for verdict in identical.values())
+    commits = ", ".join(dict.fromkeys(verdict.commit[:12] for verdict in identical.values()))
+    keys = "1 key" if len(identical) == 1 else f"{len(identical)} different keys"
+    return signers, f"{keys} derived it again from {commits}, identical; no verdict differs"
+
+
+def _compare_outs(subject: Subject, verdict: VerdictClaim) -> None:
+    made = {path: digest for path, (_, digest) in verdict.outs.items()}
+    for name, content in subject.files.items():
+        expected = made.get(project_path(name), "")
+        if expected and expected != bytes_sha256(content):
+            raise ModelError(
+                f"{name} has SHA-256 {bytes_sha256(content)[:12]}, {verdict.signed.signer} got {expected[:12]}"
+            )
 
 
 def _moves(subject: Subject) -> tuple[str, str]:
@@ -118,8 +136,7 @@ def _moves(subject: Subject) -> tuple[str, str]:
     if chain.head is None:
         return "nobody", "no model was made Production yet"
     here = _payload_digests(lines_of(subject.files, ENVELOPES))
-    this = (subject.claim.files["model.onnx"], subject.claim.commit)
-    ours = [each for each in chain.moves if (each.move.model_sha256, each.move.commit) == this]
+    ours = moves_about(subject.claim, chain)
     for each in ours:
         if lacking := [digest for digest in each.move.evidence if digest not in here]:
             raise ModelError(
@@ -130,8 +147,8 @@ def _moves(subject: Subject) -> tuple[str, str]:
     if chain.head in ours:
         found = f"it is Production: version {head.to_version} of {MODEL_NAME} since move {head.number}, the last"
     else:
-        was = f"was until a move after {ours[-1].move.number}" if ours else "never was"
-        found = f"it is not Production, and {was}; the last move, {head.number}, is to version {head.to_version}"
+        was = f"it was by move {ours[-1].move.number}" if ours else "it never was"
+        found = f"it is not Production, {was}; the last move, {head.number}, is to version {head.to_version}"
     return ", ".join(dict.fromkeys(each.signed.signer for each in chain.moves)), found
 
 

@@ -33,7 +33,7 @@ from streamflow.registry.registry import Registry
 from streamflow.trust.chain import Chain
 from streamflow.trust.envelope import sign_statement
 from streamflow.trust.keys import OWN_NAME, machine_signer, trusted_keys
-from streamflow.trust.trusted import SHOWN, TrustedKeys
+from streamflow.trust.trusted import TrustedKeys
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def export(target: Target, registry: Registry | None, chain: Chain) -> Archive:
     """Make the archive of a model. Raises a StreamFlowError if the model is not accepted, or if a claim does not hold."""
     if chain.problems:
         raise ModelError(f"the moves of Production don't hold: {chain.problems[0]}; `streamflow doctor` shows more")
-    gathered, signer = gather(target, registry), machine_signer()
+    gathered, signer = gather(target, registry, chain), machine_signer()
     trusted, key = trusted_keys(), signing_key(signer)
     lines = envelopes_of(gathered, chain)
     files = {
@@ -87,7 +87,7 @@ def _key_names(gathered: Gathered, chain: Chain, trusted: TrustedKeys, own: str)
 
 
 def _named(keyid: str, name: str) -> str:
-    return f"machine-{keyid[:SHOWN]}" if name == OWN_NAME else name
+    return f"machine-{keyid[:8]}" if name == OWN_NAME else name
 
 
 def _who_signed(gathered: Gathered, chain: Chain, names: Mapping[str, str]) -> list[str]:

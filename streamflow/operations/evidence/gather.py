@@ -17,11 +17,12 @@ from streamflow.operations.evidence.layout import (
     REPORT_FILE,
     project_path,
 )
+from streamflow.operations.evidence.subject import moves_about
 from streamflow.pipeline.layout import MODEL, REPORT
 from streamflow.promotion.published_report import EVALUATION_REPORT
 from streamflow.provenance.cache import fetch, local_cache
 from streamflow.provenance.commits import result_of
-from streamflow.provenance.git import file_at, tree
+from streamflow.provenance.git import file_at, resolve, tree
 from streamflow.registry.acceptance import load_model
 from streamflow.registry.references import Target
 from streamflow.registry.registry import Registry
@@ -29,6 +30,7 @@ from streamflow.trust.acceptance import Evidence
 from streamflow.trust.chain import Chain
 from streamflow.trust.check import accept, evidence_on
 from streamflow.trust.claims import MODEL_FILES, ModelClaim
+from streamflow.trust.store import notes_of, receipts_at
 
 
 @dataclass(frozen=True)
@@ -44,8 +46,12 @@ class Gathered:
     version: str
 
 
-def gather(target: Target, registry: Registry | None) -> Gathered:
-    """The files of a model that is accepted here. Raises ModelError or RegistryError with the reason if it is not."""
+def gather(target: Target, registry: Registry | None, chain: Chain) -> Gathered:
+    """The files of a model that is accepted here. Raises ModelError or RegistryError with the reason if it is not.
+
+    A model may be in several commits, that of its run and that of a tag made later: taken is the commit that was named, or
+    else the one of the last move of Production to it.
+    """
     version = str(target.version.version) if target.version else ""
     if target.version is not None and registry is not None:
         stored = registry.files(target.version)
@@ -56,26 +62,40 @@ def gather(target: Target, registry: Registry | None) -> Gathered:
         model, envelopes = _cached_model(target.commit), ()
         digests = {name: bytes_sha256(content) for name, content in model.items()}
         claim = accept(f"the model of {target.name}", target.name, digests, target.commit)
+    moved = [each.move.commit for each in moves_about(claim, chain)]
+    noted = [line for commit in dict.fromkeys(moved) for line in notes_of(commit)]
+    evidence = evidence_on(claim.commit, [*envelopes, *noted])
+    claim = _of_commit(claim, evidence, [resolve(target.name) or "", *reversed(moved)])
     files = {f"{MODEL_FOLDER}{name}": content for name, content in model.items()}
     files |= _committed(claim.commit)
     files[REPORT_FILE] = _report(target, claim.commit, registry)
-    return Gathered(files, claim, evidence_on(claim.commit, envelopes), version)
+    return Gathered(files, claim, evidence, version)
 
 
 def envelopes_of(gathered: Gathered, chain: Chain) -> list[str]:
-    """The envelopes about a model that count here, and those that a move of Production rests on; sorted by statement."""
+    """The envelopes about a model that count here, and those that a move of Production rests on.
+
+    That of the claim comes first, the others are sorted by statement.
+    """
     claim, evidence = gathered.claim, gathered.evidence
-    named = {digest for each in chain.moves for digest in each.move.evidence}
-    kept = [each.signed for each in evidence.claims if each.commit == claim.commit and each.files == claim.files]
-    kept += [
-        each.signed
-        for each in evidence.verdicts
-        if (each.model_sha256, each.commit) == (claim.files["model.onnx"], claim.commit)
-    ]
+    named = {digest for each in moves_about(claim, chain) for digest in each.move.evidence}
+    kept = [each.signed for each in evidence.claims if each.files == claim.files]
+    kept += [each.signed for each in evidence.verdicts if each.model_sha256 == claim.files["model.onnx"]]
     found = {each.line: each.sha256 for each in kept}
     signed = [*(each.signed for each in evidence.claims), *(each.signed for each in evidence.verdicts)]
     found |= {each.line: each.sha256 for each in signed if each.sha256 in named}
-    return sorted(found, key=lambda line: (found[line], line))
+    return sorted(found, key=lambda line: (line != claim.signed.line, found[line], line))
+
+
+def _of_commit(claim: ModelClaim, evidence: Evidence, commits: Iterable[str]) -> ModelClaim:
+    """The claim about the same files on the first of some commits that has one whose receipts agree; or else `claim`."""
+    for commit in commits:
+        receipts = receipts_at(commit) or {}
+        if all(receipts.get(str(MODEL / name)) == digest for name, digest in claim.files.items()):
+            for each in evidence.claims:
+                if each.commit == commit and each.files == claim.files:
+                    return each
+    return claim
 
 
 def _committed(commit: str) -> dict[str, bytes]:

@@ -20,13 +20,15 @@ A model that predicts which subscribers leave (churn), as of {claim.as_of}, and 
 
     {claim.files["model.onnx"]}
 
-It was built from git commit `{claim.commit}` with the configuration in `params.yaml` and the packages in
-`requirements.lock`. `report.html` tells how good it is. `bom.cdx.json` lists what it is made of (CycloneDX 1.6).
+It was built from git commit `{claim.commit}` with the configuration in
+`params.yaml` and the packages in `requirements.lock`. `report.html` tells how
+good it is, `bom.cdx.json` lists what it is made of (CycloneDX 1.6).
 
 ## Who signed what
 
 {signed}
-- {packer}: the SHA-256 of every file of this archive (`contents.jsonl`), and `model.sig` by the key `{SIGNATURE_KEY}`
+- {packer}: the SHA-256 of every file of this archive (`contents.jsonl`), so also
+  `{SIGNATURE_KEY}`, an EC key for `model.sig`: OpenSSF model signing takes no Ed25519 keys
 
 Key ids (SHA-256 based, Ed25519 keys):
 

@@ -10,6 +10,7 @@ from streamflow.core.digest import bytes_sha256
 from streamflow.core.errors import ModelError
 from streamflow.operations.evidence.layout import ENVELOPES, MODEL_FOLDER, MOVES, is_receipt
 from streamflow.trust.acceptance import Evidence, read_evidence
+from streamflow.trust.chain import Chain, SignedMove
 from streamflow.trust.claims import MODEL_FILES, ModelClaim
 from streamflow.trust.trusted import TrustedKeys
 
@@ -66,7 +67,10 @@ class Subject:
 
 
 def subject_of(files: Mapping[str, bytes], trusted: TrustedKeys) -> Subject:
-    """The subject of an archive. Raises ModelError with the reason if no provenance that counts is about its model."""
+    """The subject of an archive: the first provenance that counts and is about its model.
+
+    Raises ModelError with the reason if there is none.
+    """
     lacking = [name for name in MODEL_FILES if name not in model_files(files)]
     if lacking:
         raise ModelError(f"{MODEL_FOLDER}{lacking[0]} is missing")
@@ -96,6 +100,11 @@ def materials_of(claim: ModelClaim) -> Materials:
         )
     except (KeyError, TypeError, ValueError) as error:
         raise ModelError(f"the provenance signed by {claim.signed.signer} lacks {error}") from error
+
+
+def moves_about(claim: ModelClaim, chain: Chain) -> list[SignedMove]:
+    """The moves of Production to the model of a claim, whichever of its commits they name; oldest first."""
+    return [each for each in chain.moves if each.move.model_sha256 == claim.files["model.onnx"]]
 
 
 def model_files(files: Mapping[str, bytes]) -> dict[str, bytes]:

@@ -27,7 +27,7 @@ def open_archive(path: Path, given: Sequence[Path], clone: TrustedKeys | None) -
 def check(subject: Subject) -> Iterator[str]:
     """A line for each claim that holds. Raises ModelError that begins with the first that does not."""
     for claim in claims(subject):
-        yield printable(f"{claim.what:<18} {claim.found}; {claim.signer}")
+        yield f"{claim.what:<18} {printable(claim.found)}; {printable(claim.signer)}"
 
 
 def derive_again(subject: Subject, say: Callable[[str], None]) -> str:
