@@ -42,7 +42,7 @@ def evidence(started_in: Path, ref: str, out: Path) -> None:
         partial.write_bytes(made.content)
     claim, model = made.subject.claim, f"version {made.version} of {MODEL_NAME}" if made.version else MODEL_NAME
     say(f"{out}: {model}, model {claim.files['model.onnx'][:12]}, commit {claim.commit[:12]}")
-    say(f"  holds       {len(made.files)} files, {len(made.claims)} claims, each checked")
+    say(f"  holds       {len(made.subject.files)} files, {made.claims} claims, each checked")
     say(f"  size        {len(made.content) / 1e6:.1f} MB")
     say(f"  next        streamflow verify {out}")
 

@@ -2,20 +2,13 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from hashlib import sha256
-from json import loads
-
-from securesystemslib.dsse import Envelope
-from securesystemslib.exceptions import Error
 
 from streamflow.core.digest import bytes_sha256
 from streamflow.core.errors import ModelError
-from streamflow.core.schema import MODEL_NAME
 from streamflow.operations.evidence.bill import check_bill
 from streamflow.operations.evidence.contents import check_contents, open_contents
 from streamflow.operations.evidence.golden import feature_service, score_again
 from streamflow.operations.evidence.layout import (
-    ENVELOPES,
     FOLDER_NAME,
     METRICS_FILE,
     MODEL_FOLDER,
@@ -27,11 +20,10 @@ from streamflow.operations.evidence.layout import (
     project_path,
 )
 from streamflow.operations.evidence.model_signing import check_folder
-from streamflow.operations.evidence.subject import Subject, content_of, lines_of, moves_about
-from streamflow.provenance.record import DIVERGED
-from streamflow.trust.acceptance import rebuilt
-from streamflow.trust.chain import chain_of
-from streamflow.trust.claims import VerdictClaim, received_digest
+from streamflow.operations.evidence.moves import production
+from streamflow.operations.evidence.rebuilders import rebuilders
+from streamflow.operations.evidence.subject import Subject, content_of
+from streamflow.trust.claims import received_digest
 
 
 @dataclass(frozen=True)
@@ -95,63 +87,6 @@ def _golden(subject: Subject) -> tuple[str, str]:
     return subject.claim.signed.signer, f"{score_again(subject.model)} golden rows get the signed scores again"
 
 
-def _rebuilders(subject: Subject) -> tuple[str, str]:
-    # A model may be in several commits, and a verdict is on one of them: on that of the run, or of the tag made later.
-    same = {claim.commit: claim for claim in subject.evidence.claims if claim.files == subject.claim.files}
-    this, identical = subject.claim.files["model.onnx"], dict[str, VerdictClaim]()
-    for claim in same.values():
-        own = claim.commit == subject.claim.commit
-        found = rebuilt(claim, subject.evidence, lambda _, own=own: subject.receipts if own else {})  # type: ignore[misc]
-        if found.against:
-            raise ModelError(found.against)
-        for verdict in found.identical:
-            if own:
-                _compare_outs(subject, verdict)
-            identical.setdefault(verdict.signed.keyid, verdict)
-    for verdict in subject.evidence.verdicts:
-        if verdict.verdict == DIVERGED and verdict.model_sha256 == this and verdict.commit not in same:
-            raise ModelError(f"{verdict.signed.signer} derived it from {verdict.commit[:12]}, and it diverged")
-    if not identical:
-        return "nobody", "nobody derived the model again, or by no key that counts"
-    signers = ", ".join(verdict.signed.signer for verdict in identical.values())
-    commits = ", ".join(dict.fromkeys(verdict.commit[:12] for verdict in identical.values()))
-    keys = "1 key" if len(identical) == 1 else f"{len(identical)} different keys"
-    return signers, f"{keys} derived it again from {commits}, identical; no verdict differs"
-
-
-def _compare_outs(subject: Subject, verdict: VerdictClaim) -> None:
-    made = {path: digest for path, (_, digest) in verdict.outs.items()}
-    for name, content in subject.files.items():
-        expected = made.get(project_path(name), "")
-        if expected and expected != bytes_sha256(content):
-            raise ModelError(
-                f"{name} has SHA-256 {bytes_sha256(content)[:12]}, {verdict.signed.signer} got {expected[:12]}"
-            )
-
-
-def _moves(subject: Subject) -> tuple[str, str]:
-    chain = chain_of(subject.moves, [], subject.trusted)
-    if chain.problems:
-        raise ModelError(chain.problems[0])
-    if chain.head is None:
-        return "nobody", "no model was made Production yet"
-    here = _payload_digests(lines_of(subject.files, ENVELOPES))
-    ours = moves_about(subject.claim, chain)
-    for each in ours:
-        if lacking := [digest for digest in each.move.evidence if digest not in here]:
-            raise ModelError(
-                f"move {each.move.number} by {each.signed.signer} rests on statement {lacking[0][:12]}, which"
-                f" {ENVELOPES} lacks"
-            )
-    head = chain.head.move
-    if chain.head in ours:
-        found = f"it is Production: version {head.to_version} of {MODEL_NAME} since move {head.number}, the last"
-    else:
-        was = f"it was by move {ours[-1].move.number}" if ours else "it never was"
-        found = f"it is not Production, {was}; the last move, {head.number}, is to version {head.to_version}"
-    return ", ".join(dict.fromkeys(each.signed.signer for each in chain.moves)), found
-
-
 def _bill(subject: Subject) -> tuple[str, str]:
     packages = check_bill(subject)
     signed, _ = open_contents(subject.files, subject.trusted)
@@ -181,17 +116,6 @@ def _compare(subject: Subject, expected: Mapping[str, str]) -> None:
             raise ModelError(f"{name} has SHA-256 {found[:12]}, {signer} signed {digest[:12] or 'none'}")
 
 
-def _payload_digests(envelopes: list[str]) -> set[str]:
-    """Digests of all statements, whoever signed them: a move names what it rests on in this way."""
-    found = set()
-    for line in envelopes:
-        try:
-            found.add(sha256(Envelope.from_dict(loads(line)).payload).hexdigest())
-        except (Error, ValueError, KeyError, TypeError, AttributeError, RecursionError):
-            continue
-    return found
-
-
 _CHECKS: Mapping[str, Callable[[Subject], tuple[str, str]]] = {
     "provenance": _provenance,
     "configuration": _configuration,
@@ -199,8 +123,8 @@ _CHECKS: Mapping[str, Callable[[Subject], tuple[str, str]]] = {
     "report": _report,
     "receipts": _receipts,
     "golden rows": _golden,
-    "rebuilders": _rebuilders,
-    "Production": _moves,
+    "rebuilders": rebuilders,
+    "Production": production,
     "bill of materials": _bill,
     "model.sig": _signature,
     "archive": _contents,

@@ -1,13 +1,13 @@
 """All that is signed about a model, from git, DVC's cache and the registry, as the files of an archive."""
 
 import tempfile
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
 from pathlib import Path
 
 from streamflow.core.digest import bytes_sha256
 from streamflow.core.errors import EnvironmentFault, ModelError, StreamFlowError
 from streamflow.core.schema import MODEL_NAME
+from streamflow.operations.evidence.composition import Gathered
 from streamflow.operations.evidence.layout import (
     COMMITTED,
     FOLDER_NAME,
@@ -31,19 +31,6 @@ from streamflow.trust.chain import Chain
 from streamflow.trust.check import accept, evidence_on
 from streamflow.trust.claims import MODEL_FILES, ModelClaim
 from streamflow.trust.store import notes_of, receipts_at
-
-
-@dataclass(frozen=True)
-class Gathered:
-    """The files of an accepted model by their name in an archive, its claim, and all that is signed about it.
-
-    `version` is that of the registry, empty if it has none.
-    """
-
-    files: Mapping[str, bytes]
-    claim: ModelClaim
-    evidence: Evidence
-    version: str
 
 
 def gather(target: Target, registry: Registry | None, chain: Chain) -> Gathered:
@@ -70,21 +57,6 @@ def gather(target: Target, registry: Registry | None, chain: Chain) -> Gathered:
     files |= _committed(claim.commit)
     files[REPORT_FILE] = _report(target, claim.commit, registry)
     return Gathered(files, claim, evidence, version)
-
-
-def envelopes_of(gathered: Gathered, chain: Chain) -> list[str]:
-    """The envelopes about a model that count here, and those that a move of Production rests on.
-
-    That of the claim comes first, the others are sorted by statement.
-    """
-    claim, evidence = gathered.claim, gathered.evidence
-    named = {digest for each in moves_about(claim, chain) for digest in each.move.evidence}
-    kept = [each.signed for each in evidence.claims if each.files == claim.files]
-    kept += [each.signed for each in evidence.verdicts if each.model_sha256 == claim.files["model.onnx"]]
-    found = {each.line: each.sha256 for each in kept}
-    signed = [*(each.signed for each in evidence.claims), *(each.signed for each in evidence.verdicts)]
-    found |= {each.line: each.sha256 for each in signed if each.sha256 in named}
-    return sorted(found, key=lambda line: (line != claim.signed.line, found[line], line))
 
 
 def _of_commit(claim: ModelClaim, evidence: Evidence, commits: Iterable[str]) -> ModelClaim:

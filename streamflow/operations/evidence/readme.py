@@ -4,12 +4,11 @@ from collections.abc import Mapping, Sequence
 
 from streamflow.core.schema import MODEL_NAME
 from streamflow.operations.evidence.layout import KEYS, SIGNATURE_KEY
-from streamflow.operations.evidence.subject import Subject
+from streamflow.trust.claims import ModelClaim
 
 
-def readme(subject: Subject, version: str, keys: Mapping[str, str], statements: Sequence[str], packer: str) -> str:
+def readme(claim: ModelClaim, version: str, keys: Mapping[str, str], statements: Sequence[str], packer: str) -> str:
     """The page; `keys` are key id to name, `statements` lines about who signed what, `packer` the name of who made it."""
-    claim = subject.claim
     listed = "\n".join(f"    {keyid}  {KEYS}{name}.pem" for keyid, name in sorted(keys.items()))
     signed = "\n".join(f"- {line}" for line in statements)
     named = f"version {version} of {MODEL_NAME}" if version else f"a model of {MODEL_NAME}"
