@@ -96,8 +96,13 @@ def _envelopes(gathered: Gathered, chain: Chain) -> list[str]:
 
 def _key_names(gathered: Gathered, chain: Chain, trusted: TrustedKeys, own: str) -> dict[str, str]:
     """Key id to name of the keys that the claims need, and of who makes the archive."""
-    needed = {own, *(each.signed.keyid for each in gathered.evidence.claims)}
-    needed |= {each.signed.keyid for each in [*gathered.evidence.verdicts, *chain.moves]}
+    claims, verdicts = gathered.evidence.claims, gathered.evidence.verdicts
+    signed = [
+        *(each.signed for each in claims),
+        *(each.signed for each in verdicts),
+        *(each.signed for each in chain.moves),
+    ]
+    needed = {own, *(each.keyid for each in signed)}
     return {keyid: _file_name(keyid, trusted.names[keyid]) for keyid in sorted(needed)}
 
 
