@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from streamflow.core.errors import ConfigError, StreamFlowError
+from streamflow.core.errors import ConfigError
 from streamflow.core.schema import MODEL_NAME
 from streamflow.pipeline.project import project_root, replacing
 from streamflow.pipeline.reporting import say
@@ -64,12 +64,12 @@ def verify(started_in: Path, file: Path, keys: tuple[Path, ...], derive: bool) -
     otherwise 2, with the first that does not.
     """
     from streamflow.operations.evidence.keys import NAMED_BY_ARCHIVE
-    from streamflow.operations.evidence.verify import check, derive_again, open_archive, printable
+    from streamflow.operations.evidence.verify import check, derive_again, open_archive, reason_in_one_line
 
     started, inside = time.monotonic(), inside_project()
     if derive and not inside:
         raise ConfigError("--rerun needs a clone of the project that has the commit; cd into it, or leave --rerun out")
-    try:
+    with reason_in_one_line():
         subject, counted = open_archive(started_in / file, [started_in / each for each in keys], _clone_keys(inside))
         for keyid in sorted(counted.trusted.keys):
             say(f"key {counted.trusted.described(keyid)}: {counted.chosen_by[keyid]}")
@@ -77,8 +77,6 @@ def verify(started_in: Path, file: Path, keys: tuple[Path, ...], derive: bool) -
             say(line)
         if derive:
             say(derive_again(subject, lambda line: say(f"  {line}")))
-    except StreamFlowError as error:
-        raise type(error)(printable(str(error))) from error
     own = [keyid for keyid, why in counted.chosen_by.items() if why == NAMED_BY_ARCHIVE]
     say("every claim holds" + (f"; but {_WHOSE}" if own else ""))
     say(f"  time        {time.monotonic() - started:.1f} s")

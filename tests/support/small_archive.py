@@ -1,4 +1,4 @@
-"""A small archive: Anna built the model and moved Production, Ben derived it again, and Anna packed it. No git, no database."""
+"""A small archive: Anna built the model and moved Production, Ben derived it again, and Anna packed it."""
 
 import json
 from dataclasses import dataclass, replace

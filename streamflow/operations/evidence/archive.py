@@ -5,6 +5,7 @@ Files are stored, not compressed: how zlib compresses differs from machine to ma
 
 import io
 import re
+import struct
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -19,7 +20,7 @@ _LONGEST_NAME = 200
 _DATE = (1980, 1, 1, 0, 0, 0)
 _NAME = re.compile(r"[A-Za-z0-9_@.-]+(/[A-Za-z0-9_@.-]+)*")
 _REGULAR, _MODE, _UNIX = 0o100644, 0o170000, 3
-_DAMAGE = (BadZipFile, zlib.error, EOFError, OSError, ValueError, RuntimeError, NotImplementedError)
+_DAMAGE = (BadZipFile, zlib.error, struct.error, EOFError, OSError, ValueError, LookupError, RuntimeError)
 
 
 def pack(files: Mapping[str, bytes]) -> bytes:

@@ -39,7 +39,7 @@ def open_contents(files: Mapping[str, bytes], trusted: TrustedKeys) -> tuple[Sig
     signed = open_envelope(envelopes[0], trusted)
     try:
         content = signed.content()
-        if content["predicateType"] != PREDICATE:
+        if (content["_type"], content["predicateType"]) != (STATEMENT, PREDICATE):
             raise ModelError(f"{CONTENTS} is about something else")
         return signed, {str(each["name"]): str(each["digest"]["sha256"]) for each in content["subject"]}
     except (KeyError, TypeError) as error:
@@ -57,5 +57,6 @@ def check_contents(files: Mapping[str, bytes], claim: ModelClaim, trusted: Trust
             raise ModelError(f"{name} is in the archive, but {signed.signer} did not sign it")
         if here[name] != listed[name]:
             raise ModelError(f"{name} has SHA-256 {here[name][:12]}, {signed.signer} signed {listed[name][:12]}")
-    if signed.content()["predicate"].get("provenance") != {"sha256": claim.signed.sha256}:
+    about = signed.content().get("predicate", {})
+    if (about.get("provenance"), about.get("commit")) != ({"sha256": claim.signed.sha256}, {"gitCommit": claim.commit}):
         raise ModelError(f"{signed.signer} signed an archive of another provenance")

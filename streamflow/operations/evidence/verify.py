@@ -1,6 +1,7 @@
 """The check of an archive by whoever got it: needs no database, no registry, no network and no git."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from streamflow.core.errors import ModelError, StreamFlowError
@@ -12,6 +13,20 @@ from streamflow.provenance.git import resolve
 from streamflow.trust.trusted import TrustedKeys
 
 _LONGEST_LINE = 300
+
+
+@contextmanager
+def reason_in_one_line() -> Iterator[None]:
+    """Turn what a malformed statement does to its reader into a reason, and the words of others into printable ones.
+
+    Whoever made an archive may sign anything: the signature is right then, and the content another than is expected.
+    """
+    try:
+        yield
+    except StreamFlowError as error:
+        raise type(error)(printable(str(error))) from error
+    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
+        raise ModelError(f"a statement in it is malformed ({type(error).__name__}); don't use the model") from error
 
 
 def open_archive(path: Path, given: Sequence[Path], clone: TrustedKeys | None) -> tuple[Subject, CountedKeys]:
