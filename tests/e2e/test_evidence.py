@@ -203,12 +203,14 @@ def test_in_a_clone_that_has_the_commit_the_model_comes_out_again(archive, proje
 
 
 def test_a_version_that_nobody_who_counts_signed_gives_no_archive(project, tmp_path):
-    project.streamflow("keys", "init", STREAMFLOW_SIGNING_KEY=str(tmp_path / "other.pem"))
-    asked = project.streamflow(
-        "evidence", "v1", "--out", "none.zip", check=False, STREAMFLOW_SIGNING_KEY=str(tmp_path / "other.pem")
-    )
-    assert asked.returncode == 2
-    assert asked.stderr.count("\n") == 1
+    theirs = tmp_path / "theirs.pem"
+    theirs.write_bytes(EVE.signer.private_bytes)
+    theirs.chmod(0o600)
+    more = {"STREAMFLOW_SIGNING_KEY": str(theirs), "STREAMFLOW_TRUST": "warn"}
+    asked = project.streamflow("evidence", "v1", "--out", "none.zip", check=False, **more)
+    assert (asked.returncode, asked.stderr.count("\n")) == (2, 1)
+    assert asked.stderr.startswith("streamflow: ")
+    assert "is unknown" in asked.stderr
     assert not (project.path / "none.zip").exists()
 
 
