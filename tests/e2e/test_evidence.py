@@ -68,7 +68,7 @@ def test_a_stranger_sees_that_every_claim_holds(archive, stranger):
         "bill of materials", "model.sig", "archive",
     ]  # fmt: skip
     assert "16 golden rows get the signed scores again" in done.stdout
-    assert "1 key derived it again" in done.stdout
+    assert "1 key, none other than the builder's, derived it again" in done.stdout
     assert "it is Production: version 1 of streamflow_churn since move 1, the last" in done.stdout
     assert "every claim holds\n" in done.stdout
 
@@ -182,7 +182,7 @@ def by_eve(content):
         ("attestations.jsonl", by_eve, f"its key {EVE.keyid[:16]} is unknown"),
         ("attestations.jsonl", lambda lines: lines.splitlines()[0] + b"\n", "Production does not hold: move 1 by"),
         ("promotions.jsonl", lambda lines: b"", "archive does not hold: promotions.jsonl has SHA-256"),
-        ("promotions.jsonl", by_eve, "Production does not hold: a tag production/N of git does not count: its key"),
+        ("promotions.jsonl", by_eve, "Production does not hold: a move does not count: its key"),
         ("bom.cdx.json", lambda bill: bill.replace(b"SHA-256", b"SHA-512", 1), "archive does not hold: bom.cdx.json"),
         ("model.sig", last_bit, "model.sig does not hold: it is damaged"),
     ],

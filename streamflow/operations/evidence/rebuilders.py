@@ -31,7 +31,9 @@ def rebuilders(subject: Subject) -> tuple[str, str]:
     signers = ", ".join(verdict.signed.signer for verdict in identical.values())
     commits = ", ".join(dict.fromkeys(verdict.commit[:12] for verdict in identical.values()))
     keys = "1 key" if len(identical) == 1 else f"{len(identical)} different keys"
-    return signers, f"{keys} derived it again from {commits}, identical; no verdict differs"
+    others = len(identical) - (subject.claim.signed.keyid in identical)
+    independent = f"{others or 'none'} other than the builder's"
+    return signers, f"{keys}, {independent}, derived it again from {commits}, identical; no verdict differs"
 
 
 def _compare_outs(subject: Subject, verdict: VerdictClaim) -> None:

@@ -14,6 +14,9 @@ from streamflow.trust.chain import Chain, SignedMove
 from streamflow.trust.claims import MODEL_FILES, ModelClaim
 from streamflow.trust.trusted import TrustedKeys
 
+MOST_LINES = 2000
+"""Envelopes of a file that are read: each costs a verification of its signature."""
+
 
 @dataclass(frozen=True)
 class Materials:
@@ -115,11 +118,14 @@ def model_files(files: Mapping[str, bytes]) -> dict[str, bytes]:
 
 
 def lines_of(files: Mapping[str, bytes], name: str) -> list[str]:
-    """The lines of a file of the archive that are not empty. Raises ModelError if it is missing or no UTF-8."""
+    """The lines of a file of the archive that are not empty. Raises ModelError if it is missing, no UTF-8 or too long."""
     try:
-        return [line for line in content_of(files, name).decode().splitlines() if line]
+        found = [line for line in content_of(files, name).decode().splitlines() if line]
     except UnicodeDecodeError as error:
         raise ModelError(f"{name} is no text in UTF-8") from error
+    if len(found) > MOST_LINES:
+        raise ModelError(f"{name} has {len(found)} envelopes; at most {MOST_LINES} are read")
+    return found
 
 
 def parse_json(files: Mapping[str, bytes], name: str) -> dict[str, Any]:

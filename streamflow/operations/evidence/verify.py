@@ -13,6 +13,11 @@ from streamflow.provenance.git import resolve
 from streamflow.trust.trusted import TrustedKeys
 
 _LONGEST_LINE = 300
+_FOR_A_STRANGER = {
+    "`streamflow keys trust FILE` if you know whose it is": "`--key FILE` if you know whose it is",
+    "a tag production/N of git does not count": "a move does not count",
+}
+"""What the reasons of a clone are called where there is none."""
 
 
 @contextmanager
@@ -24,7 +29,10 @@ def reason_in_one_line() -> Iterator[None]:
     try:
         yield
     except StreamFlowError as error:
-        raise type(error)(printable(str(error))) from error
+        reason = str(error)
+        for ours, theirs in _FOR_A_STRANGER.items():
+            reason = reason.replace(ours, theirs)
+        raise type(error)(printable(reason)) from error
     except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
         raise ModelError(f"a statement in it is malformed ({type(error).__name__}); don't use the model") from error
 

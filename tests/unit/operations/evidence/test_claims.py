@@ -54,7 +54,9 @@ def test_every_claim_holds_with_who_signed_it_and_what_was_computed():
     assert found["configuration"][1] == "4 files of the commit are as signed"
     assert found["golden rows"][1] == "16 golden rows get the signed scores again"
     assert found["receipts"][1] == "4 receipts of the commit name this model, its 2 data sets, its report"
-    assert found["rebuilders"][1] == f"1 key derived it again from {COMMIT[:12]}, identical; no verdict differs"
+    assert found["rebuilders"][1] == (
+        f"1 key, 1 other than the builder's, derived it again from {COMMIT[:12]}, identical; no verdict differs"
+    )
     assert found["Production"][1] == "it is Production: version 2 of streamflow_churn since move 2, the last"
     assert found["bill of materials"][1] == "digests of model, 2 data sets and 2 packages agree"
 
@@ -118,7 +120,10 @@ def test_different_keys_are_counted_and_the_same_key_twice_is_one():
     carl = key("carl")
     parts = replace(signed(), verdicts=(verdict(), verdict(carl), verdict(commit=COMMIT)), moves=())
     found = {claim.what: claim.found for claim in claims(subject(parts.archive(ANNA, BEN, carl), ANNA, BEN, carl))}
-    assert found["rebuilders"].startswith("2 different keys derived it again")
+    assert found["rebuilders"].startswith("2 different keys, 2 other than the builder's, derived it again")
+    own = replace(signed(), verdicts=(verdict(ANNA),), moves=()).archive()
+    found_own = {claim.what: claim.found for claim in claims(subject(own))}
+    assert found_own["rebuilders"].startswith("1 key, none other than the builder's, derived it again")
     assert found["Production"] == "no model was made Production yet"
 
 
@@ -191,6 +196,11 @@ def test_who_makes_the_archive_must_be_a_key_that_counts():
     found = refusal(files)
     assert f"its key {EVE.keyid[:16]} is unknown" in found
     assert [claim.what for claim in claims(subject(files, ANNA, BEN, EVE))][-1] == "archive"
+
+
+def test_more_envelopes_than_can_be_checked_in_time_are_refused():
+    many = changed("attestations.jsonl", lambda content: content + b"{}\n" * 2000)
+    assert "attestations.jsonl has 2002 envelopes; at most 2000 are read" in refusal(many)
 
 
 def test_golden_rows_are_really_scored():

@@ -49,6 +49,7 @@ def test_an_archive_of_strangers_is_refused_with_the_key_of_somebody_else(strang
     code, _, error = stranger(signed().archive(), "--key", "eve.pem")
     assert code == 2
     assert error.startswith("streamflow: provenance does not hold: an envelope does not count: its key")
+    assert error.endswith("is unknown; `--key FILE` if you know whose it is\n")
     assert error.count("\n") == 1
 
 
