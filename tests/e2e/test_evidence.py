@@ -8,12 +8,15 @@ import sys
 import zipfile
 
 import pytest
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from model_signing_tool import model_signing_tool
-from project import Project
+from project import KEY, Project
+from securesystemslib.signer import CryptoSigner
 from signers import key
 
 from drills.attacks import TAG
 from streamflow.operations.evidence.archive import pack
+from streamflow.trust.keys import public_pem
 
 EVE = key("eve")
 
@@ -36,9 +39,9 @@ def files(archive):
 
 
 @pytest.fixture
-def stranger(tmp_path, project):
+def stranger(tmp_path):
     """Runs `streamflow verify` in a folder that is no project, without git, a database or a network to ask."""
-    (tmp_path / "theirs.pem").write_bytes((project.path / "var/keys/public.pem").read_bytes())
+    (tmp_path / "theirs.pem").write_bytes(public_pem(CryptoSigner(load_pem_private_key(KEY.read_bytes(), None))))
 
     def verify(content, *arguments):
         (tmp_path / "evidence.zip").write_bytes(content)
@@ -81,8 +84,8 @@ def test_the_same_evidence_gives_the_same_bytes(archive, project):
     assert project.status() == ""
 
 
-def test_neither_a_private_key_nor_an_address_of_a_database_is_in_it(files, project):
-    private = project.text("var/keys/private.pem")
+def test_neither_a_private_key_nor_an_address_of_a_database_is_in_it(files):
+    private = KEY.read_text()
     body = "".join(line for line in private.splitlines() if "-----" not in line)
     secrets = [b"PRIVATE KEY", body.encode(), base64.b64decode(body)[-32:], b"postgresql://", b"password="]
     assert len(secrets[2]) == 32
@@ -215,7 +218,7 @@ def test_a_version_that_nobody_who_counts_signed_gives_no_archive(project, tmp_p
 
 
 def test_a_clone_with_git_and_the_remote_alone_makes_an_archive_of_a_tag(project, stranger, tmp_path):
-    clone = Project(tmp_path / "clone", STREAMFLOW_SIGNING_KEY=str(project.path / "var/keys/private.pem"))
+    clone = Project(tmp_path / "clone")
     project.run("git", "clone", "--quiet", str(project.path), str(clone.path))
     refused = clone.streamflow("evidence", TAG, "--out", "evidence.zip", check=False)
     assert refused.returncode == 2
