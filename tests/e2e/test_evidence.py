@@ -182,7 +182,7 @@ def by_eve(content):
         ("model/golden.json", last_bit, "provenance does not hold: model/golden.json has SHA-256"),
         ("requirements.lock", last_bit, "packages does not hold: requirements.lock has SHA-256"),
         ("report.html", last_bit, "report does not hold: report.html has SHA-256"),
-        ("attestations.jsonl", by_eve, f"its key {EVE.keyid[:16]} is unknown"),
+        ("attestations.jsonl", by_eve, " is unknown; `--key FILE` if you know whose it is"),
         ("attestations.jsonl", lambda lines: lines.splitlines()[0] + b"\n", "Production does not hold: move 1 by"),
         ("promotions.jsonl", lambda lines: b"", "archive does not hold: promotions.jsonl has SHA-256"),
         ("promotions.jsonl", by_eve, "Production does not hold: a move does not count: its key"),

@@ -133,16 +133,16 @@ def test_without_a_verdict_it_says_that_nobody_derived_it_again():
 
 
 @pytest.mark.parametrize(
-    ("line", "reason"),
+    ("other", "reason"),
     [
-        (verdict(said="diverged"), "derived it again and it diverged"),
-        (verdict(dataset="9" * 64), "says identical, but its data/dataset"),
-        (verdict(train="9" * 64), "artifacts/sha256/train.json has SHA-256"),
-        (verdict(said="diverged", commit="d" * 40), "and it diverged"),
+        ({"said": "diverged"}, "derived it again and it diverged"),
+        ({"dataset": "9" * 64}, "says identical, but its data/dataset"),
+        ({"train": "9" * 64}, "artifacts/sha256/train.json has SHA-256"),
+        ({"said": "diverged", "commit": "d" * 40}, "and it diverged"),
     ],
 )
-def test_a_verdict_that_differs_refuses_the_model(line, reason):
-    found = refusal(replace(signed(), verdicts=(line,), moves=()).archive())
+def test_a_verdict_that_differs_refuses_the_model(other, reason):
+    found = refusal(replace(signed(), verdicts=(verdict(**other),), moves=()).archive())
     assert found.startswith("rebuilders does not hold: ")
     assert reason in found
 
