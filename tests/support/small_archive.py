@@ -113,11 +113,16 @@ def result() -> Result:
     return Result(PARAMS, stages, "", LOCK.decode(), {}, receipts)
 
 
+def source(commit: str) -> dict[str, str]:
+    """A commit and its files, as statements name them; each commit here has a tree of its own."""
+    return {"gitCommit": commit, "gitTree": bytes_sha256(commit.encode())[:40]}
+
+
 def provenance(by=ANNA, commit=COMMIT) -> str:
     """Who built the model from what."""
     names = ("params.yaml", "requirements.lock", "dvc.lock", "dvc.yaml", "artifacts/ingest/2024-01-31.json")
     materials = {name: bytes_sha256(project_files()[name]) for name in names}
-    return sign_statement(provenance_statement(result(), commit, materials, {"cpu": "x"}, AT), by.signer)
+    return sign_statement(provenance_statement(result(), source(commit), materials, {"cpu": "x"}, AT), by.signer)
 
 
 def verdict(by=BEN, said="identical", commit=COMMIT, **other) -> str:
@@ -136,7 +141,7 @@ def verdict(by=BEN, said="identical", commit=COMMIT, **other) -> str:
     ]
     first = None if said == "identical" else {"stage": "train", "cause": "code", "detail": "x"}
     return sign_statement(
-        verdict_statement(commit, model_subjects(found.receipts), said, outs, first, {}, AT), by.signer
+        verdict_statement(source(commit), model_subjects(found.receipts), said, outs, first, {}, AT), by.signer
     )
 
 

@@ -11,11 +11,11 @@ from streamflow.trust.claims import VerdictClaim
 
 def rebuilders(subject: Subject) -> tuple[str, str]:
     """Signers, and what they say in words. Raises ModelError if a verdict that counts speaks against the model."""
-    # A model may be in several commits, and a verdict is on one of them: on that of the run, or of the tag made later.
-    same = {claim.commit: claim for claim in subject.evidence.claims if claim.files == subject.claim.files}
+    # A model may be in commits of different files, that of its run and that of a tag made later; a verdict is on one of them.
+    same = {claim.tree: claim for claim in subject.evidence.claims if claim.files == subject.claim.files}
     this, identical = subject.claim.files["model.onnx"], dict[str, VerdictClaim]()
     for claim in same.values():
-        own = claim.commit == subject.claim.commit
+        own = claim.tree == subject.claim.tree
         found = rebuilt(claim, subject.evidence, lambda _, own=own: subject.receipts if own else {})  # type: ignore[misc]
         if found.against:
             raise ModelError(found.against)
@@ -24,7 +24,7 @@ def rebuilders(subject: Subject) -> tuple[str, str]:
                 _compare_outs(subject, verdict)
             identical.setdefault(verdict.signed.keyid, verdict)
     for verdict in subject.evidence.verdicts:
-        if verdict.verdict == DIVERGED and verdict.model_sha256 == this and verdict.commit not in same:
+        if verdict.verdict == DIVERGED and verdict.model_sha256 == this and verdict.tree not in same:
             raise ModelError(f"{verdict.signed.signer} derived it from {verdict.commit[:12]}, and it diverged")
     if not identical:
         return "nobody", "nobody derived the model again, or by no key that counts"
