@@ -11,7 +11,7 @@ from streamflow.trust.claims import VerdictClaim
 
 def rebuilders(subject: Subject) -> tuple[str, str]:
     """Signers, and what they say in words. Raises ModelError if a verdict that counts speaks against the model."""
-    # A model may be in commits of different files, that of its run and that of a tag made later; a verdict is on one of them.
+    # A model may be in commits of different files: that of its run, that of a tag made later. A verdict is on one of them.
     same = {claim.tree: claim for claim in subject.evidence.claims if claim.files == subject.claim.files}
     this, identical = subject.claim.files["model.onnx"], dict[str, VerdictClaim]()
     for claim in same.values():
