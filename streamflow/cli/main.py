@@ -18,6 +18,7 @@ from streamflow.cli import (
     db,
     doctor,
     drift,
+    evidence,
     keys,
     lineage,
     models,
@@ -36,6 +37,9 @@ from streamflow.pipeline.reporting import USER_ERROR, one_line_errors
 
 _INTERRUPTED = 130
 _RUN_BY_OTHERS = ("serve", "ui", "db")
+_ANYWHERE = ("verify",)
+"""Runs outside of a project too."""
+_COMMAND = "streamflow.command"
 
 
 @contextmanager
@@ -66,7 +70,12 @@ def _terminated(number: int, frame: object) -> None:
 
 
 class _OneLineErrors(click.Group):
-    """Runs every command in the project's root; a failure is one line and exit code 2."""
+    """Runs commands in the project's root; a failure is one line and exit code 2."""
+
+    def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
+        # click knows the name of the command only when it is about to run it.
+        context.meta[_COMMAND] = args[0] if args else ""
+        return super().parse_args(context, args)
 
     def invoke(self, context: click.Context) -> object:
         name = f"streamflow {context.invoked_subcommand or ''}".strip()
@@ -74,8 +83,10 @@ class _OneLineErrors(click.Group):
             if context.invoked_subcommand not in _RUN_BY_OTHERS:
                 signal.signal(signal.SIGTERM, _terminated)  # so that cleanup runs
             silence_telemetry()
-            root = project_root()
             context.obj = Path.cwd()  # paths that a user names are relative to it
+            if context.meta[_COMMAND] in _ANYWHERE and not evidence.inside_project():
+                return super().invoke(context)
+            root = project_root()
             os.chdir(root)
             # The project's own folders (stages, serve) are imported from the root, like `python -m stages.train` does.
             # At the end, so that a file there can't shadow an installed package.
@@ -104,6 +115,8 @@ cli.add_command(rollback.rollback)
 cli.add_command(rollback.history)
 cli.add_command(keys.keys)
 cli.add_command(attest.attest)
+cli.add_command(evidence.evidence)
+cli.add_command(evidence.verify)
 cli.add_command(check_skew.check_skew)
 cli.add_command(drift.drift)
 cli.add_command(batch.batch)
