@@ -38,8 +38,8 @@ def private_path() -> Path:
 
 
 def public_path() -> Path:
-    """The file of this machine's public key, for the keys/ of others."""
-    return state_dir() / "keys" / "public.pem"
+    """The file of this machine's public key, beside the private one, for the keys/ of others."""
+    return private_path().with_name("public.pem")
 
 
 def machine_signer() -> CryptoSigner:

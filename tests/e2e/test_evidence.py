@@ -9,7 +9,7 @@ import zipfile
 
 import pytest
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
-from model_signing_tool import model_signing_tool
+from official_tools import official_tools
 from project import KEY, Project
 from securesystemslib.signer import CryptoSigner
 from signers import key
@@ -117,15 +117,30 @@ def test_securesystemslib_alone_verifies_every_envelope(unpacked):
     assert {tuple(each) for each in verified} == {(keys[0].keyid,)}
 
 
-def test_the_validator_of_cyclonedx_takes_the_bill_of_materials(files):
-    from cyclonedx.schema import SchemaVersion
-    from cyclonedx.validation.json import JsonStrictValidator
+@pytest.fixture(scope="module")
+def tools(tmp_path_factory):
+    """The folder of the tools of others."""
+    return official_tools(tmp_path_factory.mktemp("tools"))
 
-    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(files["bom.cdx.json"].decode()) is None
+
+VALIDATOR = """
+import sys
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
+print(JsonStrictValidator(SchemaVersion.V1_6).validate_str(sys.stdin.read()))
+"""
 
 
-def test_model_signing_takes_the_signature_and_misses_a_changed_byte(unpacked, tmp_path):
-    tool = model_signing_tool(tmp_path / "tool")
+def test_the_validator_of_cyclonedx_takes_the_bill_of_materials_and_not_a_wrong_one(files, tools):
+    bill = files["bom.cdx.json"].decode()
+    for text, good in ((bill, True), (bill.replace("machine-learning-model", "model", 1), False)):
+        command = [str(tools / "python"), "-c", VALIDATOR]
+        done = subprocess.run(command, input=text, capture_output=True, text=True, check=True)
+        assert (done.stdout.strip() == "None") is good, done.stdout
+
+
+def test_model_signing_takes_the_signature_and_misses_a_changed_byte(unpacked, tools):
+    tool = tools / "model_signing"
 
     def verify():
         key_options = ["--signature", "model.sig", "--public_key", "model_signing.pem"]

@@ -35,7 +35,7 @@ def test_two_rebuilders_open_what_one_can_not_and_one_who_disagrees_shuts_it(pro
     )
     assert "made a key: " in made.stdout
     assert oct(other_key.stat().st_mode)[-3:] == "600"
-    for name, file in (("first", "first.pem"), ("second", "other/var/keys/public.pem")):
+    for name, file in (("first", "first.pem"), ("second", "other/public.pem")):
         project.streamflow("keys", "trust", str(tmp_path / file), "--name", name)
     assert "not committed" in project.streamflow("keys", "list").stdout
     project.run("git", "add", "keys")
