@@ -11,12 +11,9 @@
 
 import argparse
 import json
-import os
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +86,9 @@ def judge_registry(forgery: Forgery, asked: dict[str, Any]) -> tuple[list[str], 
         if version is not None and (version not in forgery.honest or honest.get(version) != answer["facts"]):
             faults.append(f"GOT THROUGH: serving answers with version {version}, {answer['facts']}")
         faults += _unnamed("serving", forgery.serve or "", answer["said"])
-        words.append(f"serving {f'stays at version {version}' if version else 'refuses'}: {_part(forgery.serve, answer)}")
+        words.append(
+            f"serving {f'stays at version {version}' if version else 'refuses'}: {_part(forgery.serve, answer)}"
+        )
     for who, expected in (("doctor", forgery.doctor), ("promote", forgery.promote)):
         if expected is not None:
             answer = asked[who]
@@ -107,7 +106,9 @@ def by_real_server(project: Project, forgery: Forgery, honest: dict[str, list[An
     said = (model["not_served"] or {}).get("reason", "")
     good = model["version"] in forgery.honest and model["model_sha256"] == honest[model["version"]][0]
     faults = [] if good else [f"GOT THROUGH: `streamflow serve` answers with version {model['version']}"]
-    return faults + _unnamed("`streamflow serve`", forgery.serve or "", said), f"streamflow serve: version {model['version']}"
+    return faults + _unnamed(
+        "`streamflow serve`", forgery.serve or "", said
+    ), f"streamflow serve: version {model['version']}"
 
 
 def try_taint(court: Court, taint: Taint) -> bool:

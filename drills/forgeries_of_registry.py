@@ -74,23 +74,28 @@ def unknown_to_notes(owner: Owner) -> str:
 
 
 def edited(owner: Owner, genuine: str) -> list[str]:
+    """The genuine envelope with other digests."""
     return [with_content(genuine, about(content_of(genuine), owner.inverted))]
 
 
 def by_own_key(owner: Owner, genuine: str) -> list[str]:
+    """The same statement signed by the attacker's key."""
     return [signed_by(owner.key, about(content_of(genuine), owner.inverted))]
 
 
 def by_own_key_under_another_id(owner: Owner, genuine: str) -> list[str]:
+    """Signed by the attacker's key, under the id of this machine's."""
     keyid = json.loads(genuine)["signatures"][0]["keyid"]
     return [signed_by(owner.key, about(content_of(genuine), owner.inverted), keyid)]
 
 
 def by_revoked_key(owner: Owner, genuine: str) -> list[str]:
+    """Signed by a key that the project has revoked."""
     return [signed_by(owner.stolen, about(content_of(genuine), owner.inverted))]
 
 
 def by_key_in_the_run(owner: Owner, genuine: str) -> list[str]:
+    """Signed by the attacker's key, whose public half lies in the run."""
     from streamflow.trust.keys import public_pem
 
     owner.registry.attach(owner.registry.version("2"), "keys/attacker.pem", public_pem(owner.key).decode())
@@ -110,6 +115,7 @@ def first_as_second(owner: Owner) -> None:
 
 
 def first_as_third(owner: Owner) -> None:
+    """The same as version 3, which a person may promote."""
     become(owner, "3", "1")
 
 
@@ -154,6 +160,7 @@ def lower_threshold(owner: Owner) -> None:
 
 
 def only_threshold(owner: Owner) -> None:
+    """A threshold that differs in a late digit."""
     rewrite(owner, "feature_schema.json", lambda schema: schema.update(threshold=schema["threshold"] - 1e-9))
 
 
@@ -164,6 +171,7 @@ def other_service(owner: Owner) -> None:
 
 
 def rewrite(owner: Owner, name: str, change: Callable[[dict], object]) -> None:
+    """Change a JSON file of version 2, and what MLflow keeps of its digest."""
     path = owner.folder("2") / name
     content = json.loads(path.read_text())
     change(content)
@@ -172,6 +180,7 @@ def rewrite(owner: Owner, name: str, change: Callable[[dict], object]) -> None:
 
 
 def fewer_golden_rows(owner: Owner) -> None:
+    """Golden rows without the last."""
     rewrite(owner, "golden.json", lambda golden: golden["rows"].pop())
 
 
@@ -181,6 +190,7 @@ def other_commit(owner: Owner) -> None:
 
 
 def move_without_envelope(owner: Owner) -> None:
+    """A move to version 1 that nobody signed."""
     owner.add_move("1", None)
     owner.alias("1")
 
@@ -193,6 +203,7 @@ def move_by_own_key(owner: Owner) -> None:
 
 
 def moved_to_first(last: str) -> dict:
+    """The statement of a move from version 2 to version 1 that follows another."""
     from streamflow.core.digest import bytes_sha256
     from streamflow.trust.envelope import canonical
 
@@ -205,6 +216,7 @@ def moved_to_first(last: str) -> dict:
 
 
 def newest_move_deleted(owner: Owner) -> None:
+    """The move to version 2 is gone, and the alias is where it was before."""
     owner.sql("DELETE FROM ledger.production WHERE number = (SELECT max(number) FROM ledger.production)")
     owner.alias("1")
 
@@ -233,6 +245,7 @@ def first_move_again(owner: Owner) -> None:
 
 
 def alias_in_tables(owner: Owner) -> None:
+    """The alias, without MLflow."""
     owner.sql("UPDATE mlflow.registered_model_aliases SET version = 1 WHERE alias = 'Production'")
 
 
@@ -276,10 +289,12 @@ def run_deleted(owner: Owner) -> None:
 
 
 def version_deleted(owner: Owner) -> None:
+    """Production is gone from the registry."""
     owner.client.delete_model_version(MODEL_NAME, "2")
 
 
 def tags_deleted(owner: Owner) -> None:
+    """Production without tags."""
     owner.sql("DELETE FROM mlflow.model_version_tags WHERE version = 2")
 
 
@@ -293,6 +308,7 @@ def kept_copy(owner: Owner, files: Path, tags: dict[str, str], envelopes: list[s
 
 
 def kept_copy_inverted(owner: Owner) -> None:
+    """The inverted model as this machine's copy, its digest in the tags."""
     from streamflow.core.digest import bytes_sha256
 
     digest = bytes_sha256((owner.inverted / "model.onnx").read_bytes())

@@ -53,6 +53,7 @@ def fitted_otherwise(source: str) -> str:
 
 
 def edited(project: Project) -> None:
+    """An edit of a stage."""
     path = project.path / TRAIN
     path.write_text(flipped(path.read_text()))
 
@@ -111,6 +112,7 @@ def planted(project: Project) -> None:
 
 
 def plant(source: Path, change: Callable[[str], str]) -> None:
+    """Compile a changed source into the place where Python looks first."""
     from importlib._bootstrap_external import _code_to_timestamp_pyc  # type: ignore[import-not-found]
 
     facts = source.stat()
@@ -134,6 +136,7 @@ def put(path: Path, content: bytes) -> None:
 
 
 def seeds_of(project: Project) -> Path:
+    """The file that draws the seeds of trees."""
     return packages(project) / "sklearn/ensemble/_base.py"
 
 
@@ -147,11 +150,13 @@ def other_seeds(project: Project) -> None:
 
 
 def honest_seeds(project: Project) -> None:
+    """Undo that."""
     put(seeds_of(project), (project.path / ".venv/kept").read_bytes())
     (project.path / ".venv/kept").unlink()
 
 
 def listing(project: Project) -> Path:
+    """scikit-learn's list of its files."""
     (found,) = packages(project).glob("scikit_learn-*.dist-info/RECORD")
     return found
 
@@ -166,11 +171,14 @@ def other_seeds_recorded(project: Project) -> None:
     encoded = urlsafe_b64encode(digest).rstrip(b"=").decode()
     lines = listing(project).read_text().splitlines()
     name = path.relative_to(packages(project)).as_posix()
-    agreed = [f"{name},sha256={encoded},{path.stat().st_size}" if each.startswith(f"{name},") else each for each in lines]
+    agreed = [
+        f"{name},sha256={encoded},{path.stat().st_size}" if each.startswith(f"{name},") else each for each in lines
+    ]
     put(listing(project), ("\n".join(agreed) + "\n").encode())
 
 
 def honest_seeds_recorded(project: Project) -> None:
+    """Undo that."""
     honest_seeds(project)
     put(listing(project), (project.path / ".venv/kept-list").read_bytes())
     (project.path / ".venv/kept-list").unlink()
@@ -194,6 +202,7 @@ def at_start(project: Project) -> None:
 
 
 def not_at_start(project: Project) -> None:
+    """Undo that."""
     (packages(project) / "sitecustomize.py").unlink()
 
 
@@ -203,10 +212,12 @@ def by_path_file(project: Project) -> None:
 
 
 def not_by_path_file(project: Project) -> None:
+    """Undo that."""
     (packages(project) / "a.pth").unlink()
 
 
 def library(project: Project) -> Path:
+    """A compiled module of scikit-learn."""
     (found,) = (packages(project) / "sklearn/tree").glob("_tree.*.so")
     return found
 
@@ -217,6 +228,7 @@ def other_library(project: Project) -> None:
 
 
 def honest_library(project: Project) -> None:
+    """Undo that."""
     put(library(project), library(project).read_bytes()[:-1])
 
 
@@ -245,7 +257,8 @@ def other_snapshot(project: Project) -> None:
     pq.write_table(rows.set_column(place, rows.schema.field(place), pa.array(values)), partial)
     partial.replace(path)
     after = content_of(folder)
-    assert before and after
+    assert before
+    assert after
     cache = project.path / ".dvc/cache/files/md5"
     for md5, content in (
         (after.files_md5["labels.parquet"], path.read_bytes()), (after.md5, folder_manifest(after.files_md5)),

@@ -26,8 +26,8 @@ from serve.reloading import CurrentModel
 from streamflow.cli.main import cli
 from streamflow.core.errors import StreamFlowError
 from streamflow.postgres.server import database
-from streamflow.registry.moves import signed_moves
 from streamflow.registry.loading import LoadedModel
+from streamflow.registry.moves import signed_moves
 from streamflow.registry.registry import PRODUCTION, open_registry
 from streamflow.registry.served import RegistrySource
 
