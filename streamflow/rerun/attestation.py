@@ -55,10 +55,10 @@ def keep_verdict(
         return (
             "not signed: the run used files that are in no commit; `streamflow tag NAME` while it is the current result"
         )
-    if found.model_expected != result.model_sha256:
+    if result.model_sha256 not in ("", found.model_expected):
         return (
             f"not signed: {target.name} holds model {found.model_expected[:12]}, the receipt of commit {target.commit[:12]}"
-            f" names {result.model_sha256[:12] or 'none'}, so the verdict is not about that commit's model"
+            f" names {result.model_sha256[:12]}, so the verdict is not about that commit's model"
         )
     envelopes = [sign_statement(statement(found, result, at), machine_signer())]
     add_notes(target.commit, envelopes)
