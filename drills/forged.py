@@ -88,7 +88,8 @@ def keep(project: Project, folder: Path) -> None:
 
 def restore(project: Project, folder: Path) -> None:
     """Bring every file of a project back, but its environment."""
-    project.streamflow("db", "stop", check=False)
+    if project.postgres_is_up():
+        project.streamflow("db", "stop")
     for each in project.path.iterdir():
         if each.name != ".venv":
             shutil.rmtree(each) if each.is_dir() and not each.is_symlink() else each.unlink()

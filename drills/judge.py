@@ -109,7 +109,8 @@ def take_out() -> None:
 def main() -> None:
     """Ask, promote last: it may change something."""
     what, which = sys.argv[1:]
-    with redirect_stdout(sys.stderr):
+    # One server for all questions instead of one start and stop for each.
+    with redirect_stdout(sys.stderr), database():
         found = registry(int(which)) if what == "registry" else tree(which)
     print(json.dumps(found))
 
