@@ -295,21 +295,22 @@ def other_packages(project: Project) -> None:
 
 _TRAIN_CHANGED = f"{TRAIN} changed since the commit"
 _TRAIN_DIFFERS = f"{TRAIN} differs from HEAD"
+_NOT_COMMITTED = "committed: version 2 was trained on files that are not committed"
 _SEEDED = "sklearn/ensemble/_base.py of scikit-learn"
 
 OF_TREE = (
     Taint("an edit hidden by assume-unchanged", hidden("--assume-unchanged"), f"gate clean git tree: {_TRAIN_CHANGED}",
-          _TRAIN_DIFFERS, _TRAIN_DIFFERS),
+          _NOT_COMMITTED, _TRAIN_DIFFERS),
     Taint("an edit hidden by skip-worktree", hidden("--skip-worktree"), f"gate clean git tree: {_TRAIN_CHANGED}",
-          _TRAIN_DIFFERS, _TRAIN_DIFFERS),
+          _NOT_COMMITTED, _TRAIN_DIFFERS),
     Taint("an excluded package that shadows a module", shadowed, "sklearn_pipeline/__init__.py not committed",
-          "sklearn_pipeline/__init__.py is code that is not committed", "sklearn_pipeline/__init__.py is code"),
+          _NOT_COMMITTED, "sklearn_pipeline/__init__.py is code"),
     Taint("git replace shows the edit as the commit's", replaced, f"gate clean git tree: {_TRAIN_CHANGED}",
-          _TRAIN_DIFFERS, _TRAIN_DIFFERS),
+          _NOT_COMMITTED, _TRAIN_DIFFERS),
     Taint("a clean filter gives git the honest bytes", filtered, f"gate clean git tree: {_TRAIN_CHANGED}",
-          _TRAIN_DIFFERS, _TRAIN_DIFFERS),
+          _NOT_COMMITTED, _TRAIN_DIFFERS),
     Taint("the stage is a link to another file", linked, f"gate clean git tree: {_TRAIN_CHANGED}",
-          _TRAIN_DIFFERS, _TRAIN_DIFFERS),
+          _NOT_COMMITTED, _TRAIN_DIFFERS),
     Taint("byte code of another module beside the source", planted, "gate derived again", "derived again: "),
     Taint("scikit-learn edited", other_seeds, f"gate environment: {_SEEDED}", f"environment: {_SEEDED}", _SEEDED,
           honest_seeds),

@@ -144,14 +144,11 @@ class RegistrySource:
     def _accepted(self, files: ModelFiles) -> LoadedModel:
         """A version whose files, signed provenance and move agree."""
         verified = load_model(files, warn=self._chain.head is None and only_warns())
-        moved = {each.move.to_version: each.move.model_sha256 for each in self._chain.moves}
+        moved = {each.move.to_version for each in self._chain.moves}
         if moved and verified.version not in moved:
             raise ModelError(f"no signed move of Production led to version {verified.version}; `streamflow history`")
-        if (expected := moved.get(verified.version, verified.model_sha256)) != verified.model_sha256:
-            raise ModelError(
-                f"version {verified.version} holds model {verified.model_sha256[:12]}, the signed move of Production is to"
-                f" model {expected[:12]}: the registry was changed; `streamflow history`"
-            )
+        if other := self._chain.other_model(verified.version, verified.model_sha256):
+            raise ModelError(other)
         return verified
 
     def _connect(self) -> Registry:
