@@ -53,7 +53,8 @@ def promote(version: str | None, force: bool, reason: str | None, adopt: bool) -
         except RegistryError as error:
             raise RegistryError(_refusal(version or "Production", [*failed, Gate("version", str(error))])) from error
         number = str(found.version)
-        failed += [gate for gate in version_gates(registry, found, champion_of(registry, ledger)) if not gate.passed]
+        shut = version_gates(registry, found, champion_of(registry, ledger), ledger.chain)
+        failed += [gate for gate in shut if not gate.passed]
         never = [gate for gate in failed if gate.name in NEVER_FORCED]
         if never or (failed and not force):
             hint = "" if never else " | to promote it all the same: --force --reason TEXT"

@@ -19,20 +19,24 @@ def rollback(reason: str) -> None:
     A second rollback goes two versions back. The version must be intact and signed for: its files are downloaded and
     verified first. Doctor and the gates are not checked. `streamflow promote` goes forward again.
     """
-    from streamflow.promotion.ledger import entries, move, rollback_target
+    from streamflow.promotion.ledger import move, read_ledger, rollback_target
     from streamflow.registry.registry import open_registry
 
     with database() as url:
         registry = open_registry(url)
         champion = registry.production()
         now = str(champion.version) if champion else None
-        target = rollback_target(entries(url), now)
+        ledger = read_ledger(url)
+        target = rollback_target(ledger.entries, now)
         if target is None:
             raise RegistryError(
                 f"nothing to roll back to: the ledger has no version before {now or 'none'};"
                 " `streamflow models`, then `streamflow promote V`"
             )
-        entry = move(url, registry, "rollback", registry.load(registry.version(target)), reason)
+        model = registry.load(registry.version(target))
+        if other := ledger.chain.other_model(target, model.model_sha256):
+            raise RegistryError(other)
+        entry = move(url, registry, "rollback", model, reason)
         registry.record_decision(target, f"promoted: {reason}")
     say(f"version {target} is Production again, version {entry.from_version} before: {reason}")
 

@@ -20,10 +20,10 @@ from streamflow.postgres.connection import transaction
 from streamflow.provenance.record import PREFIX
 from streamflow.registry.decision import Gate
 from streamflow.registry.loading import LoadedModel
-from streamflow.registry.moves import chain_at, envelopes_at, has_envelopes
+from streamflow.registry.moves import chain_at, envelopes_at, has_envelopes, moves_known_to_git
 from streamflow.registry.registry import Registry
 from streamflow.registry.signing import now
-from streamflow.trust.chain import Chain, Move, SignedMove, chain_of, move_statement
+from streamflow.trust.chain import Chain, Move, SignedMove, move_statement
 from streamflow.trust.check import rebuilt_by
 from streamflow.trust.envelope import open_envelope, sign_statement
 from streamflow.trust.keys import machine_signer, trusted_keys
@@ -245,7 +245,7 @@ def _evidence(registry: Registry, model: LoadedModel) -> tuple[str, ...]:
 def _restore(cursor: Any) -> list[int]:
     """Write the moves into the ledger that only git has; returns their numbers."""
     held = set(envelopes_at(cursor))
-    lacking = [each for each in chain_of(moves_in_git(), [], trusted_keys()).moves if each.signed.line not in held]
+    lacking = [each for each in moves_known_to_git().moves if each.signed.line not in held]
     for each in lacking:
         _insert(cursor, each.move, each.signed.line)
     return [each.move.number for each in lacking]

@@ -8,13 +8,14 @@ from streamflow.rerun.attestation import keep_verdict
 from streamflow.rerun.rerun import Say, rerun
 from streamflow.trust.acceptance import Rebuilt
 from streamflow.trust.check import rebuilt_by
+from streamflow.trust.claims import ModelClaim
 from streamflow.trust.keys import machine_signer
 
 
 def rebuilders_problem(registry: Registry, number: str, needed: int) -> str:
     """Why a version was not derived again by enough rebuilders; empty if it was."""
     try:
-        found = _rebuilt(registry, number)
+        _, found = _rebuilt(registry, number)
     except StreamFlowError as error:
         return str(error)
     return rebuilders_missing(found, number, needed)
@@ -38,11 +39,10 @@ def rebuilders_missing(found: Rebuilt, number: str, needed: int) -> str:
 
 def derive_again(registry: Registry, number: str, model_sha256: str, say: Say) -> None:
     """Derive a registered version again in a clean clone of its commit and keep the verdict, unless this machine has."""
-    found = _rebuilt(registry, number)
+    claim, found = _rebuilt(registry, number)
     if machine_signer().public_key.keyid in {verdict.signed.keyid for verdict in found.identical}:
         return
-    version = registry.version(number)
-    commit = version.tags["streamflow.git_commit"]
+    version, commit = registry.version(number), claim.commit
     say(f"register: deriving version {number} again in a clean clone of commit {commit[:12]}")
     target = Target(f"version {number}", commit, b"", version, model_sha256, {})
     done = rerun(target, fresh_env=False, from_source=False, say=lambda line: None)
@@ -54,7 +54,9 @@ def derive_again(registry: Registry, number: str, model_sha256: str, say: Say) -
     )
 
 
-def _rebuilt(registry: Registry, number: str) -> Rebuilt:
+def _rebuilt(registry: Registry, number: str) -> tuple[ModelClaim, Rebuilt]:
+    """The signed claim about a version, which names its commit, and the verdicts on it."""
     version = registry.version(number)
     files = registry.files(version)
-    return rebuilt_by(claim_of(number, files.digests, files.tags, files.envelopes), files.envelopes)
+    claim = claim_of(number, files.digests, files.tags, files.envelopes)
+    return claim, rebuilt_by(claim, files.envelopes)

@@ -15,6 +15,7 @@ from streamflow.pipeline.project import state_dir
 from streamflow.provenance.record import PREFIX
 from streamflow.registry.acceptance import claim_of, load_model
 from streamflow.registry.loading import LoadedModel, ModelFiles
+from streamflow.registry.moves import moves_known_to_git
 from streamflow.registry.registry import PRODUCTION, Registry, unrecorded_move
 from streamflow.trust.chain import Chain
 from streamflow.trust.check import only_warns
@@ -111,6 +112,8 @@ class RegistrySource:
             )
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ModelError(f"the copy kept at {self._kept} is damaged: {error!r}") from error
+        if self._name == PRODUCTION and self._chain.head is None:
+            self._chain = moves_known_to_git()  # the database was not asked
         try:
             return self._accepted(files)
         except (ModelError, KeyError) as error:
@@ -141,12 +144,11 @@ class RegistrySource:
     def _accepted(self, files: ModelFiles) -> LoadedModel:
         """A version whose files, signed provenance and move agree."""
         verified = load_model(files, warn=self._chain.head is None and only_warns())
-        moved = {each.move.to_version: each.move.model_sha256 for each in self._chain.moves}
-        if (expected := moved.get(verified.version, verified.model_sha256)) != verified.model_sha256:
-            raise ModelError(
-                f"version {verified.version} holds model {verified.model_sha256[:12]}, the signed move of Production is to"
-                f" model {expected[:12]}: the registry was changed; `streamflow history`"
-            )
+        moved = {each.move.to_version for each in self._chain.moves}
+        if moved and verified.version not in moved:
+            raise ModelError(f"no signed move of Production led to version {verified.version}; `streamflow history`")
+        if other := self._chain.other_model(verified.version, verified.model_sha256):
+            raise ModelError(other)
         return verified
 
     def _connect(self) -> Registry:

@@ -39,7 +39,8 @@ def keep_verdict(
     """Sign a verdict and keep it: a note on the commit, a file below var/attestations, the run of the version.
 
     `with_provenance`: sign too where the model comes from, if it came out identical. Returns where it is kept, in words;
-    the verdict on a run with uncommitted files is about no commit and is only a tag of the version.
+    the verdict on a run with uncommitted files is about no commit and is only a tag of the version. So is the verdict on a
+    version whose tag names a commit that made another model: the registry's word must not refute that commit's model.
     """
     at = now()
     if registry is not None and target.version is not None:
@@ -54,6 +55,11 @@ def keep_verdict(
     if target.patch:
         return (
             "not signed: the run used files that are in no commit; `streamflow tag NAME` while it is the current result"
+        )
+    if result.model_sha256 not in ("", found.model_expected):
+        return (
+            f"not signed: {target.name} holds model {found.model_expected[:12]}, the receipt of commit {target.commit[:12]}"
+            f" names {result.model_sha256[:12]}, so the verdict is not about that commit's model"
         )
     envelopes = [sign_statement(statement(found, result, at), machine_signer())]
     add_notes(target.commit, envelopes)

@@ -59,6 +59,19 @@ class Chain:
         """The last move; None if Production was never moved."""
         return self.moves[-1] if self.moves else None
 
+    def other_model(self, version: str, model_sha256: str) -> str:
+        """What to say if the last move to a version was to another model than it holds now; empty if not, or if none was."""
+        for each in reversed(self.moves):
+            if each.move.to_version == version:
+                expected = each.move.model_sha256
+                if expected == model_sha256:
+                    return ""
+                return (
+                    f"version {version} holds model {model_sha256[:12]}, the signed move of Production is to model"
+                    f" {expected[:12]}: the registry was changed; `streamflow history`"
+                )
+        return ""
+
 
 def move_statement(move: Move, policy_sha256: str) -> dict[str, Any]:
     """The statement of a move; `policy_sha256` is the digest of the promotion rule."""

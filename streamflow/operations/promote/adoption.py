@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def adopt(registry: "Registry", version: "ModelVersion", say: Callable[[str], None]) -> None:
     """Sign where a version comes from, unless a trusted key did: by a rerun that must be identical.
 
-    Raises RegistryError if it is not, ModelError if the version can't be derived.
+    Raises RegistryError if it is not or is of no commit, ModelError if the version can't be derived.
     """
     try:
         registry.load(version, warn=False)
@@ -26,6 +26,12 @@ def adopt(registry: "Registry", version: "ModelVersion", say: Callable[[str], No
     except StreamFlowError as error:
         say(f"{error}")
     target = find_target(f"v{version.version}", registry)
+    if target.patch:
+        # Whoever owns the registry wrote that file, and a rerun would run what it changes.
+        raise RegistryError(
+            f"version {version.version} was trained on files that are not committed, so nobody can sign for it;"
+            " `streamflow rollback`, or `streamflow promote vN` of another version"
+        )
     done = rerun(target, fresh_env=False, from_source=False, say=say)
     kept = keep_verdict(done.found, done.result, target, registry, with_provenance=True)
     if done.found.verdict != IDENTICAL:

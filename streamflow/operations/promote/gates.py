@@ -14,11 +14,14 @@ from streamflow.provenance.commits import code_differences, path_with_files, res
 from streamflow.provenance.git import resolve
 from streamflow.provenance.problems import problems_of
 from streamflow.provenance.record import PREFIX
+from streamflow.provenance.result import Result
 from streamflow.registry.decision import Gate, decision_of
 from streamflow.registry.registry import Registry
+from streamflow.trust.chain import Chain
 
 # Promoting replaces it, so its state does not matter.
 _NOT_ASKED = ("Production",)
+_NO_MOVES = Chain()
 NEVER_FORCED = ("committed", "files")
 """Gates that --force can't override: nothing would serve such a version."""
 
@@ -30,13 +33,15 @@ def health_gates() -> Iterator[Gate]:
         yield Gate(name, what)
 
 
-def version_gates(registry: Registry, version: Any, champion: Any) -> Iterator[Gate]:
+def version_gates(registry: Registry, version: Any, champion: Any, moves: Chain = _NO_MOVES) -> Iterator[Gate]:
     """The gates on the version itself: committed, signed and intact, fairly judged, not worse, derived again.
 
-    `champion` is the version that is Production by the last signed move, or None.
+    `champion` is the version that is Production by the last signed move, or None; `moves` are the signed moves: a version
+    that was Production must still be that model, by whatever name the registry gives it.
     """
     yield Gate("committed", _commit_problem(version))
     yield Gate("files", _file_problem(registry, version))
+    yield Gate("moved before", moves.other_model(str(version.version), version.tags.get(f"{PREFIX}model_sha256", "")))
     yield from _data_gates(version)
     yield Gate("champion", _champion_problem(registry, version, champion))
     needed = read_all_params().promotion.rebuilders
@@ -90,20 +95,32 @@ def _data_gates(version: Any) -> Iterator[Gate]:
 
 def _champion_problem(registry: Registry, version: Any, champion: Any) -> str:
     """Not empty if the version is worse than the champion on the same test users; a person judges how sure that is."""
-    record = decision_of(version)
     if champion is None or champion.version == version.version:
         return ""
-    if record and record.rule and record.comparison and record.comparison.champion_version == str(champion.version):
+    record, name = decision_of(version), read_all_params().promotion.metric
+    ours, others = _signed_result(registry, version), _signed_result(registry, champion)
+    if ours and others and ours.dataset_md5 == others.dataset_md5 and name in ours.metrics and name in others.metrics:
+        # By what is in their commits: whoever owns the registry can write any score into a tag or a run.
+        mine, theirs = ours.metrics[name], others.metrics[name]
+    elif record and record.rule and record.comparison and record.comparison.champion_version == str(champion.version):
         each = record.comparison.metrics[record.rule.metric]
         name, mine, theirs = record.rule.metric, each.challenger, each.champion
     elif champion.tags.get(f"{PREFIX}dataset_md5") == version.tags.get(f"{PREFIX}dataset_md5"):
-        name = read_all_params().promotion.metric
         mine, theirs = (registry.run_metrics(each).get(name, 0.0) for each in (version, champion))
     else:
         return ""  # scores of other test users can't be compared; a person decides
     if mine >= theirs:
         return ""
     return f"{name} {mine:.4f} is below {theirs:.4f} of the champion, version {champion.version}, on the same users"
+
+
+def _signed_result(registry: Registry, version: Any) -> Result | None:
+    """The result in the commit that a trusted key signed for; None if nobody did."""
+    try:
+        claim = registry.load(version).claim
+        return result_of(claim.commit) if claim else None
+    except StreamFlowError:
+        return None
 
 
 def gate_record(gates: list[Gate]) -> str:

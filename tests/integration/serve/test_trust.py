@@ -121,6 +121,31 @@ def test_bytes_that_were_exchanged_with_their_tags_are_not_loaded(registry, vers
     assert f"model.onnx has SHA-256 {digest[:12]}, this machine (" in current.refused.reason
 
 
+@pytest.mark.parametrize("number", ["as the wanted one", "as its own"])
+def test_a_kept_copy_of_another_signed_version_is_not_served_while_the_registry_is_down(
+    registry, versions, promote, served, state, tmp_path, clock, number
+):
+    """Git knows where Production moved; a version that was signed and never moved to is not Production."""
+    good, other = versions("good"), versions("other", 0.2)
+    promote(good)
+    served()
+    kept, files = state / "serve/verified/Production-churn_v1", registry.files(registry.version(other))
+    for name, content in files.contents.items():
+        (kept / name).write_bytes(content)
+    facts = json.loads((kept / "version.json").read_text())
+    facts |= {"tags": files.tags, "envelopes": files.envelopes, "version": other if number == "as its own" else good}
+    (kept / "version.json").write_text(json.dumps(facts))
+
+    def down():
+        raise RegistryError("the registry does not answer")
+
+    current = CurrentModel(RegistrySource(down, "Production", "churn_v1"), counters(tmp_path / "down"), clock)
+    current.refresh()
+    why = "no signed move of Production led to" if number == "as its own" else "the signed move of Production is to"
+    with pytest.raises(RegistryError, match=why):
+        current.get()
+
+
 def test_production_that_no_signed_move_made_is_served_only_with_a_warning(tmp_path, rows, monkeypatch, clock):
     class Unmoved:
         """A registry whose alias somebody set."""

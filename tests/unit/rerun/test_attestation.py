@@ -6,8 +6,9 @@ import pytest
 from this_result import ALL, RESULT
 
 from streamflow.core.errors import ModelError
+from streamflow.registry.references import Target
 from streamflow.rerun import attestation
-from streamflow.rerun.attestation import statement
+from streamflow.rerun.attestation import keep_verdict, statement
 from streamflow.rerun.verdict import DIVERGED, IDENTICAL, Divergence, Rederivation, compare_outputs
 
 SHA = RESULT.model_sha256
@@ -67,3 +68,16 @@ def test_another_verdict_has_no_property_and_says_what_differed_first():
 def test_a_commit_without_receipts_gets_no_statement():
     with pytest.raises(ModelError, match=r"no receipt names artifacts/model/model\.onnx; `streamflow repro`"):
         statement(FOUND, replace(RESULT, receipts={}), AT)
+
+
+def test_a_version_whose_tag_names_the_commit_of_another_model_gives_no_verdict_on_that_commit(monkeypatch):
+    """Else the registry could let a rebuilder refute Production: by the commit of Production in another version's tag."""
+
+    def noted(commit, envelopes):
+        raise AssertionError(f"a verdict on {commit} was kept")
+
+    monkeypatch.setattr("streamflow.rerun.attestation.add_notes", noted)
+    other = replace(FOUND, verdict=DIVERGED, model_expected="f" * 64)
+    target = Target("v3", "c" * 40, b"", None, "f" * 64, {})
+    kept = keep_verdict(other, RESULT, target, None, with_provenance=True)
+    assert kept.startswith("not signed: v3 holds model ffffffffffff, the receipt of commit cccccccccccc names")
