@@ -1,7 +1,8 @@
 """Verdicts of rebuilders without a rerun."""
 
+from streamflow.core.digest import bytes_sha256
 from streamflow.provenance.commits import result_of
-from streamflow.provenance.git import digest_set
+from streamflow.provenance.git import digest_set, file_at
 from streamflow.provenance.record import IDENTICAL
 from streamflow.registry.signing import now
 from streamflow.trust.claims import RebuiltOut, model_subjects, received_digest, verdict_statement
@@ -10,13 +11,23 @@ from streamflow.trust.keys import machine_signer
 from streamflow.trust.store import add_notes
 
 
+def tracked(commit, path):
+    """SHA-256 of a file that is in git itself; empty if it is not."""
+    content = file_at(commit, path)
+    return bytes_sha256(content) if content is not None else ""
+
+
 def say_verdict(commit, verdict=IDENTICAL, signer=None, at=None, **other):
     """Sign a verdict on the model of a commit and note it; `other` are outputs made otherwise, by their last name."""
     result = result_of(commit)
     outs = [
         RebuiltOut(path, stage, md5.endswith(".dir"), "", digest)
         for path, (stage, md5) in result.outs.items()
-        if (digest := other.get(path.rpartition("/")[2], received_digest(result.receipts, path)))
+        if (
+            digest := other.get(
+                path.rpartition("/")[2], received_digest(result.receipts, path) or tracked(commit, path)
+            )
+        )
     ]
     first = None if verdict == IDENTICAL else {"stage": "train", "cause": "code", "detail": "x"}
     subjects = model_subjects(result.receipts)
