@@ -22,7 +22,7 @@ class Forgery:
     """One change of the registry, who is asked after it, and by which words each must refuse it (empty: none is needed).
 
     `served` is what a replica starts with, `promoted` what a person asks for; `honest` are the versions that may go on
-    being served, as they were signed.
+    being served, as they were signed; `command` is asked instead of promote.
     """
 
     name: str
@@ -32,6 +32,7 @@ class Forgery:
     promote: str | None = None
     served: str = PRODUCTION
     promoted: str = "2"
+    command: tuple[str, ...] = ()
     honest: tuple[str, ...] = ("1", "2")
     real_server: bool = False
     registry_down: bool = False
@@ -94,6 +95,14 @@ def by_revoked_key(owner: Owner, genuine: str) -> list[str]:
     return [signed_by(owner.stolen, about(content_of(genuine), owner.inverted))]
 
 
+def by_trusted_key(owner: Owner, genuine: str) -> list[str]:
+    """A key that counts signed it: a colleague's, who was careless. Only the commit's receipt speaks against it."""
+    from streamflow.trust.keys import machine_signer
+
+    statement = about(content_of(genuine), owner.inverted, owner.commit("2"))
+    return [signed_by(machine_signer(), statement)]
+
+
 def by_key_in_the_run(owner: Owner, genuine: str) -> list[str]:
     """Signed by the attacker's key, whose public half lies in the run."""
     from streamflow.trust.keys import public_pem
@@ -110,13 +119,23 @@ def envelopes_of_first(owner: Owner) -> None:
 
 
 def first_as_second(owner: Owner) -> None:
-    """Files, tags, envelopes of version 1 as version 2: all of them are signed, for version 1's commit."""
+    """Files, tags, run, envelopes of version 1 as version 2: all of them are signed, and it was derived again."""
+    say_verdict(owner.commit("1"))
     become(owner, "2", "1")
 
 
 def first_as_third(owner: Owner) -> None:
-    """The same as version 3, which a person may promote."""
+    """The same as version 3, which a person may promote; its scores are better than Production's by every word."""
+    say_verdict(owner.commit("1"))
     become(owner, "3", "1")
+    owner.sql("UPDATE mlflow.latest_metrics SET value = 0.99 WHERE run_uuid = %s", owner.registry.version("1").run_id)
+    owner.sql("UPDATE mlflow.metrics SET value = 0.99 WHERE run_uuid = %s", owner.registry.version("1").run_id)
+
+
+def third_as_first(owner: Owner) -> None:
+    """Version 3, which was never Production, as version 1: a rollback leads there."""
+    say_verdict(owner.commit("3"))
+    become(owner, "1", "3")
 
 
 def become(owner: Owner, version: str, other: str) -> None:
@@ -138,6 +157,7 @@ def become(owner: Owner, version: str, other: str) -> None:
 
 def numbers_exchanged(owner: Owner) -> None:
     """Version 1 is called 2, and 2 is called 1."""
+    say_verdict(owner.commit("1"))
     for before, after in ((1, 101), (2, 1), (101, 2)):
         for table in ("model_versions", "model_version_tags"):
             owner.sql(f"UPDATE mlflow.{table} SET version = %s WHERE version = %s", after, before)
@@ -320,9 +340,17 @@ def kept_copy_of_first(owner: Owner) -> None:
     kept_copy(owner, owner.folder("1"), owner.tags("1"), owner.envelopes("1"))
 
 
+def kept_copy_of_third(owner: Owner) -> None:
+    """The signed files of version 3, which was never Production, under its own number."""
+    kept_copy(owner, owner.folder("3"), owner.tags("3"), owner.envelopes("3"))
+    path = Path("var/serve/verified/Production-churn_v1/version.json")
+    path.write_text(json.dumps({**json.loads(path.read_text()), "version": "3"}))
+
+
 NOT_FOLLOWED = "version 1 is Production by other means than streamflow"
 OTHER_BYTES = "model.onnx has SHA-256"
 MOVED_TO = "the signed move"
+MOVED_BEFORE = "moved before: version 2 holds model"
 
 OF_REGISTRY = (
     Forgery("an inverted model in Production's place, tags corrected", inverted_in_place, OTHER_BYTES, OTHER_BYTES,
@@ -340,9 +368,14 @@ OF_REGISTRY = (
             "does not match the content", "does not match the content", "does not match the content"),
     Forgery("the attacker's public key in the run", vouched_by(by_key_in_the_run), "is unknown", "is unknown", "is unknown"),
     Forgery("signed by a revoked key", vouched_by(by_revoked_key), "is revoked", "is revoked", "is revoked"),
-    Forgery("version 2 is version 1 in everything", first_as_second, MOVED_TO, MOVED_TO, MOVED_TO),
-    Forgery("version 3 is version 1 in everything", first_as_third, None, None, "version 3", promoted="3"),
-    Forgery("numbers of versions 1 and 2 exchanged", numbers_exchanged, MOVED_TO, MOVED_TO, MOVED_TO),
+    Forgery("version 2 is version 1 in everything", first_as_second, MOVED_TO, MOVED_TO, MOVED_BEFORE),
+    Forgery("version 3 is version 1 in everything, with better scores", first_as_third, None, None,
+            "champion: average_precision", promoted="3"),
+    Forgery("numbers of versions 1 and 2 exchanged", numbers_exchanged, MOVED_TO, MOVED_TO, MOVED_BEFORE),
+    Forgery("version 1, where a rollback leads, is version 3", third_as_first, None, None, MOVED_TO,
+            command=("rollback",)),
+    Forgery("a trusted key signed for bytes that the commit did not make", vouched_by(by_trusted_key),
+            "names another model.onnx", "names another model.onnx", "names another model.onnx"),
     Forgery("storage of versions 1 and 2 exchanged", storage_exchanged, OTHER_BYTES, OTHER_BYTES, OTHER_BYTES),
     Forgery("golden rows exchanged", fewer_golden_rows, "golden.json has SHA-256", "golden.json has SHA-256",
             "golden.json has SHA-256"),
@@ -377,4 +410,5 @@ OF_REGISTRY = (
             registry_down=True),
     Forgery("the kept copy is version 1 called version 2, the registry down", kept_copy_of_first, "can't answer",
             registry_down=True),
+    Forgery("the kept copy is version 3, the registry down", kept_copy_of_third, "can't answer", registry_down=True),
 )  # fmt: skip

@@ -296,6 +296,7 @@ def other_packages(project: Project) -> None:
 _TRAIN_CHANGED = f"{TRAIN} changed since the commit"
 _TRAIN_DIFFERS = f"{TRAIN} differs from HEAD"
 _NOT_COMMITTED = "committed: version 2 was trained on files that are not committed"
+_LISTED = "scikit_learn-1.9.1.dist-info/RECORD of scikit-learn"
 _SEEDED = "sklearn/ensemble/_base.py of scikit-learn"
 
 OF_TREE = (
@@ -314,8 +315,8 @@ OF_TREE = (
     Taint("byte code of another module beside the source", planted, "gate derived again", "derived again: "),
     Taint("scikit-learn edited", other_seeds, f"gate environment: {_SEEDED}", f"environment: {_SEEDED}", _SEEDED,
           honest_seeds),
-    Taint("scikit-learn edited, its RECORD corrected", other_seeds_recorded, f"gate environment: {_SEEDED}",
-          f"environment: {_SEEDED}", _SEEDED, honest_seeds_recorded),
+    Taint("scikit-learn edited, its RECORD corrected", other_seeds_recorded, f"gate environment: {_LISTED}",
+          f"environment: {_LISTED}", _SEEDED, honest_seeds_recorded),
     Taint("sitecustomize.py added", at_start, "gate environment: sitecustomize.py of no package was added",
           "sitecustomize.py of no package was added", "sitecustomize.py of no package was added", not_at_start),
     Taint("a .pth file added", by_path_file, "gate environment: a.pth of no package was added",

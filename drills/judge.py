@@ -88,7 +88,7 @@ def registry(number: int) -> dict[str, Any]:
     if forgery.doctor is not None:
         found["doctor"] = doctor()
     if forgery.promote is not None:
-        found["promote"] = said("promote", f"v{forgery.promoted}")
+        found["promote"] = said(*forgery.command or ("promote", f"v{forgery.promoted}"))
     return found
 
 
