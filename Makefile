@@ -6,7 +6,7 @@ VENV := .venv
 STAMP := $(VENV)/requirements.lock.installed
 RECORD := $(VENV)/streamflow-environment.json
 NEEDED_MB := 4000
-DRILLS := attacks bit_flips kills concurrency determinism serving_reload serving_bad_versions serving_faults serving_memory serving_fuzz
+DRILLS := attacks forgeries bit_flips kills concurrency determinism serving_reload serving_bad_versions serving_faults serving_memory serving_fuzz
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 unexport PYTHONPATH PYTHONHOME PYTHONSTARTUP
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
