@@ -1,7 +1,7 @@
 """Coherent forgeries, each on its own, and who refuses them: serving, `streamflow doctor`, `streamflow promote`, the run.
 
-Most by the owner of database, MLflow and artifact store, who has no key; the others by the owner of work tree and environment,
-who does not call the signing code with the machine's key. A run takes some 30 minutes.
+Most by the owner of database, MLflow and artifact store, who has no key; the others by the owner of work tree and
+environment, who does not call the signing code with the machine's key. A run takes some 30 minutes.
 
     python -m drills.forgeries                      all
     python -m drills.forgeries --only WORD          those with WORD in their name
