@@ -1,6 +1,7 @@
 """Coherent forgeries, each on its own, and who refuses them: serving, `streamflow doctor`, `streamflow promote`, the run.
 
-34 by the owner of database, MLflow and artifact store, who has no key; 15 by the owner of work tree and environment.
+Most by the owner of database, MLflow and artifact store, who has no key; the others by the owner of work tree and
+environment, who does not call the signing code with the machine's key. A run takes some 30 minutes.
 
     python -m drills.forgeries                      all
     python -m drills.forgeries --only WORD          those with WORD in their name
@@ -165,7 +166,7 @@ def main() -> None:
     """Prepare once, then each forgery on its own."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--only", default="")
-    parser.add_argument("--skip", type=int, default=0)
+    parser.add_argument("--skip", type=int, default=0, metavar="N")
     parser.add_argument("--without", choices=sorted(without.CHECKS))
     parser.add_argument("--kind", choices=("registry", "tree"))
     parser.add_argument("--prepared", type=Path)

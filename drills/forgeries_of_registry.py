@@ -218,16 +218,16 @@ def move_without_envelope(owner: Owner) -> None:
 def move_by_own_key(owner: Owner) -> None:
     """A third move, to version 1, chained to the second, signed by the attacker."""
     last = owner.moves()[-1]
-    owner.add_move("1", signed_by(owner.key, moved_to_first(last)))
+    owner.add_move("1", signed_by(owner.key, moved_to_first(owner.moves()[0], last)))
     owner.alias("1")
 
 
-def moved_to_first(last: str) -> dict:
+def moved_to_first(first: str, last: str) -> dict:
     """The statement of a move from version 2 to version 1 that follows another."""
     from streamflow.core.digest import bytes_sha256
     from streamflow.trust.envelope import canonical
 
-    statement = content_of(last)
+    statement = content_of(first)
     statement["predicate"]["streamflow_move"] |= {
         "number": 3, "previous": {"sha256": bytes_sha256(canonical(content_of(last)))},
         "from_version": "2", "to_version": "1",

@@ -289,6 +289,7 @@ def other_packages(project: Project) -> None:
     """A changed scikit-learn in a folder that PYTHONPATH names."""
     folder = project.path / "var/elsewhere"
     shutil.copytree(packages(project) / "sklearn", folder / "sklearn", copy_function=os.link)
+    shutil.copytree(packages(project) / "scikit_learn.libs", folder / "scikit_learn.libs", copy_function=os.link)
     path = folder / "sklearn/ensemble/_base.py"
     put(path, path.read_text().replace(_SEEDS, f"{_SEEDS} ^ 1").encode())
 
@@ -326,6 +327,6 @@ OF_TREE = (
     Taint("a hash in requirements.lock, committed", other_hash, "was made from another requirements.lock",
           "was made from another requirements.lock", "was made from another requirements.lock"),
     Taint("a frozen label and the cache, consistently", other_snapshot, "gate source drift", "history: ", "history: "),
-    Taint("PYTHONPATH to another scikit-learn", other_packages, "outside of the project and its environment", "version: ",
+    Taint("PYTHONPATH to another scikit-learn", other_packages, "train: module sklearn was loaded from", "version: ",
           by_dvc={"PYTHONPATH": "var/elsewhere"}),
 )  # fmt: skip

@@ -48,7 +48,7 @@ from streamflow.registry.loading import prove
 from streamflow.registry.registration import Registration, training_set_parts
 from streamflow.registry.registry import Registry, open_registry
 from streamflow.registry.settled import settled_version
-from streamflow.registry.signing import sign_version
+from streamflow.registry.signing import sign_changes, sign_version
 from streamflow.trust.installed import installed_differences
 
 
@@ -212,7 +212,9 @@ def register(config: Config, registry: Registry, fingerprint: str, model_sha256:
     )
     shutil.rmtree(next(Path(path).parent for path in files if path.endswith(RECORD)))
     say(f"register: {MODEL_NAME} version {version.version} made, model {model_sha256[:12]}")
-    if not facts.changes_sha256:
+    if facts.changes_sha256:
+        sign_changes(registry, version, facts.changes_sha256)
+    else:
         sign(registry, str(version.version), facts.git_commit)
     return str(version.version)
 

@@ -27,7 +27,8 @@ def rollback(reason: str) -> None:
         champion = registry.production()
         now = str(champion.version) if champion else None
         ledger = read_ledger(url)
-        target = rollback_target(ledger.entries, now)
+        # Once there are signed moves, only they count: rows without a signature are anybody's.
+        target = rollback_target([each for each in ledger.entries if each.signer] or ledger.entries, now)
         if target is None:
             raise RegistryError(
                 f"nothing to roll back to: the ledger has no version before {now or 'none'};"

@@ -8,12 +8,14 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from streamflow.core.digest import bytes_sha256
 from streamflow.core.errors import ConfigError, RegistryError, StreamFlowError
 from streamflow.postgres.server import database, has_database
 from streamflow.provenance.git import experiment_tags, file_at, resolve
 from streamflow.provenance.record import PREFIX
 from streamflow.provenance.result import read_result
 from streamflow.registry.connection import TRACKING_VARIABLE
+from streamflow.registry.signing import unsigned_changes
 
 if TYPE_CHECKING:
     from streamflow.registry.registry import Registry
@@ -25,7 +27,10 @@ _MACHINE = ("python", "cpu", "blas_kernel", "environment_differences")
 
 @dataclass(frozen=True)
 class Target:
-    """A result: its commit, the uncommitted changes of its run, and its model version, if one is registered."""
+    """A result: its commit, the uncommitted changes of its run, and its model version, if one is registered.
+
+    `unsigned_changes` says why these changes must not be run, if no trusted key signed them.
+    """
 
     name: str
     commit: str
@@ -33,6 +38,7 @@ class Target:
     version: Any
     model_sha256: str
     machine: Mapping[str, str]
+    unsigned_changes: str = ""
 
 
 @contextmanager
@@ -87,7 +93,8 @@ def _of_version(ref: str, version: Any, registry: "Registry") -> Target:
             f"commit {commit[:12]} of version {version.version} is not in this clone; `git fetch --all --tags`"
         )
     patch = registry.run_file(version, _PATCH) if tags.get(f"{PREFIX}changes_sha256") else b""
-    return Target(ref, commit, patch, version, tags[f"{PREFIX}model_sha256"], _machine(tags))
+    unsigned = unsigned_changes(registry, version, bytes_sha256(patch)) if patch else ""
+    return Target(ref, commit, patch, version, tags[f"{PREFIX}model_sha256"], _machine(tags), unsigned)
 
 
 def _of_commit(ref: str, commit: str, registry: "Registry | None") -> Target:

@@ -194,10 +194,14 @@ class Registry:
         with mlflow_errors():
             self._client.log_text(str(version.run_id), content, name)
 
+    def attached(self, version: "ModelVersion", name: str) -> str:
+        """A text that was attached to the run of a version. Raises RegistryError if it is not there."""
+        return self._run_file(version, name).decode(errors="replace")
+
     def envelopes(self, version: "ModelVersion") -> list[str]:
         """The signed statements that the run of a version keeps, one line each; none if it keeps none, or is deleted."""
         try:
-            text = self._run_file(version, ENVELOPES).decode(errors="replace")
+            text = self.attached(version, ENVELOPES)
         except RegistryError:
             return []
         return [line for line in text.splitlines() if line]

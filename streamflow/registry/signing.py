@@ -4,20 +4,24 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from streamflow.core.digest import bytes_sha256
-from streamflow.core.errors import RegistryError
+from streamflow.core.errors import ModelError, RegistryError
 from streamflow.pipeline.environment import machine
 from streamflow.pipeline.layout import INGEST_RECEIPTS, LOCK, PARAMS, PIPELINE, REQUIREMENTS
 from streamflow.provenance.commits import result_of
 from streamflow.provenance.git import digest_set, file_at
 from streamflow.trust.claims import provenance_statement
-from streamflow.trust.envelope import sign_statement
-from streamflow.trust.keys import machine_signer
+from streamflow.trust.envelope import open_envelope, sign, sign_statement
+from streamflow.trust.keys import machine_signer, trusted_keys
 from streamflow.trust.store import add_notes, notes_of
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
     from streamflow.registry.registry import Registry
+
+CHANGES = "changes.signed.json"
+"""Artifact of a run with uncommitted changes: the signed digest of changes.patch."""
+CHANGES_TYPE = "application/vnd.streamflow.changes-sha256"
 
 
 def sign_provenance(commit: str, **environment: str) -> str:
@@ -54,6 +58,22 @@ def sign_version(registry: "Registry", version: "ModelVersion", commit: str, **e
     except RegistryError as error:
         return str(error)
     return ""
+
+
+def sign_changes(registry: "Registry", version: "ModelVersion", changes_sha256: str) -> None:
+    """Sign the digest of a run's uncommitted changes, which a rerun applies and runs: only then it does."""
+    registry.attach(version, CHANGES, sign(changes_sha256.encode(), CHANGES_TYPE, machine_signer()))
+
+
+def unsigned_changes(registry: "Registry", version: "ModelVersion", changes_sha256: str) -> str:
+    """Why the uncommitted changes of a version must not be run; empty if a trusted key signed their digest."""
+    try:
+        signed = open_envelope(registry.attached(version, CHANGES), trusted_keys(), CHANGES_TYPE)
+    except RegistryError:
+        return "nobody signed them"
+    except ModelError as error:
+        return str(error)
+    return "" if signed.payload == changes_sha256.encode() else f"{signed.signer} signed other changes"
 
 
 def now() -> str:

@@ -49,6 +49,11 @@ def rerun(target: Target, fresh_env: bool, from_source: bool, say: Say) -> Rerun
 
     Raises a StreamFlowError if that is not possible: no such commit, snapshots or packages not available.
     """
+    if target.unsigned_changes:
+        raise ModelError(
+            f"{target.name} was made with uncommitted changes that would be run here, and no trusted key stands behind them:"
+            f" {target.unsigned_changes}; read changes.patch of its run (`streamflow ui`), and commit it if it is yours"
+        )
     started = time.monotonic()
     with checkout(target.commit, target.patch) as folder:
         whole = read_result(lambda path: _bytes(folder / path), f"commit {target.commit[:12]}")

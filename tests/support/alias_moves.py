@@ -7,6 +7,7 @@ alias_moves.py back        version 1 becomes Production again, the others are de
 """
 
 import sys
+from dataclasses import replace
 
 from streamflow.core.schema import MODEL_NAME
 from streamflow.postgres.server import database
@@ -19,8 +20,9 @@ def main(what: str) -> None:
         registry = open_registry(url)
         client, first = registry._client, registry.version("1")
         number = "1"
+        signed = registry.load(first)
         if what == "back":
-            move(url, registry, "rollback", "1", "back")
+            move(url, registry, "rollback", signed, "back")
             for each in registry.versions():
                 if str(each.version) != "1":
                     client.delete_model_version(MODEL_NAME, str(each.version))
@@ -31,7 +33,7 @@ def main(what: str) -> None:
             if what == "outside":
                 client.set_registered_model_alias(MODEL_NAME, PRODUCTION, number)
             else:
-                move(url, registry, "promote", number, what)
+                move(url, registry, "promote", replace(signed, version=number), what)
     print(number)
 
 

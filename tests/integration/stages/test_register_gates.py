@@ -9,6 +9,7 @@ from register_workspace import SPLIT, replaced
 from verdicts import say_verdict
 
 from streamflow.cli.promote import promote
+from streamflow.core.errors import ModelError
 from streamflow.features.splits import split_by_user
 from streamflow.operations.promote import gates as promotion
 from streamflow.operations.promote.gates import version_gates
@@ -16,7 +17,9 @@ from streamflow.pipeline.file_digest import file_sha256
 from streamflow.promotion import gates
 from streamflow.promotion.ledger import entries
 from streamflow.registry.decision import decision_of
+from streamflow.registry.references import find_target
 from streamflow.registry.registry import open_registry
+from streamflow.rerun.rerun import rerun
 
 pytestmark = pytest.mark.filterwarnings("default")
 
@@ -110,6 +113,7 @@ def test_a_dirty_run_is_registered_with_its_changes_and_waits_for_a_commit(works
     assert "+x = 1" in patch.read_text()
     assert "dvc.lock" in patch.read_text()  # it is in no commit either
     assert workspace.register()["reason"] == "registered before; Production stays"
+    assert find_target("v1", open_registry(workspace.url)).unsigned_changes == ""
 
     workspace.commit()
     promoted = workspace.register()
@@ -117,6 +121,30 @@ def test_a_dirty_run_is_registered_with_its_changes_and_waits_for_a_commit(works
     tags = open_registry(workspace.url).production().tags
     assert (tags["streamflow.git_dirty"], tags["streamflow.changes_sha256"]) == ("false", "")
     assert tags["streamflow.git_commit"] == workspace.head() != tags["streamflow.trained_at_commit"]
+
+
+def test_changes_that_somebody_put_into_the_registry_are_not_run(workspace):
+    """A rerun applies the changes of a version and runs the code: whoever owns the registry must not choose it."""
+    params = workspace.folder / "params.yaml"
+    params.write_text(params.read_text().replace("min_samples_leaf: 8", "min_samples_leaf: 9"))
+    workspace.train(1.0, "a")
+    workspace.register()
+    registry = open_registry(workspace.url)
+    (patch,) = (workspace.folder / "var/mlartifacts").rglob("changes.patch")
+    (record,) = (workspace.folder / "var/mlartifacts").rglob("provenance.json")
+    before = file_sha256(patch)
+    patch.write_text(patch.read_text().replace("min_samples_leaf: 9", "min_samples_leaf: 7"))
+    record.write_text(record.read_text().replace(before, file_sha256(patch)))
+    registry.set_tags("1", {"changes_sha256": file_sha256(patch), "provenance_sha256": file_sha256(record)})
+    target = find_target("v1", registry)
+    assert "signed other changes" in target.unsigned_changes
+    with pytest.raises(
+        ModelError, match=r"v1 was made with uncommitted changes that would be run here, and no trusted key"
+    ):
+        rerun(target, fresh_env=False, from_source=False, say=print)
+    (signed,) = (workspace.folder / "var/mlartifacts").rglob("changes.signed.json")
+    signed.unlink()
+    assert find_target("v1", registry).unsigned_changes == "nobody signed them"
 
 
 def test_a_result_of_code_that_is_not_here_any_more_is_not_promoted(workspace):
