@@ -38,7 +38,7 @@ def served(name: str, at: str | None = None) -> dict[str, Any]:
     """The model that a replica takes at its start, and why it is not the wanted one; `at` is another database."""
     with database() as own, tempfile.TemporaryDirectory() as scratch:
         url = at or own
-        source = RegistrySource(lambda: open_registry(url), name, "churn_v1", moves=lambda: signed_moves(url))
+        source = RegistrySource(lambda: open_registry(url), name, "churn_v1")
         current = CurrentModel(source, counters(Path(scratch)))
         current.refresh()
         try:

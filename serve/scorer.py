@@ -65,14 +65,11 @@ def _reference(loaded: LoadedModel) -> dict[str, str]:
 
 def current_model(arguments: Arguments, metrics: Metrics) -> CurrentModel:
     """The version that the arguments name: load it if possible, and follow its alias."""
-    from streamflow.registry.moves import signed_moves
     from streamflow.registry.registry import open_registry
     from streamflow.registry.served import RegistrySource
 
     url = partial(database_url, arguments.root)
-    source = RegistrySource(
-        lambda: open_registry(url()), arguments.model, arguments.service, moves=lambda: signed_moves(url())
-    )
+    source = RegistrySource(lambda: open_registry(url()), arguments.model, arguments.service)
     current = CurrentModel(source, metrics)
     current.refresh()
     current.follow()

@@ -50,7 +50,7 @@ class Registry:
     def __init__(self, client: "MlflowClient", artifact_root: str | None, moves: Callable[[], Chain] = Chain) -> None:
         self._client = client
         self._artifact_root = artifact_root
-        self._moves = moves
+        self.moves = moves
 
     def version_with_fingerprint(self, fingerprint: str) -> "ModelVersion | None":
         """The newest version made from these inputs; None if there is none."""
@@ -73,7 +73,7 @@ class Registry:
         """
         from mlflow.exceptions import MlflowException
 
-        head = self._moves().head if name == PRODUCTION else None
+        head = self.moves().head if name == PRODUCTION else None
         number = head.move.to_version if head else name.removeprefix("v")
         found = None
         with mlflow_errors():

@@ -41,7 +41,7 @@ class WantedVersion:
 class RegistrySource:
     """The version behind an alias, or one exact version, of the features of `service`.
 
-    Production is where its last signed move leads (`moves`): anybody can set an alias in MLflow's pages.
+    Production is where its last signed move leads: anybody can set an alias in MLflow's pages.
     """
 
     def __init__(
@@ -49,9 +49,8 @@ class RegistrySource:
         open_registry: Callable[[], Registry],
         name: str,
         service: str,
-        moves: Callable[[], Chain] = Chain,
     ) -> None:
-        self._open, self._name, self._service, self._moves = open_registry, name, service, moves
+        self._open, self._name, self._service = open_registry, name, service
         self._registry: Registry | None = None
         self._kept = state_dir() / "serve" / "verified" / f"{name}-{service}"
         self._chain = Chain()
@@ -59,7 +58,7 @@ class RegistrySource:
     def wanted(self) -> WantedVersion:
         """The version to serve now. Raises RegistryError if the registry does not answer or there is none."""
         registry = self._connect()
-        self._chain = self._moves() if self._name == PRODUCTION else Chain()
+        self._chain = registry.moves() if self._name == PRODUCTION else Chain()
         if self._chain.head is None:
             return self._behind_the_name(registry)
         moved = list(dict.fromkeys(each.move.to_version for each in reversed(self._chain.moves)))

@@ -10,9 +10,9 @@ from verdicts import say_verdict
 from serve.reloading import SECOND_LOOK_SECONDS, CurrentModel
 from streamflow.core.errors import RegistryError
 from streamflow.promotion.ledger import move
-from streamflow.registry.moves import signed_moves
 from streamflow.registry.served import RegistrySource
 from streamflow.trust import keys
+from streamflow.trust.chain import Chain
 from streamflow.trust.trusted import trusted_keys_of
 
 pytestmark = pytest.mark.filterwarnings("default")
@@ -56,9 +56,7 @@ def served(registry, module_database_url, tmp_path, clock):
     """A function that starts to serve Production, as a replica does."""
 
     def start(name="metrics"):
-        source = RegistrySource(
-            lambda: registry, "Production", "churn_v1", moves=lambda: signed_moves(module_database_url)
-        )
+        source = RegistrySource(lambda: registry, "Production", "churn_v1")
         current = CurrentModel(source, counters(tmp_path / name), clock)
         current.refresh()
         return current
@@ -152,6 +150,9 @@ def test_production_that_no_signed_move_made_is_served_only_with_a_warning(tmp_p
 
         def version(self, name):
             return type("Version", (), {"version": "1", "tags": {}})
+
+        def moves(self):
+            return Chain()
 
     source = RegistrySource(Unmoved, "Production", "churn_v1")
     with pytest.raises(RegistryError, match=r"no signed move made version 1 Production; `streamflow promote --adopt`"):
