@@ -1,6 +1,7 @@
 """The key of a machine and the keys of a project, over a real git repository and the real commands."""
 
 import os
+import shutil
 import stat
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
@@ -61,6 +62,7 @@ def test_a_key_is_made_once_is_readable_by_its_owner_only_and_is_not_in_git(proj
     assert private.read_text().splitlines()[1] not in run("list")
 
 
+@pytest.mark.skipif(not shutil.which("openssl"), reason="needs openssl: apt-get install openssl")
 def test_openssl_and_this_machine_agree_on_the_key(project):
     keys.machine_signer()
     read = subprocess.run(
