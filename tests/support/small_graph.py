@@ -62,6 +62,8 @@ class Model:
             "loaded_at": LOADED_AT,
             "from_local_copy": False,
             "not_served": {"version": "8", "reason": "model.onnx has another SHA-256", "since": LOADED_AT},
+            "signed_by": "build-1 (0123456789abcdef)",
+            "unsigned": None,
             "threshold": 0.4,
             "features": NAMES,
             "provenance": {"streamflow.seed": "42"},
