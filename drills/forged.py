@@ -22,12 +22,11 @@ from securesystemslib.signer import CryptoSigner
 
 from streamflow.core.digest import bytes_sha256
 from streamflow.core.schema import LABEL, MODEL_NAME
-from streamflow.pipeline.layout import DATASET_ROWS
+from streamflow.pipeline.layout import DATASET_ROWS, MODEL_FILES
 from streamflow.postgres.connection import connect
 from streamflow.provenance.record import PREFIX
 from streamflow.registry.registry import ENVELOPES, PRODUCTION, Registry
-from streamflow.trust.claims import MODEL_FILES
-from streamflow.trust.envelope import STATEMENT, canonical, sign
+from streamflow.trust.envelope import IN_TOTO, canonical, sign
 
 WEAK = small("model.n_estimators=1", "+model.max_depth=1")
 """A first version that the second one is surely better than."""
@@ -202,7 +201,7 @@ def with_content(envelope: str, statement: dict[str, Any]) -> str:
 
 def signed_by(signer: CryptoSigner, statement: dict[str, Any], keyid: str | None = None) -> str:
     """A statement signed by some key, under another key's id if one is given."""
-    made = json.loads(sign(canonical(statement), STATEMENT, signer))
+    made = json.loads(sign(canonical(statement), IN_TOTO, signer))
     if keyid:
         made["signatures"][0]["keyid"] = keyid
     return json.dumps(made)

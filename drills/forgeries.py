@@ -28,7 +28,7 @@ from drills.forged import keep, prepared, registered, restore
 from drills.forgeries_of_registry import OF_REGISTRY, Forgery
 from drills.forgeries_of_tree import OF_TREE, Taint
 from drills.served import Server, report
-from streamflow.trust.keys import public_pem
+from streamflow.trust.trusted import public_pem
 
 # This drill's judge, whatever drills/ the project has; all other modules are the project's.
 _JUDGE = f"""
@@ -56,7 +56,7 @@ class Court:
         stolen = CryptoSigner.generate_ed25519()
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / "revoked.pem").write_bytes(stolen.private_bytes)
-        prepared(self.folder, public_pem(stolen))
+        prepared(self.folder, public_pem(stolen.public_key))
         keep(self.project, self.folder / "after")
 
     def ask(self, *arguments: str) -> dict[str, Any]:

@@ -105,9 +105,9 @@ def by_trusted_key(owner: Owner, genuine: str) -> list[str]:
 
 def by_key_in_the_run(owner: Owner, genuine: str) -> list[str]:
     """Signed by the attacker's key, whose public half lies in the run."""
-    from streamflow.trust.keys import public_pem
+    from streamflow.trust.trusted import public_pem
 
-    owner.registry.attach(owner.registry.version("2"), "keys/attacker.pem", public_pem(owner.key).decode())
+    owner.registry.attach(owner.registry.version("2"), "keys/attacker.pem", public_pem(owner.key.public_key).decode())
     return by_own_key(owner, genuine)
 
 

@@ -26,6 +26,8 @@ ONNX = MODEL / "model.onnx"
 FEATURE_SCHEMA = MODEL / "feature_schema.json"
 GOLDEN = MODEL / "golden.json"
 TRAINING = MODEL / "training.json"
+MODEL_FILES = (ONNX.name, FEATURE_SCHEMA.name, GOLDEN.name)
+"""The files of a version that serving uses: the model, its inputs, and rows with their scores."""
 CROSS_VALIDATION = Path("artifacts/cross_validation")
 CROSS_VALIDATION_METRICS = CROSS_VALIDATION / "metrics.json"
 EVALUATION = Path("artifacts/evaluation")

@@ -22,6 +22,7 @@ from streamflow.pipeline.layout import (
     FEATURE_SCHEMA,
     LOCK,
     MODEL,
+    MODEL_FILES,
     PARAMS,
     PLOTS,
     REPORT,
@@ -34,7 +35,6 @@ from streamflow.provenance.git import Changes, changes, commit, file_at, patch_o
 from streamflow.provenance.record import Provenance
 
 RECORD, PATCH = "provenance.json", "changes.patch"
-MODEL_FILES = ("model.onnx", "feature_schema.json", "golden.json")
 
 
 def changes_of_run(months: list[str]) -> tuple[Changes, Changes]:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from streamflow.core.digest import bytes_sha256
 from streamflow.core.errors import ModelError, RegistryError, first_line
 from streamflow.core.schema import MODEL_NAME
+from streamflow.pipeline.layout import MODEL_FILES
 from streamflow.postgres.connection import ensure_schema
 from streamflow.provenance.record import PREFIX
 from streamflow.registry.acceptance import load_model
@@ -33,7 +34,6 @@ from streamflow.registry.moves import signed_moves
 from streamflow.registry.registration import Registration, log_and_register
 from streamflow.trust.chain import Chain
 from streamflow.trust.check import only_warns
-from streamflow.trust.claims import MODEL_FILES
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

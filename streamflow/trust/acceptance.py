@@ -108,11 +108,18 @@ def first_difference(one: VerdictClaim, other: VerdictClaim) -> str:
     return f"{one.signed.signer} and {other.signed.signer} made the same outputs"
 
 
-def _claim_problem(claim: ModelClaim, files: Mapping[str, str], receipts: Receipts) -> str:
+def other_bytes(claim: ModelClaim, files: Mapping[str, str]) -> str:
+    """The first file (name to SHA-256) that is not the one that was signed for, in words; empty if all are."""
     for name, digest in files.items():
         signed = claim.files.get(name, "")
         if signed != digest:
             return f"{name} has SHA-256 {digest[:12]}, {claim.signed.signer} signed for {signed[:12] or 'none'}"
+    return ""
+
+
+def _claim_problem(claim: ModelClaim, files: Mapping[str, str], receipts: Receipts) -> str:
+    if other := other_bytes(claim, files):
+        return other
     received = receipts(claim.commit)
     if received is None:
         return f"commit {claim.commit[:12]} of its provenance is not in this repository; `git fetch --all --tags`"

@@ -132,7 +132,7 @@ def read_move(signed: Signed) -> Move:
 def chain_of(git: Sequence[str], ledger: Sequence[str], trusted: TrustedKeys) -> Chain:
     """The chain in git, continued by the moves that only the ledger of the database has.
 
-    Both are envelopes in order, empty for a row of the ledger that has none. Git is believed first. A row that does not
+    Both are envelopes in order; a row of the ledger that has none is empty, a tag of git gives its name. Git is believed first. A row that does not
     count is a problem only after the last one that does: a later signed move settles it.
     """
     problems: list[str] = []
@@ -140,7 +140,7 @@ def chain_of(git: Sequence[str], ledger: Sequence[str], trusted: TrustedKeys) ->
     for line in git:
         opened = _opened(line, trusted)
         if isinstance(opened, str):
-            problems.append(f"a tag {git_tag(line)} of git does not count: {opened}")
+            problems.append(f"a move does not count: {opened}")
         else:
             by_number.setdefault(opened.move.number, opened)
     strange: list[str] = []
@@ -179,15 +179,12 @@ def chain_of(git: Sequence[str], ledger: Sequence[str], trusted: TrustedKeys) ->
     return Chain(tuple(kept), tuple(problems))
 
 
-def git_tag(line: str) -> str:
-    """The name of a tag that has no envelope, or nothing."""
-    return line if not line.startswith("{") else "production/N"
-
-
 def _opened(line: str, trusted: TrustedKeys) -> SignedMove | str:
     """The move of an envelope, or why it does not count."""
     if not line:
         return "nobody signed it"
+    if not line.startswith("{"):
+        return f"{line[:80]} holds no statement"
     try:
         signed = open_envelope(line, trusted)
         return SignedMove(read_move(signed), signed)

@@ -11,7 +11,7 @@ from typing import Any
 
 from streamflow.core.digest import folder_sha256
 from streamflow.core.errors import ModelError
-from streamflow.pipeline.layout import DATASET, MODEL, SNAPSHOTS
+from streamflow.pipeline.layout import DATASET, MODEL, MODEL_FILES, SNAPSHOTS
 from streamflow.provenance.record import IDENTICAL
 from streamflow.provenance.result import Result
 from streamflow.trust.envelope import Signed
@@ -22,8 +22,6 @@ VERDICT = "https://in-toto.io/attestation/svr/v0.1"
 BUILD_TYPE = "https://streamflow.example/dvc-pipeline/v1"
 BUILDER = "https://streamflow.example/builder/v1"
 REBUILDER = "https://streamflow.example/rerun/v1"
-MODEL_FILES = ("model.onnx", "feature_schema.json", "golden.json")
-"""The files of a version that serving uses: the model, its inputs, and rows with their scores."""
 _IDENTICAL_PROPERTY = "STREAMFLOW_RERUN_IDENTICAL"
 
 

@@ -12,7 +12,7 @@ from streamflow.core.digest import bytes_sha256
 from streamflow.core.errors import ModelError, first_line
 from streamflow.trust.trusted import TrustedKeys
 
-STATEMENT = "application/vnd.in-toto+json"
+IN_TOTO = "application/vnd.in-toto+json"
 """Payload type of an in-toto statement."""
 
 
@@ -63,10 +63,10 @@ def sign_statement(statement: dict[str, Any], signer: CryptoSigner) -> str:
         Statement.copy_from_pb(ParseDict(statement, Parsed())).validate()
     except (ParseError, ValueError) as error:
         raise ModelError(f"the statement can't be signed: {first_line(error)}") from error
-    return sign(canonical(statement), STATEMENT, signer)
+    return sign(canonical(statement), IN_TOTO, signer)
 
 
-def open_envelope(line: str, trusted: TrustedKeys, payload_type: str = STATEMENT) -> Signed:
+def open_envelope(line: str, trusted: TrustedKeys, payload_type: str = IN_TOTO) -> Signed:
     """Verify an envelope. Raises ModelError if no trusted key signed it, with the reason in words."""
     try:
         envelope = Envelope.from_dict(json.loads(line))

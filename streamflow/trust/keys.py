@@ -15,7 +15,7 @@ from securesystemslib.signer import CryptoSigner  # type: ignore[attr-defined]
 from streamflow.core.errors import ConfigError, EnvironmentFault, first_line
 from streamflow.pipeline.project import state_dir
 from streamflow.provenance.git import file_at, tree
-from streamflow.trust.trusted import SHOWN, TrustedKeys, public_key, trusted_keys_of
+from streamflow.trust.trusted import SHOWN, TrustedKeys, public_key, public_pem, trusted_keys_of
 
 VARIABLE = "STREAMFLOW_SIGNING_KEY"
 KEYS, REVOKED = Path("keys"), Path("keys/revoked")
@@ -117,14 +117,6 @@ def revoke_key(name: str) -> Path:
     return path.rename(REVOKED / path.name)
 
 
-def public_pem(signer: CryptoSigner) -> bytes:
-    """The public half of a key in PEM."""
-    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-
-    key = signer._private_key.public_key()
-    return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-
-
 def trusted_keys() -> TrustedKeys:
     """The keys that count here: this machine's, if it has one, and those of the commit, without the revoked ones."""
     trusted, revoked = committed_keys()
@@ -134,7 +126,7 @@ def trusted_keys() -> TrustedKeys:
         own = _signer(private_path())
         known = {key.keyid for key in trusted_keys_of(trusted, {}).keys.values()}
         if own.public_key.keyid not in known:
-            trusted[OWN_NAME] = public_pem(own)
+            trusted[OWN_NAME] = public_pem(own.public_key)
     return trusted_keys_of(trusted, revoked)
 
 
@@ -190,4 +182,4 @@ def _signer(path: Path) -> CryptoSigner:
 def _write_public(signer: CryptoSigner) -> None:
     path = public_path()
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    path.write_bytes(public_pem(signer))
+    path.write_bytes(public_pem(signer.public_key))

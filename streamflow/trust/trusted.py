@@ -49,5 +49,14 @@ def public_key(pem: bytes, where: str) -> SSlibKey:
     return SSlibKey.from_crypto(loaded)
 
 
+def public_pem(key: SSlibKey) -> bytes:
+    """An Ed25519 public key in PEM."""
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+    public = Ed25519PublicKey.from_public_bytes(bytes.fromhex(key.keyval["public"]))
+    return public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+
+
 def _loaded(files: Mapping[str, bytes]) -> dict[str, SSlibKey]:
     return {name: public_key(pem, f"keys/{name}.pem") for name, pem in sorted(files.items())}

@@ -16,7 +16,7 @@ from signers import key
 
 from drills.attacks import TAG
 from streamflow.operations.evidence.archive import pack
-from streamflow.trust.keys import public_pem
+from streamflow.trust.trusted import public_pem
 
 EVE = key("eve")
 
@@ -41,7 +41,9 @@ def files(archive):
 @pytest.fixture
 def stranger(tmp_path):
     """Runs `streamflow verify` in a folder that is no project, without git, a database or a network to ask."""
-    (tmp_path / "theirs.pem").write_bytes(public_pem(CryptoSigner(load_pem_private_key(KEY.read_bytes(), None))))
+    (tmp_path / "theirs.pem").write_bytes(
+        public_pem(CryptoSigner(load_pem_private_key(KEY.read_bytes(), None)).public_key)
+    )
 
     def verify(content, *arguments):
         (tmp_path / "evidence.zip").write_bytes(content)

@@ -28,13 +28,13 @@ from streamflow.model.scoring import ChurnModel
 from streamflow.model.sklearn_pipeline import churn_pipeline, fit, pipeline_frame
 from streamflow.pipeline.dvc_hash import content_of
 from streamflow.pipeline.file_digest import file_sha256
+from streamflow.pipeline.layout import MODEL_FILES
 from streamflow.pipeline.parquet import write_parquet
 from streamflow.pipeline.project import write_json
 from streamflow.promotion.ledger import entries
 from streamflow.registry.decision import decision_of
 from streamflow.registry.registry import open_registry
 from streamflow.report.report import render_report
-from streamflow.trust.claims import MODEL_FILES
 
 SPLIT = {"salt": "s", "validation": 0.2, "test": 0.4}
 

@@ -21,10 +21,10 @@ from streamflow.model.export import export_onnx
 from streamflow.model.scoring import ChurnModel
 from streamflow.model.sklearn_pipeline import churn_pipeline, fit, pipeline_frame
 from streamflow.pipeline.file_digest import file_sha256
+from streamflow.pipeline.layout import MODEL_FILES
 from streamflow.pipeline.project import write_json
 from streamflow.registry.registration import Registration
 from streamflow.registry.signing import sign_version
-from streamflow.trust.claims import MODEL_FILES
 
 
 def model_folder(tmp_path, rows, strength, service="churn_v1"):

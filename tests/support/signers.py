@@ -5,8 +5,7 @@ from functools import cache
 
 from securesystemslib.signer import CryptoSigner
 
-from streamflow.trust.keys import public_pem
-from streamflow.trust.trusted import TrustedKeys, trusted_keys_of
+from streamflow.trust.trusted import TrustedKeys, public_pem, trusted_keys_of
 
 
 @dataclass(frozen=True)
@@ -23,7 +22,7 @@ class TestKey:
 
     @property
     def pem(self) -> bytes:
-        return public_pem(self.signer)
+        return public_pem(self.signer.public_key)
 
 
 @cache

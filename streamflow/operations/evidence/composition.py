@@ -5,9 +5,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from securesystemslib.signer import CryptoSigner, SSlibKey  # type: ignore[attr-defined]
+from securesystemslib.signer import CryptoSigner  # type: ignore[attr-defined]
 
 from streamflow.operations.evidence.bill import bill_of
 from streamflow.operations.evidence.contents import contents_statement
@@ -22,14 +20,14 @@ from streamflow.operations.evidence.layout import (
     SIGNATURE,
     SIGNATURE_KEY,
 )
-from streamflow.operations.evidence.model_signing import public_pem, sign_folder, signing_key
+from streamflow.operations.evidence.model_signing import ec_pem, sign_folder, signing_key
 from streamflow.operations.evidence.readme import readme
 from streamflow.operations.evidence.subject import moves_about, subject_of
 from streamflow.trust.acceptance import Evidence
 from streamflow.trust.chain import Chain
 from streamflow.trust.claims import ModelClaim, VerdictClaim
 from streamflow.trust.envelope import sign_statement
-from streamflow.trust.trusted import TrustedKeys
+from streamflow.trust.trusted import TrustedKeys, public_pem
 
 _FILE_NAME = re.compile(r"[A-Za-z0-9_-]+")
 
@@ -66,20 +64,14 @@ def compose_archive(gathered: Gathered, chain: Chain, trusted: TrustedKeys, sign
     }
     subject, key = subject_of(files, trusted), signing_key(signer)
     names = _key_names(gathered, chain, trusted, signer.public_key.keyid)
-    files |= {f"{KEYS}{name}.pem": ed25519_pem(trusted.keys[keyid]) for keyid, name in names.items()}
+    files |= {f"{KEYS}{name}.pem": public_pem(trusted.keys[keyid]) for keyid, name in names.items()}
     files[BILL] = (json.dumps(bill_of(subject), indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
     files[SIGNATURE] = sign_folder(FOLDER_NAME, subject.model, key)
-    files[SIGNATURE_KEY] = public_pem(key.public_key())
+    files[SIGNATURE_KEY] = ec_pem(key.public_key())
     signed = _who_signed(gathered, chain, names)
     files[README] = readme(subject.claim, gathered.version, names, signed, names[signer.public_key.keyid]).encode()
     files[CONTENTS] = _text([sign_statement(contents_statement(files, subject.claim, gathered.version), signer)])
     return files
-
-
-def ed25519_pem(key: SSlibKey) -> bytes:
-    """An Ed25519 public key in PEM."""
-    public = Ed25519PublicKey.from_public_bytes(bytes.fromhex(key.keyval["public"]))
-    return public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 
 
 def _envelopes(gathered: Gathered, chain: Chain) -> list[str]:

@@ -18,7 +18,7 @@ from streamflow.operations.evidence.layout import (
     project_path,
 )
 from streamflow.operations.evidence.subject import moves_about
-from streamflow.pipeline.layout import MODEL, REPORT
+from streamflow.pipeline.layout import MODEL, MODEL_FILES, REPORT
 from streamflow.promotion.published_report import EVALUATION_REPORT
 from streamflow.provenance.cache import fetch, local_cache
 from streamflow.provenance.commits import result_of
@@ -29,7 +29,7 @@ from streamflow.registry.registry import Registry
 from streamflow.trust.acceptance import Evidence
 from streamflow.trust.chain import Chain
 from streamflow.trust.check import accept, evidence_on
-from streamflow.trust.claims import MODEL_FILES, ModelClaim
+from streamflow.trust.claims import ModelClaim
 from streamflow.trust.store import notes_of, receipts_at
 
 

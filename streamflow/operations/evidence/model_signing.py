@@ -34,8 +34,7 @@ from securesystemslib.signer import CryptoSigner  # type: ignore[attr-defined]
 from streamflow.core.digest import bytes_sha256
 from streamflow.core.errors import ModelError
 from streamflow.trust.claims import STATEMENT
-from streamflow.trust.envelope import STATEMENT as PAYLOAD_TYPE
-from streamflow.trust.envelope import canonical
+from streamflow.trust.envelope import IN_TOTO, canonical
 
 PREDICATE = "https://model_signing/signature/v1.0"
 MEDIA_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"
@@ -52,7 +51,7 @@ def signing_key(signer: CryptoSigner) -> EllipticCurvePrivateKey:
     return derive_private_key(int.from_bytes(drawn, "big") % (_ORDER - 1) + 1, SECP256R1())
 
 
-def public_pem(key: EllipticCurvePublicKey) -> bytes:
+def ec_pem(key: EllipticCurvePublicKey) -> bytes:
     """The public key in PEM."""
     return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 
@@ -60,16 +59,16 @@ def public_pem(key: EllipticCurvePublicKey) -> bytes:
 def sign_folder(name: str, files: Mapping[str, bytes], key: EllipticCurvePrivateKey) -> bytes:
     """The signature of a folder of that name with these files. The same files and key give the same bytes (RFC 6979)."""
     payload = canonical(_statement(name, files))
-    signature = key.sign(Envelope(payload, PAYLOAD_TYPE, {}).pae(), ECDSA(SHA256(), deterministic_signing=True))
+    signature = key.sign(Envelope(payload, IN_TOTO, {}).pae(), ECDSA(SHA256(), deterministic_signing=True))
     bundle = {
         "mediaType": MEDIA_TYPE,
         "verificationMaterial": {
-            "publicKey": {"hint": bytes_sha256(public_pem(key.public_key()))},
+            "publicKey": {"hint": bytes_sha256(ec_pem(key.public_key()))},
             "tlogEntries": [],
         },
         "dsseEnvelope": {
             "payload": base64.b64encode(payload).decode(),
-            "payloadType": PAYLOAD_TYPE,
+            "payloadType": IN_TOTO,
             "signatures": [{"sig": base64.b64encode(signature).decode(), "keyid": ""}],
         },
     }
@@ -81,13 +80,13 @@ def check_folder(name: str, files: Mapping[str, bytes], signature: bytes, public
     try:
         bundle = json.loads(signature)
         envelope = bundle["dsseEnvelope"]
-        if (bundle["mediaType"], envelope["payloadType"]) != (MEDIA_TYPE, PAYLOAD_TYPE):
+        if (bundle["mediaType"], envelope["payloadType"]) != (MEDIA_TYPE, IN_TOTO):
             raise ModelError("it is no bundle of OpenSSF model signing v1.0")
         payload, made = base64.b64decode(envelope["payload"]), base64.b64decode(envelope["signatures"][0]["sig"])
         key = load_pem_public_key(public)
         if not isinstance(key, EllipticCurvePublicKey):
             raise ModelError("its key is no EC key")
-        key.verify(made, Envelope(payload, PAYLOAD_TYPE, {}).pae(), ECDSA(SHA256()))
+        key.verify(made, Envelope(payload, IN_TOTO, {}).pae(), ECDSA(SHA256()))
         signed = json.loads(payload)["predicate"]["resources"]
         digests = {str(each["name"]): str(each["digest"]) for each in signed}
         whole = json.loads(payload)

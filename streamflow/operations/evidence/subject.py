@@ -9,9 +9,10 @@ from typing import Any
 from streamflow.core.digest import bytes_sha256
 from streamflow.core.errors import ModelError
 from streamflow.operations.evidence.layout import ENVELOPES, MODEL_FOLDER, MOVES, is_receipt
-from streamflow.trust.acceptance import Evidence, read_evidence
+from streamflow.pipeline.layout import MODEL_FILES
+from streamflow.trust.acceptance import Evidence, other_bytes, read_evidence
 from streamflow.trust.chain import Chain, SignedMove
-from streamflow.trust.claims import MODEL_FILES, ModelClaim
+from streamflow.trust.claims import ModelClaim
 from streamflow.trust.trusted import TrustedKeys
 
 MOST_LINES = 2000
@@ -80,8 +81,8 @@ def subject_of(files: Mapping[str, bytes], trusted: TrustedKeys) -> Subject:
     evidence = read_evidence(lines_of(files, ENVELOPES), trusted)
     reasons = []
     for claim in evidence.claims:
-        if reason := _difference(claim, model_files(files)):
-            reasons.append(reason)
+        if other := other_bytes(claim, {name: bytes_sha256(content) for name, content in model_files(files).items()}):
+            reasons.append(f"{MODEL_FOLDER}{other}")
         else:
             return Subject(files, trusted, evidence, claim, materials_of(claim))
     reasons += [f"an envelope does not count: {reason}" for reason in evidence.refused]
@@ -144,13 +145,3 @@ def content_of(files: Mapping[str, bytes], name: str) -> bytes:
     if name not in files:
         raise ModelError(f"{name} is missing")
     return files[name]
-
-
-def _difference(claim: ModelClaim, model: Mapping[str, bytes]) -> str:
-    for name, content in model.items():
-        digest, signed = bytes_sha256(content), claim.files.get(name, "")
-        if digest != signed:
-            return (
-                f"{MODEL_FOLDER}{name} has SHA-256 {digest[:12]}, {claim.signed.signer} signed {signed[:12] or 'none'}"
-            )
-    return ""

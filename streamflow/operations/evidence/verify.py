@@ -15,7 +15,6 @@ from streamflow.trust.trusted import TrustedKeys
 _LONGEST_LINE = 300
 _FOR_A_STRANGER = {
     "`streamflow keys trust FILE` if you know whose it is": "`--key FILE` if you know whose it is",
-    "a tag production/N of git does not count": "a move does not count",
 }
 """What the reasons of a clone are called where there is none."""
 

@@ -13,7 +13,7 @@ from streamflow.promotion.ledger import move
 from streamflow.registry.served import RegistrySource
 from streamflow.trust import keys
 from streamflow.trust.chain import Chain
-from streamflow.trust.trusted import trusted_keys_of
+from streamflow.trust.trusted import public_pem, trusted_keys_of
 
 pytestmark = pytest.mark.filterwarnings("default")
 
@@ -172,7 +172,7 @@ def test_a_key_that_is_revoked_while_its_version_is_served_is_told_and_the_versi
     promote(good)
     current = served()
     assert current.refused is None
-    own = keys.public_pem(keys.machine_signer())
+    own = public_pem(keys.machine_signer().public_key)
     monkeypatch.setattr("streamflow.trust.check.trusted_keys", lambda: trusted_keys_of({}, {"stolen": own}))
     current.refresh()
     assert current.refused is None  # it is looked at every half minute

@@ -14,7 +14,7 @@ from streamflow.cli.attest import attest
 from streamflow.cli.keys import keys as command
 from streamflow.core.errors import ConfigError, EnvironmentFault, ModelError
 from streamflow.trust import keys
-from streamflow.trust.envelope import STATEMENT, open_envelope, sign
+from streamflow.trust.envelope import IN_TOTO, open_envelope, sign
 from streamflow.trust.store import add_notes, notes_of
 
 ANNA, BEN = key("anna"), key("ben")
@@ -102,13 +102,13 @@ def test_a_key_counts_when_it_is_committed_and_not_before(project):
     keys.machine_signer()
     (project / "anna.pem").write_bytes(ANNA.pem)
     assert "it counts when it is committed" in run("trust", "anna.pem", "--name", "anna")
-    line = sign(b"{}", STATEMENT, ANNA.signer)
+    line = sign(b"{}", IN_TOTO, ANNA.signer)
     with pytest.raises(ModelError, match="is unknown"):
         open_envelope(line, keys.trusted_keys())
     assert "not committed" in run("list")
     commit("trust anna")
     assert open_envelope(line, keys.trusted_keys()).signer.startswith("anna (")
-    assert open_envelope(sign(b"{}", STATEMENT, keys.machine_signer()), keys.trusted_keys())
+    assert open_envelope(sign(b"{}", IN_TOTO, keys.machine_signer()), keys.trusted_keys())
 
 
 def test_a_key_that_is_revoked_counts_no_more_at_once(project):
@@ -118,7 +118,7 @@ def test_a_key_that_is_revoked_counts_no_more_at_once(project):
     commit("trust anna")
     assert "does not count here any more" in run("revoke", "anna")
     with pytest.raises(ModelError, match=r"its key anna \(.*\) is revoked"):
-        open_envelope(sign(b"{}", STATEMENT, ANNA.signer), keys.trusted_keys())
+        open_envelope(sign(b"{}", IN_TOTO, ANNA.signer), keys.trusted_keys())
     with pytest.raises(ConfigError, match=r"key .* is revoked; `git log -- keys/revoked`"):
         run("trust", "anna.pem", "--name", "anna-again")
     commit("revoke anna")
@@ -195,7 +195,7 @@ def test_a_file_that_can_not_be_imported_is_one_line_and_nothing_is_taken(projec
             path.write_bytes(content)
         with pytest.raises((ConfigError, ModelError), match=reason):
             run("import", "sent.jsonl", group=attest)
-    path.write_text(sign(b'{"predicateType":"x"}', STATEMENT, keys.machine_signer()))
+    path.write_text(sign(b'{"predicateType":"x"}', IN_TOTO, keys.machine_signer()))
     with pytest.raises(ModelError, match="neither a provenance nor a verdict; nothing was taken"):
         run("import", "sent.jsonl", group=attest)
     assert notes_of(head) == []

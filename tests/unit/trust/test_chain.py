@@ -93,7 +93,7 @@ def test_a_move_that_names_another_one_before_it_ends_the_chain():
 def test_a_tag_without_a_move_is_named():
     found = chain_of(["production/1", *LINES], [], TRUSTED)
     assert versions(found) == ["1", "2", "3", "4"]
-    assert found.problems[0].startswith("a tag production/1 of git does not count: it is no DSSE envelope")
+    assert found.problems == ("a move does not count: production/1 holds no statement",)
 
 
 @settings(max_examples=60)

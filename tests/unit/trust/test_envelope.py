@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from signers import key, trusting
 
 from streamflow.core.errors import ModelError
-from streamflow.trust.envelope import STATEMENT, canonical, open_envelope, sign, sign_statement
+from streamflow.trust.envelope import IN_TOTO, canonical, open_envelope, sign, sign_statement
 from streamflow.trust.trusted import TrustedKeys, public_key, trusted_keys_of
 
 ANNA, BEN = key("anna"), key("ben")
-LINE = sign(b'{"a":1}', STATEMENT, ANNA.signer)
+LINE = sign(b'{"a":1}', IN_TOTO, ANNA.signer)
 
 
 def test_a_trusted_signature_gives_the_payload_the_name_and_its_digest():
@@ -36,7 +36,7 @@ def test_any_other_byte_of_the_payload_is_noticed(place, change):
 
 def test_an_unknown_a_revoked_and_a_missing_signature_are_told_apart():
     with pytest.raises(ModelError, match=rf"its key {BEN.keyid[:16]} is unknown; `streamflow keys trust FILE`"):
-        open_envelope(sign(b"{}", STATEMENT, BEN.signer), trusting(ANNA))
+        open_envelope(sign(b"{}", IN_TOTO, BEN.signer), trusting(ANNA))
     with pytest.raises(ModelError, match=r"its key anna \(.*\) is revoked"):
         open_envelope(LINE, trusted_keys_of({"ben": BEN.pem}, {"anna": ANNA.pem}))
     with pytest.raises(ModelError, match="nobody signed it"):
@@ -49,7 +49,7 @@ def test_a_key_that_is_trusted_and_revoked_does_not_count():
 
 
 def test_a_signature_under_the_id_of_another_key_does_not_count():
-    content = json.loads(sign(b"{}", STATEMENT, BEN.signer))
+    content = json.loads(sign(b"{}", IN_TOTO, BEN.signer))
     content["signatures"][0]["keyid"] = ANNA.keyid
     with pytest.raises(ModelError, match="does not match"):
         open_envelope(json.dumps(content), trusting(ANNA, BEN))
@@ -57,7 +57,7 @@ def test_a_signature_under_the_id_of_another_key_does_not_count():
 
 def test_one_of_several_signatures_is_enough_and_a_wrong_one_of_a_trusted_key_is_not_passed_over():
     content = json.loads(LINE)
-    content["signatures"] += json.loads(sign(b'{"a":1}', STATEMENT, BEN.signer))["signatures"]
+    content["signatures"] += json.loads(sign(b'{"a":1}', IN_TOTO, BEN.signer))["signatures"]
     assert open_envelope(json.dumps(content), trusting(BEN)).keyid == BEN.keyid
 
 

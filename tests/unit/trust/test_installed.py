@@ -15,8 +15,8 @@ from streamflow.trust import installed
 from streamflow.trust.bytecode import bytecode_variables, share_bytecode
 from streamflow.trust.envelope import canonical, sign
 from streamflow.trust.installed import CHECKED, RECORD, RECORD_TYPE, content_differences, record
-from streamflow.trust.keys import machine_signer, public_pem
-from streamflow.trust.trusted import trusted_keys_of
+from streamflow.trust.keys import machine_signer
+from streamflow.trust.trusted import public_pem, trusted_keys_of
 
 LOCK = "scikit-learn==1.9.1 \\\n    --hash=sha256:aa\n"
 
@@ -247,9 +247,9 @@ def test_a_planted_compiled_module_is_loaded_by_nobody_but_an_ordinary_python(tm
 def test_a_comparison_with_a_record_whose_key_was_revoked_does_not_count(prefix, monkeypatch, tmp_path):
     """Though the key of the comparison still counts."""
     monkeypatch.setattr(installed, "_TICK_NS", 0)
-    first = public_pem(machine_signer())
+    first = public_pem(machine_signer().public_key)
     monkeypatch.setenv("STREAMFLOW_STATE_DIR", str(tmp_path / "other"))
-    second = public_pem(machine_signer())
+    second = public_pem(machine_signer().public_key)
     monkeypatch.setattr(installed, "trusted_keys", lambda: trusted_keys_of({"first": first, "second": second}, {}))
     assert content_differences(prefix, LOCK) == []
     assert (prefix / CHECKED).exists()

@@ -9,11 +9,11 @@ from signers import key
 
 from streamflow.core.digest import bytes_sha256
 from streamflow.core.errors import ModelError
-from streamflow.operations.evidence.model_signing import check_folder, public_pem, sign_folder, signing_key
+from streamflow.operations.evidence.model_signing import check_folder, ec_pem, sign_folder, signing_key
 
 FILES = {"model.onnx": b"a model", "golden.json": b"{}"}
 KEY = signing_key(key("anna").signer)
-PUBLIC = public_pem(KEY.public_key())
+PUBLIC = ec_pem(KEY.public_key())
 SIGNATURE = sign_folder("model", FILES, KEY)
 
 
@@ -50,7 +50,7 @@ def test_other_files_keys_and_damage_are_refused_with_the_reason():
     assert "golden.json has SHA-256" in refusal({**FILES, "golden.json": b"[]"})
     assert "more.json has SHA-256" in refusal({**FILES, "more.json": b""})
     assert refusal({"model.onnx": b"a model"}) == "it signs other files than those of the folder"
-    other = public_pem(signing_key(key("ben").signer).public_key())
+    other = ec_pem(signing_key(key("ben").signer).public_key())
     assert refusal(public=other) == "the signature does not match its key"
     assert refusal(public=key("anna").pem) == "its key is no EC key"
     assert refusal(signature=b"[]") == "it is damaged (TypeError)"

@@ -10,7 +10,7 @@ from small_archive import ANNA, BEN, EVE, provenance, signed
 
 from streamflow.cli.main import cli
 from streamflow.operations.evidence.archive import pack
-from streamflow.trust.envelope import STATEMENT, sign
+from streamflow.trust.envelope import IN_TOTO, sign
 
 
 @pytest.fixture
@@ -105,7 +105,7 @@ def test_a_statement_of_another_shape_is_refused_in_one_line(stranger, name):
     for number, other in enumerate(mutations(content)):
         if number % 11:
             continue
-        line = sign(json.dumps(other).encode(), STATEMENT, ANNA.signer)
+        line = sign(json.dumps(other).encode(), IN_TOTO, ANNA.signer)
         code, _, error = stranger({**files, name: "\n".join([*lines[:-1], line]).encode()})
         # Only the version in the statement of the contents is nobody's claim but the packer's.
         assert code == 2 or other["predicate"]["version"] != "2", other
