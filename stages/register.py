@@ -157,7 +157,8 @@ def decide_now(
     from streamflow.promotion.champion import decide_promotion
 
     record = record_after_gates(
-        decide_promotion(config, registry, champion), gates(config, url, registry, version, model_sha256, say)
+        decide_promotion(config, registry, champion),
+        gates(config, url, registry, version, model_sha256, lambda line: say(f"register: {line}")),
     )
     if record.comparison:
         say(f"register: version {version} minus version {record.champion_version}: {record.comparison.in_short}")

@@ -20,7 +20,7 @@ def import_file(started_in: Path, file: Path) -> None:
 
     Each must be signed by a trusted key and be about a commit that is here. All are taken, or none.
     """
-    from streamflow.operations.promote.exchange import import_envelopes
+    from streamflow.operations.attest.exchange import import_envelopes
 
     for line in import_envelopes(started_in / file):
         say(line)
@@ -30,7 +30,7 @@ def import_file(started_in: Path, file: Path) -> None:
 @click.argument("remote", default="origin")
 def push(remote: str) -> None:
     """Push the statements to a git remote: notes of commits, results beside the branches, tags of Production."""
-    from streamflow.operations.promote.exchange import push as push_all
+    from streamflow.operations.attest.exchange import push as push_all
 
     push_all(remote)
     say(f"notes, results and tags of Production are at {remote}")
@@ -40,7 +40,7 @@ def push(remote: str) -> None:
 @click.argument("remote", default="origin")
 def pull(remote: str) -> None:
     """Fetch the statements of a git remote, and merge them with those here."""
-    from streamflow.operations.promote.exchange import pull as pull_all
+    from streamflow.operations.attest.exchange import pull as pull_all
 
     for line in pull_all(remote):
         say(line)

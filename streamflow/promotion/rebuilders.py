@@ -43,13 +43,13 @@ def derive_again(registry: Registry, number: str, model_sha256: str, say: Say) -
     if machine_signer().public_key.keyid in {verdict.signed.keyid for verdict in found.identical}:
         return
     version, commit = registry.version(number), claim.commit
-    say(f"register: deriving version {number} again in a clean clone of commit {commit[:12]}")
+    say(f"deriving version {number} again in a clean clone of commit {commit[:12]}")
     target = Target(f"version {number}", commit, b"", version, model_sha256, {})
     done = rerun(target, fresh_env=False, from_source=False, say=lambda line: None)
     keep_verdict(done.found, done.result, target, registry, with_provenance=False)
     same = sum(out.same for out in done.found.outs)
     say(
-        f"register: version {number} is {done.found.verdict}, {same} of {len(done.found.outs)} outputs the same, in"
+        f"version {number} is {done.found.verdict}, {same} of {len(done.found.outs)} outputs the same, in"
         f" {done.found.seconds:.0f} s"
     )
 

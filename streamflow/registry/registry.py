@@ -114,7 +114,7 @@ class Registry:
 
         `warn`: use it all the same, with the reason (default: STREAMFLOW_TRUST). Raises ModelError or RegistryError.
         """
-        return load_model(self.files(version), only_warns() if warn is None else warn)
+        return load_model(self.files(version), only_warns(self.moves) if warn is None else warn)
 
     def files(self, version: "ModelVersion") -> ModelFiles:
         """Download the stored files of a version. Raises RegistryError."""

@@ -92,7 +92,7 @@ class RegistrySource:
                     " registers it again"
                 )
         files = registry.files(found)
-        verified = self._accepted(files)
+        verified = self._accepted(files, only_warns(registry.moves))
         _keep(files, self._kept)
         return verified
 
@@ -114,7 +114,7 @@ class RegistrySource:
         if self._name == PRODUCTION and self._chain.head is None:
             self._chain = moves_known_to_git()  # the database was not asked
         try:
-            return self._accepted(files)
+            return self._accepted(files, only_warns(moves_known_to_git))
         except (ModelError, KeyError) as error:
             raise ModelError(f"the copy kept at {self._kept} can't answer: {error}") from error
 
@@ -133,16 +133,16 @@ class RegistrySource:
     def _behind_the_name(self, registry: Registry) -> WantedVersion:
         """The version that the registry names: an exact one, or an alias that no signed move stands behind."""
         found = registry.version(self._name)
-        if self._name == PRODUCTION and not only_warns():
+        if self._name == PRODUCTION and not only_warns(lambda: self._chain):
             raise RegistryError(
                 f"no signed move made version {found.version} Production; `streamflow promote --adopt` derives it again and"
                 " signs that, or serve it with a warning: STREAMFLOW_TRUST=warn"
             )
         return WantedVersion(str(found.version), dict(found.tags))
 
-    def _accepted(self, files: ModelFiles) -> LoadedModel:
+    def _accepted(self, files: ModelFiles, warn: bool) -> LoadedModel:
         """A version whose files, signed provenance and move agree."""
-        verified = load_model(files, warn=self._chain.head is None and only_warns())
+        verified = load_model(files, warn)
         moved = {each.move.to_version for each in self._chain.moves}
         if moved and verified.version not in moved:
             raise ModelError(f"no signed move of Production led to version {verified.version}; `streamflow history`")

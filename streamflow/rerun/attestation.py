@@ -44,14 +44,7 @@ def keep_verdict(
     """
     at = now()
     if registry is not None and target.version is not None:
-        tags = {
-            "rerun_verdict": found.verdict,
-            "rerun_model_sha256": found.model_actual,
-            "rerun_environment": str(found.environment["kind"]),
-            "rerun_at": at,
-            "rerun_commit": target.commit,
-        }
-        registry.set_tags(str(target.version.version), tags)
+        registry.set_tags(str(target.version.version), {"rerun_verdict": found.verdict})
     if target.patch:
         return (
             "not signed: the run used files that are in no commit; `streamflow tag NAME` while it is the current result"

@@ -132,8 +132,8 @@ def read_move(signed: Signed) -> Move:
 def chain_of(git: Sequence[str], ledger: Sequence[str], trusted: TrustedKeys) -> Chain:
     """The chain in git, continued by the moves that only the ledger of the database has.
 
-    Both are envelopes in order; a row of the ledger that has none is empty, a tag of git gives its name. Git is believed first. A row that does not
-    count is a problem only after the last one that does: a later signed move settles it.
+    Both are envelopes in order; a row of the ledger that has none is empty, a tag of git gives its name. Git is believed
+    first. A row that does not count is a problem only after the last one that does: a later signed move settles it.
     """
     problems: list[str] = []
     by_number: dict[int, SignedMove] = {}

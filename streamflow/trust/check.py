@@ -1,13 +1,14 @@
 """A model's files against the keys of this clone, git's notes and its commit: the check before a version is used."""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from streamflow.core.errors import ConfigError
 from streamflow.trust.acceptance import Evidence, Rebuilt, accepted, read_evidence, rebuilt
+from streamflow.trust.chain import Chain
 from streamflow.trust.claims import ModelClaim
 from streamflow.trust.keys import trusted_keys
-from streamflow.trust.store import moves_in_git, notes_of, receipts_at
+from streamflow.trust.store import notes_of, receipts_at
 
 VARIABLE = "STREAMFLOW_TRUST"
 ENFORCE, WARN = "enforce", "warn"
@@ -33,12 +34,13 @@ def evidence_on(commit: str, envelopes: Iterable[str] = ()) -> Evidence:
     return read_evidence([*notes_of(commit), *envelopes], trusted_keys())
 
 
-def only_warns() -> bool:
+def only_warns(moves: Callable[[], Chain]) -> bool:
     """Whether a version without an accepted claim is used all the same, with a warning: STREAMFLOW_TRUST=warn.
 
-    It holds for a registry from before signatures, until the first signed move of Production. Raises ConfigError.
+    It holds for a registry from before signatures, until there is a signed move of Production, or what should be one.
+    Raises ConfigError.
     """
     mode = os.environ.get(VARIABLE) or ENFORCE
     if mode not in (ENFORCE, WARN):
         raise ConfigError(f"{VARIABLE}={mode[:80]!r} is neither {ENFORCE} nor {WARN}; `unset {VARIABLE}`")
-    return mode == WARN and not moves_in_git()
+    return mode == WARN and moves() == Chain()

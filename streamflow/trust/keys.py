@@ -6,6 +6,7 @@ that is not committed trusts nobody; a revocation counts at once.
 
 import os
 import stat
+import tempfile
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,21 +61,16 @@ def machine_signer() -> CryptoSigner:
 def make_key() -> Path:
     """Make a private key (PKCS#8 in PEM, mode 0600) unless there is one, and its public half; returns the private file.
 
-    Two processes may do it at once: one of the keys stays.
+    Several may do it at once: one of the keys stays.
     """
     path = private_path()
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    with suppress(FileNotFoundError):
-        partial.unlink()
-    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(CryptoSigner.generate_ed25519().private_bytes)
-    try:
+    with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
+        partial = Path(scratch) / path.name
+        partial.touch(0o600)
+        partial.write_bytes(CryptoSigner.generate_ed25519().private_bytes)
         with suppress(FileExistsError):
             os.link(partial, path)
-    finally:
-        partial.unlink()
     _write_public(_signer(path))
     return path
 

@@ -143,7 +143,7 @@ def test_a_better_challenger_is_promoted_with_the_numbers_in_the_ledger_and_roll
     assert (metrics["cv_roc_auc"], metrics["cv_roc_auc_fold_sd"]) == (0.75, 0.01)
     assert (metrics["delta_roc_auc"], metrics["delta_roc_auc_low"]) == (each.delta, each.low)
     assert metrics["delta_average_precision_high"] == record.comparison.metrics["average_precision"].high
-    kept = json.loads(registry._run_file(version, "decision.json"))
+    kept = json.loads(registry.attached(version, "decision.json"))
     assert kept == record.to_json() == json.loads(version.tags["streamflow.comparison"])
     assert [(gate["name"], gate["state"]) for gate in kept["gates"]] == [
         (name, "open")

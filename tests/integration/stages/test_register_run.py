@@ -75,7 +75,7 @@ def test_the_run_keeps_the_report_of_the_evaluation_and_publishes_it_with_the_de
     registry = open_registry(workspace.url)
     version = registry.production()
     assert registry.run_file(version, "evaluation/report.html").decode() == evaluation
-    published = registry._run_file(version, "report.html").decode()
+    published = registry.attached(version, "report.html")
     assert evaluation_of(published) == evaluation != published
     assert "<strong>In Production</strong> since 20" in published
     assert "Version 1 of streamflow_churn: there was no Production version." in published
@@ -86,7 +86,7 @@ def test_the_run_keeps_the_report_of_the_evaluation_and_publishes_it_with_the_de
     workspace.freeze()
     workspace.train(0.00001, "b")
     workspace.register()
-    refused = registry._run_file(registry.version("2"), "report.html").decode()
+    refused = registry.attached(registry.version("2"), "report.html")
     assert "<strong>Not in Production</strong> as of 20" in refused
     assert "against the champion, version 1" in refused
     churners = sum(workspace.rows["churn_label"].to_pylist())
@@ -102,7 +102,7 @@ def test_a_month_that_is_not_what_was_frozen_is_not_published(workspace, capsys)
     assert "the report of version 1 is not published: SHA-256 of data/snapshots/2024-01-31" in capsys.readouterr().out
     registry = open_registry(workspace.url)
     with pytest.raises(RegistryError, match="can't be fetched"):
-        registry._run_file(registry.version("1"), "report.html")
+        registry.attached(registry.version("1"), "report.html")
 
 
 def test_a_report_that_can_not_be_published_is_said_and_stops_nothing(workspace, capsys):
