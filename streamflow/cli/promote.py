@@ -14,7 +14,7 @@ from streamflow.registry.decision import Gate
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
-    from streamflow.promotion.ledger import Ledger
+    from streamflow.promotion.entries import Ledger
     from streamflow.registry.registry import Registry
 
 

@@ -19,7 +19,8 @@ def rollback(reason: str) -> None:
     A second rollback goes two versions back. The version must be intact and signed for: its files are downloaded and
     verified first. Doctor and the gates are not checked. `streamflow promote` goes forward again.
     """
-    from streamflow.promotion.ledger import move, read_ledger, rollback_target
+    from streamflow.promotion.entries import rollback_target
+    from streamflow.promotion.ledger import move, read_ledger
     from streamflow.registry.registry import open_registry
 
     with database() as url:
@@ -27,8 +28,7 @@ def rollback(reason: str) -> None:
         champion = registry.production()
         now = str(champion.version) if champion else None
         ledger = read_ledger(url)
-        # Once there are signed moves, only they count: rows without a signature are anybody's.
-        target = rollback_target([each for each in ledger.entries if each.signer] or ledger.entries, now)
+        target = rollback_target(ledger.counted, now)
         if target is None:
             raise RegistryError(
                 f"nothing to roll back to: the ledger has no version before {now or 'none'};"

@@ -1,4 +1,4 @@
 """Which version becomes Production: the comparison with the champion, the gates, the ledger of moves.
 
-Pure: challenge, decisions, leakage, overlap, standing.
+Pure: challenge, decisions, entries, leakage, overlap, standing.
 """

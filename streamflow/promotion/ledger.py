@@ -8,8 +8,6 @@ import json
 import os
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any, Literal
 
 from streamflow.core.digest import mapping_sha256
@@ -17,20 +15,18 @@ from streamflow.core.errors import RegistryError
 from streamflow.pipeline.params import promotion_section
 from streamflow.postgres.append_only import append_only, refuse_changes, unprotected
 from streamflow.postgres.connection import transaction
+from streamflow.promotion.entries import Entry, Ledger, entry_of
 from streamflow.provenance.record import PREFIX
 from streamflow.registry.decision import Gate
 from streamflow.registry.loading import LoadedModel
 from streamflow.registry.moves import chain_at, envelopes_at, has_envelopes, moves_known_to_git
 from streamflow.registry.registry import Registry
 from streamflow.registry.signing import now
-from streamflow.trust.chain import Chain, Move, SignedMove, move_statement
+from streamflow.trust.chain import Move, SignedMove, move_statement
 from streamflow.trust.check import rebuilt_by
 from streamflow.trust.envelope import open_envelope, sign_statement
 from streamflow.trust.keys import machine_signer, trusted_keys
 from streamflow.trust.store import moves_in_git, tag_moves
-
-# MLflow's column takes 5,000 characters, and a person reads one line.
-_LINE_LENGTH = 1000
 
 Action = Literal["promote", "rollback"]
 _TABLES = """
@@ -64,69 +60,6 @@ _UNSIGNED = _ROWS.replace(
     "WHERE NOT EXISTS (SELECT FROM ledger.production s WHERE s.envelope IS NOT NULL AND s.number <= moved.number)"
     " ORDER",
 )
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One move of Production. `from_version` is None if there was none; `gates` failed and were overridden, by name.
-
-    `signer` is the key that signed it, in words; empty for a move from before signatures.
-    """
-
-    at: datetime
-    who: str
-    action: str
-    from_version: str | None
-    to_version: str
-    why: str
-    gates: dict[str, str] = field(default_factory=dict)
-    signer: str = ""
-
-    def in_one_line(self) -> str:
-        """The move as the last line of a version's description."""
-        forced = f"; failed gates overridden: {', '.join(sorted(self.gates))}" if self.gates else ""
-        moved = f"{self.action} {self.from_version or 'none'} to {self.to_version}"
-        why = " ".join(self.why.split())
-        return f"{self.at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC, {self.who}: {moved}: {why}{forced}"[:_LINE_LENGTH]
-
-
-@dataclass(frozen=True)
-class Ledger:
-    """The moves of Production: those from before signatures, then the signed chain."""
-
-    unsigned: tuple[Entry, ...]
-    chain: Chain
-
-    @property
-    def entries(self) -> list[Entry]:
-        """All moves, oldest first."""
-        return [*self.unsigned, *(_entry(each) for each in self.chain.moves)]
-
-    @property
-    def last(self) -> str | None:
-        """The version of the last move; None if Production was never moved."""
-        moved = self.entries
-        return moved[-1].to_version if moved else None
-
-
-def rollback_target(entries: Iterable[Entry], production: str | None) -> str | None:
-    """The version that was Production before the current one; None if the ledger has none.
-
-    `entries` are in order of time. A promotion is pushed on a stack, a rollback pops it, so that two rollbacks go
-    two versions back. A move that is not in the ledger (by MLflow's own pages) counts as a promotion.
-    """
-    stack: list[str] = []
-    for entry in entries:
-        if entry.from_version is not None and (not stack or stack[-1] != entry.from_version):
-            stack.append(entry.from_version)
-        if entry.action == "rollback" and entry.to_version in stack:
-            while stack[-1] != entry.to_version:
-                stack.pop()
-        elif not stack or stack[-1] != entry.to_version:
-            stack.append(entry.to_version)
-    if production is not None and (not stack or stack[-1] != production):
-        stack.append(production)
-    return stack[-2] if len(stack) > 1 else None
 
 
 def move(
@@ -165,7 +98,7 @@ def move(
         registry.promote(model.version)
     signed = SignedMove(made, open_envelope(line, trusted_keys()))
     tag_moves([signed])
-    entry = _entry(signed)
+    entry = entry_of(signed)
     for moved in dict.fromkeys(name for name in (made.from_version, made.to_version) if name):
         with suppress(RegistryError):
             registry.describe(moved, entry.in_one_line())
@@ -223,14 +156,6 @@ def protect_ledger(url: str) -> list[str]:
         found += [f"the ledger lacked move {number} of Production" for number in _restore(cursor)]
         moves = chain_at(cursor).moves
     return found + [f"git lacked the tag {name}" for name in tag_moves(moves)]
-
-
-def _entry(signed: SignedMove) -> Entry:
-    move = signed.move
-    at = datetime.fromisoformat(move.at)
-    return Entry(
-        at, move.who, move.action, move.from_version, move.to_version, move.why, dict(move.gates), signed.signed.signer
-    )
 
 
 def _evidence(registry: Registry, model: LoadedModel) -> tuple[str, ...]:

@@ -39,6 +39,12 @@ class Check:
         }
 
 
+def problem_of(error: Exception) -> Problem:
+    """An error of one line as a problem: its last part is the command."""
+    what, _, fix = str(error).rpartition("; ")
+    return Problem(what or str(error), fix or "see above")
+
+
 def problems_of(checks: Iterable[Check]) -> list[str]:
     """One phrase for each condition that is not met: its name and its first problem."""
     return [

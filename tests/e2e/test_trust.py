@@ -61,8 +61,10 @@ def test_two_rebuilders_open_what_one_can_not_and_one_who_disagrees_shuts_it(pro
     taken = project.streamflow("attest", "import", str(file)).stdout
     assert "the verdict identical by second (" in taken
     assert "a provenance by second (" in taken
-    missing = "from streamflow.promotion.rebuilders import rebuilders_problem as p; from streamflow.registry.registry import *"
-    missing += "; from streamflow.postgres.server import database"
+    missing = "from streamflow.promotion.rebuilders import rebuilders_problem as p"
+    missing += (
+        "; from streamflow.registry.registry import open_registry; from streamflow.postgres.server import database"
+    )
     missing += "\nwith database() as url: print([p(open_registry(url), '2', needed) for needed in (2, 3)])"
     two, three = ast.literal_eval(project.run(project.python, "-c", missing).stdout)
     assert two == ""

@@ -9,22 +9,21 @@ from pathlib import Path
 from streamflow.core.config import source_identity
 from streamflow.core.config_checks import check
 from streamflow.core.errors import StreamFlowError, first_line
-from streamflow.core.schema import MODEL_NAME
+from streamflow.operations.health.signatures import keys, production
 from streamflow.pipeline.dvc_files import declarations, disagreements, locked_stages, read_receipt
 from streamflow.pipeline.dvc_hash import content_of
 from streamflow.pipeline.environment import PINNED, machine
 from streamflow.pipeline.file_digest import tree_sha256
-from streamflow.pipeline.layout import CONF, LOCK, REQUIREMENTS
+from streamflow.pipeline.layout import CONF, REQUIREMENTS
 from streamflow.pipeline.lock import contradictions
 from streamflow.pipeline.params import read_all_params
 from streamflow.postgres.server import database
 from streamflow.provenance.cache import fix_of, local_cache
 from streamflow.provenance.commits import path_with_files
-from streamflow.provenance.git import changes, file_at, resolve
+from streamflow.provenance.git import changes, resolve
 from streamflow.provenance.outputs import output_problems
-from streamflow.provenance.problems import Check, Problem
+from streamflow.provenance.problems import Check, Problem, problem_of
 from streamflow.trust.installed import known_differences
-from streamflow.trust.trusted import SHOWN
 from streamflow.warehouse.chain_drift import history_drift
 from streamflow.warehouse.history import warehouse
 from streamflow.warehouse.source_drift import live_drift
@@ -177,84 +176,15 @@ def threads() -> Check:
     return Check("threads", f"{len(pools)} pools, kernel {', '.join(sorted(kernels))}", tuple(problems))
 
 
-def keys() -> Check:
-    """This machine has a key that nobody else reads, and every public key in keys/ is committed and readable."""
-    from streamflow.trust.keys import listed_keys, machine_signer, private_path
-
-    if not private_path().exists():
-        problem = Problem("this machine has no key, so it can't sign", "`streamflow keys init`, or `streamflow repro`")
-        return Check("keys", "", (problem,))
-    own = machine_signer().public_key.keyid
-    listed = listed_keys()
-    problems = [
-        Problem(
-            f"key {key.name} of keys/ is {key.state.partition(';')[0]}", key.state.partition("; ")[2] or "remove it"
-        )
-        for key in listed
-        if key.state not in ("trusted", "revoked")
-    ]
-    if own in {key.keyid for key in listed if key.state == "revoked"}:
-        problems.append(Problem("the key of this machine is revoked", "`streamflow keys init --replace`"))
-    trusted = sum(key.state == "trusted" for key in listed)
-    return Check("keys", f"this machine's {own[:SHOWN]}, {trusted} trusted", tuple(problems))
-
-
-def production() -> Check:
-    """Production is where the last signed move leads: intact, signed for, committed, and not refuted by a rerun."""
-    from streamflow.promotion.ledger import read_ledger
-    from streamflow.registry.registry import open_registry, unrecorded_move
-
-    with database() as url:
-        registry, ledger = open_registry(url), read_ledger(url)
-        alias, head = registry.production(), ledger.chain.head
-        if alias is None and head is None:
-            problem = Problem(
-                f"no version of {MODEL_NAME} is Production", "`streamflow repro`, then `streamflow promote vN`"
-            )
-            return Check("Production", "", (problem,))
-        number = str(alias.version) if alias else None
-        problems = [Problem(each, "`streamflow history` shows what is signed") for each in ledger.chain.problems]
-        if head is None:
-            problems.append(Problem(f"no signed move made version {number} Production", "`streamflow promote --adopt`"))
-        elif unrecorded := unrecorded_move(number, head.move.to_version):
-            fix = "`streamflow promote --adopt` checks and signs it, or `streamflow rollback`"
-            problems.append(Problem(unrecorded, fix))
-        served = head.move.to_version if head else str(number)
-        try:
-            loaded = registry.load(registry.version(served))
-        except StreamFlowError as error:
-            problems.append(_problem(error))
-            return Check("Production", f"version {served}", tuple(problems))
-    if head and loaded.model_sha256 != head.move.model_sha256:
-        what = (
-            f"version {served} is model {loaded.model_sha256[:12]}, the signed move is to {head.move.model_sha256[:12]}"
-        )
-        problems.append(Problem(what, "`streamflow rollback`, or `streamflow repro` at the commit of the tag"))
-    if loaded.unsigned:
-        problems.append(Problem(loaded.unsigned, "`streamflow promote --adopt`"))
-    commit = loaded.git_commit
-    if resolve(commit) is not None and file_at(commit, LOCK) is None:
-        problems.append(Problem(f"commit {commit[:12]} has no dvc.lock", "`streamflow tag NAME` commits the result"))
-    signer = loaded.claim.signed.signer if loaded.claim else "nobody"
-    note = f"version {served}, model {loaded.model_sha256[:12]}, commit {commit[:12]}, signed by {signer}"
-    return Check("Production", note, tuple(problems))
-
-
 def run_check(name: str, run: Callable[[], Check]) -> Check:
     """Run a check; an exception in it becomes a problem of the check."""
     try:
         return run()
     except StreamFlowError as error:
-        return Check(name, "", (_problem(error),))
+        return Check(name, "", (problem_of(error),))
     except (
         Exception
     ) as error:  # a damaged file or package can fail anywhere, and must be reported like any other problem
         reason = first_line(error)
         fix = "`make install`" if isinstance(error, ImportError) else "`git status` shows which file was edited"
         return Check(name, "", (Problem(f"the check failed ({type(error).__name__}): {reason}", fix),))
-
-
-def _problem(error: StreamFlowError) -> Problem:
-    """An error as a problem: its last part is the command."""
-    what, _, fix = str(error).rpartition("; ")
-    return Problem(what or str(error), fix or "see above")

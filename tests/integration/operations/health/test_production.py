@@ -22,10 +22,8 @@ def versions(registry, rows, tmp_path_factory):
 
 @pytest.fixture
 def whats(monkeypatch, module_database_url):
-    """What doctor finds wrong with Production, but for the commit, which these versions only claim to have."""
+    """What doctor finds wrong with Production."""
     monkeypatch.setenv("STREAMFLOW_DATABASE_URL", module_database_url)
-    monkeypatch.setattr(doctor, "resolve", lambda ref: "c" * 40)
-    monkeypatch.setattr(doctor, "file_at", lambda commit, path: b"a lock")
     return lambda: [str(problem) for problem in doctor.production().problems]
 
 

@@ -6,8 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamflow.promotion.ledger import Entry, rollback_target
+from streamflow.promotion.entries import Entry, Ledger, rollback_target
 from streamflow.registry.registry import headline, with_last_line
+from streamflow.trust.chain import Chain, Move, SignedMove
+from streamflow.trust.envelope import Signed
 
 
 def moves(*steps):
@@ -73,3 +75,18 @@ def test_a_description_keeps_its_first_line_and_ends_with_the_last_move():
     assert headline(once) == "random_forest on churn_v1"
     assert headline(with_last_line(with_last_line("", "a"), "b")) == ""
     assert len(Entry(at, "ada", "rollback", "2", "1", "x" * 9000).in_one_line()) == 1000
+
+
+def test_once_there_are_signed_moves_a_row_without_a_signature_is_no_place_to_go_back_to():
+    unsigned = Entry(datetime(2024, 1, 1, tzinfo=UTC), "me", "promote", None, "9", "mine")
+    signed = [SignedMove(move(number, to), Signed(b"", "k", "anna", "")) for number, to in ((1, "1"), (2, "2"))]
+    ledger = Ledger((unsigned,), Chain(tuple(signed)))
+    assert [each.to_version for each in ledger.entries] == ["9", "1", "2"]
+    assert (ledger.last, rollback_target(ledger.counted, "2")) == ("2", "1")
+    assert rollback_target(Ledger((unsigned,), Chain(tuple(signed[:1]))).counted, "1") is None
+    assert Ledger((unsigned,), Chain()).counted == [unsigned]
+
+
+def move(number, to):
+    before = None if number == 1 else str(number - 1)
+    return Move(number, "", "promote", before, to, "0" * 64, "c" * 40, "anna", "why", {}, (), "2024-01-02T00:00:00Z")
