@@ -77,9 +77,13 @@ class Workspace:
         (folder / "artifacts/cross_validation/metrics.json").write_text('{"roc_auc": 0.75, "roc_auc_fold_sd": 0.01}')
         (folder / "conf").mkdir()
         receipts = [{f"artifacts/sha256/{name}.json": {"cache": False}} for name in ("dataset", "train")]
-        (folder / "dvc.yaml").write_text(yaml.safe_dump({"stages": {"train": {"cmd": "true", "outs": receipts}}}))
-        ignored = ("data", "artifacts/model", "artifacts/evaluation", "artifacts/cross_validation")
-        (folder / ".gitignore").write_text("".join(f"/{name}/\n" for name in ignored))
+        scores = [{"artifacts/evaluation/metrics.json": {"cache": False}}]
+        train = {"cmd": "true", "outs": receipts, "metrics": scores}
+        (folder / "dvc.yaml").write_text(yaml.safe_dump({"stages": {"train": train}}))
+        ignored = ("data", "artifacts/model", "artifacts/evaluation/*", "artifacts/cross_validation")
+        (folder / ".gitignore").write_text(
+            "".join(f"/{name}\n" for name in ignored) + "!/artifacts/evaluation/metrics.json\n"
+        )
         (folder / "artifacts/evaluation/report.html").write_text(render_report(small_evaluation()), encoding="utf-8")
         (folder / "artifacts/evaluation/plots/roc.csv").write_text("x\n")
         self.write_dataset()

@@ -186,4 +186,5 @@ def test_a_result_beside_the_branch_is_a_commit_of_its_own_that_production_is_ta
     assert workspace.git("rev-parse", "production/1^{commit}") == commit
     assert workspace.git("rev-parse", f"refs/streamflow/results/{commit[:16]}") == commit
     changed = workspace.git("diff", "--name-only", "HEAD", commit).splitlines()
-    assert set(changed) == {"dvc.lock", "artifacts/sha256/dataset.json", "artifacts/sha256/train.json"}
+    results = {"dvc.lock", "artifacts/sha256/dataset.json", "artifacts/sha256/train.json"}
+    assert set(changed) == {*results, "artifacts/evaluation/metrics.json"}

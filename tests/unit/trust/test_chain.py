@@ -126,6 +126,17 @@ def test_a_move_with_overridden_gates_did_not_pass_its_verification():
         assert (parsed.verification_result, parsed.resource_uri) == (result, "streamflow_churn@Production")
 
 
+def test_a_version_that_was_moved_to_must_still_be_that_model():
+    found = chain_of(LINES, [], TRUSTED)
+    assert found.other_model("2", f"{2:064x}") == found.other_model("9", "0" * 64) == ""
+    assert found.other_model("2", "f" * 64) == (
+        "version 2 holds model ffffffffffff, the signed move of Production is to model 000000000000: the registry was"
+        " changed; `streamflow history`"
+    )
+    twice = chain_of(chain("1", "2", "1"), [], TRUSTED)
+    assert twice.other_model("1", f"{1:064x}") == ""
+
+
 def test_a_statement_that_is_no_move_is_refused():
     content = open_envelope(LINES[0], TRUSTED).content()
     for change, reason in (({"predicateType": "x"}, "not a promotion"), ({"predicate": {"a": 1}}, "lacks")):
