@@ -30,8 +30,10 @@ pytestmark = pytest.mark.skipif(not EXTRACTS.is_dir(), reason="needs the real ex
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
-    project = Project.copy(tmp_path_factory.mktemp("real") / "streamflow")
-    project.streamflow(*csv(f"months=[{JANUARY}]"))
+    # The choices are committed: the first version is signed, so `drift` can score with it.
+    _, *choices = csv(f"months=[{JANUARY}]", "promotion=never")
+    project = Project.copy(tmp_path_factory.mktemp("real") / "streamflow", *choices)
+    project.streamflow("repro")
     return project
 
 
