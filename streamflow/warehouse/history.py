@@ -62,8 +62,12 @@ class Warehouse:
     def create_tables(self) -> None:
         """Create schemas, tables and the triggers that keep the history append-only; no effect if they exist."""
         with self.transaction() as cursor:
-            cursor.execute("SELECT count(*) FROM pg_tables WHERE schemaname IN ('live', 'history')")
-            if cursor.fetchone()[0] >= 2 * len(TABLES) + 1:
+            cursor.execute(
+                "SELECT count(*) FROM pg_tables WHERE schemaname = %s AND tablename = ANY(%s)"
+                " OR schemaname = 'live' AND tablename = ANY(%s)",
+                (HISTORY, list(HISTORY_TABLES), [table.name for table in TABLES]),
+            )
+            if cursor.fetchone()[0] == len(HISTORY_TABLES) + len(TABLES):
                 return
             cursor.execute("SELECT pg_advisory_xact_lock(hashtext('streamflow warehouse'))")
             cursor.execute(definitions())

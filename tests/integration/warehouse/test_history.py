@@ -11,9 +11,10 @@ import pytest
 from streamflow.core.arrow import sorted_by_user
 from streamflow.core.digest import rows_sha256
 from streamflow.core.errors import HistoryError
-from streamflow.core.schema import LABELS, SUBSCRIPTIONS, TABLES, USAGE
+from streamflow.core.schema import LABELS, SUBSCRIPTIONS, TABLES, USAGE, Column, Table
 from streamflow.extracts.synthetic import generate_month
 from streamflow.postgres.connection import connect, transaction
+from streamflow.warehouse.definitions import HISTORY_TABLES
 from streamflow.warehouse.history import warehouse
 from streamflow.warehouse.versions import ledger_versions, row_versions
 
@@ -221,3 +222,30 @@ def test_the_moment_is_found_at_which_all_tables_had_some_content(store):
     assert moments == sorted(set(moments))
     assert store.known_when(JANUARY, {table.name: "another" for table in TABLES}) is None
     assert store.known_when(FEBRUARY, {}) is None
+
+
+def test_tables_of_others_in_its_schemas_are_not_taken_for_its_own(database_url):
+    with transaction(database_url) as cursor:
+        cursor.execute("CREATE SCHEMA live")
+        for number in range(2 * len(TABLES) + 1):
+            cursor.execute(f"CREATE TABLE live.of_others_{number} ()")
+    with warehouse(database_url, "test") as store:
+        assert sum(each.added for each in store.record(JANUARY, month())) == 60 * len(TABLES)
+
+
+def test_a_new_table_of_the_schema_is_made_beside_recorded_months(store, database_url, monkeypatch):
+    rows = month()
+    store.record(JANUARY, rows)
+    before = {table.name: store.recorded_digest(table, JANUARY) for table in TABLES}
+    ratings = Table("ratings_agg_90d", (Column("titles", "integer", "titles", minimum=0, maximum=9),))
+    monkeypatch.setattr("streamflow.warehouse.definitions.TABLES", (*TABLES, ratings))
+    monkeypatch.setattr("streamflow.warehouse.history.TABLES", (*TABLES, ratings))
+    monkeypatch.setattr("streamflow.extracts.synthetic.TABLES", (*TABLES, ratings))
+    for module in ("definitions", "history"):
+        monkeypatch.setattr(f"streamflow.warehouse.{module}.HISTORY_TABLES", (*HISTORY_TABLES, ratings.name))
+    with warehouse(database_url, "test") as opened:
+        assert opened.unprotected() == []
+        recorded = opened.record(JANUARY, month(), (*TABLES, ratings))
+        assert [(each.table, each.added) for each in recorded if each.total] == [("ratings_agg_90d", 60)]
+        assert {table.name: opened.recorded_digest(table, JANUARY) for table in TABLES} == before
+        assert rows_sha256(opened.history_rows(ratings, JANUARY)) == opened.recorded_digest(ratings, JANUARY)

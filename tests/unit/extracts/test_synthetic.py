@@ -14,13 +14,14 @@ from sklearn.metrics import roc_auc_score
 from streamflow.core.arrow import arrow_schema, sorted_by_user
 from streamflow.core.calendar import parse_date
 from streamflow.core.digest import rows_sha256
-from streamflow.core.schema import TABLES, service_features
+from streamflow.core.schema import TABLES, Column, Table, service_features
 from streamflow.extracts.synthetic import KNOWN_USER, generate_month, user_ids
 from streamflow.extracts.validation import check_month
 from streamflow.features.splits import user_fraction
 from streamflow.model.sklearn_pipeline import pipeline_frame
 
 JANUARY, FEBRUARY = "2024-01-31", "2024-02-29"
+DAY = parse_date(JANUARY, "months")
 PINNED = {
     "2024-01-31": {
         "users": "0a5e76199b3a8f6b",
@@ -160,3 +161,47 @@ def test_the_months_of_a_seed_are_pinned():
 def test_a_month_before_the_first_is_refused():
     with pytest.raises(ValueError, match="before the first synthetic month"):
         generate_month(100, "2023-12-31", 42)
+
+
+ADDED = (
+    Column("added_count", "integer", "a count", minimum=2, maximum=5),
+    Column("added_amount", "real", "an amount", nullable=True, minimum=-1.5, maximum=1.5),
+    Column("added_word", "text", "a word", allowed=("x", "y")),
+    Column("added_flag", "boolean", "a flag", nullable=True),
+    Column("added_day", "date", "a day"),
+    Column("added_free", "real", "without bounds"),
+    Column("added_debt", "integer", "at most", maximum=-3),
+)
+
+
+def with_added(monkeypatch):
+    users = Table("users", (*TABLES[0].columns, *ADDED))
+    tables = (users, *TABLES[1:], Table("ratings_agg_90d", (Column("titles", "integer", "titles", maximum=9),)))
+    monkeypatch.setattr("streamflow.extracts.synthetic.TABLES", tables)
+    monkeypatch.setattr("streamflow.extracts.validation.TABLES", tables)
+    return tables
+
+
+def test_a_column_and_a_table_of_the_schema_alone_are_made_up_within_its_bounds(monkeypatch, january):
+    tables = with_added(monkeypatch)
+    made = generate_month(7043, JANUARY, 42)
+    assert list(made) == [table.name for table in tables]
+    rows = made["users"]
+    assert set(rows["added_count"].to_pylist()) == {2, 3, 4, 5}
+    assert set(rows["added_word"].to_pylist()) == {"x", "y"}
+    assert set(rows["added_flag"].to_pylist()) == {True, False, None}
+    assert 0.08 < rows["added_amount"].null_count / 7043 < 0.12
+    assert -1.5 <= pc.min(rows["added_amount"]).as_py() < -1.4
+    assert 1.4 < pc.max(rows["added_amount"]).as_py() <= 1.5
+    assert pc.max(rows["added_debt"]).as_py() == -3
+    assert set(made["ratings_agg_90d"]["titles"].to_pylist()) == set(range(10))
+    check_month({name: sorted_by_user(each) for name, each in made.items()}, {t.name: t.name for t in tables}, DAY)
+
+
+def test_a_new_column_leaves_the_bytes_of_the_others(monkeypatch, january):
+    with_added(monkeypatch)
+    made = generate_month(7043, JANUARY, 42)
+    for name, rows in january.items():
+        assert made[name].select(rows.column_names).equals(rows)
+    assert made["users"].equals(generate_month(7043, JANUARY, 42)["users"])
+    assert not made["users"]["added_count"].equals(generate_month(7043, FEBRUARY, 42)["users"]["added_count"])
