@@ -5,7 +5,7 @@ from pathlib import Path
 from streamflow.core.schema import ENTITY_KEY, EVENT_TIMESTAMP, TABLES, Kind
 from streamflow.postgres.append_only import append_only, refuse_changes
 
-_SQL_TYPES: dict[Kind, str] = {
+SQL_TYPES: dict[Kind, str] = {
     "text": "text",
     "boolean": "boolean",
     "integer": "bigint",
@@ -27,8 +27,8 @@ def definitions() -> str:
     """The statements that make what is missing: schema.sql, both tables of each extract, and the protection."""
     statements = [Path(__file__).with_name("schema.sql").read_text(encoding="utf-8")]
     for table in TABLES:
-        plain = ", ".join(f"{c.name} {_SQL_TYPES[c.kind]}{'' if c.nullable else ' NOT NULL'}" for c in table.columns)
-        versioned = ", ".join(f"{c.name} {_SQL_TYPES[c.kind]}" for c in table.columns)
+        plain = ", ".join(f"{c.name} {SQL_TYPES[c.kind]}{'' if c.nullable else ' NOT NULL'}" for c in table.columns)
+        versioned = ", ".join(f"{c.name} {SQL_TYPES[c.kind]}" for c in table.columns)
         required = " AND ".join(f"{c.name} IS NOT NULL" for c in table.columns if not c.nullable)
         key = f'{EVENT_TIMESTAMP} date NOT NULL, {ENTITY_KEY} text COLLATE "C" NOT NULL'
         statements.append(

@@ -21,6 +21,7 @@ from streamflow.core.errors import HistoryError, first_line
 from streamflow.core.schema import ENTITY_KEY, TABLES, Table
 from streamflow.postgres.append_only import unprotected
 from streamflow.postgres.connection import connect
+from streamflow.warehouse.columns import add_missing_columns
 from streamflow.warehouse.copying import copied_batches, copied_table, csv_buffer
 from streamflow.warehouse.definitions import HISTORY, HISTORY_TABLES, LANDED, REFUSAL, definitions, protection
 
@@ -60,17 +61,17 @@ class Warehouse:
         self._source = source
 
     def create_tables(self) -> None:
-        """Create schemas, tables and the triggers that keep the history append-only; no effect if they exist."""
+        """Create what is missing of schemas, tables, append-only triggers, and columns of empty tables."""
         with self.transaction() as cursor:
             cursor.execute(
                 "SELECT count(*) FROM pg_tables WHERE schemaname = %s AND tablename = ANY(%s)"
                 " OR schemaname = 'live' AND tablename = ANY(%s)",
                 (HISTORY, list(HISTORY_TABLES), [table.name for table in TABLES]),
             )
-            if cursor.fetchone()[0] == len(HISTORY_TABLES) + len(TABLES):
-                return
-            cursor.execute("SELECT pg_advisory_xact_lock(hashtext('streamflow warehouse'))")
-            cursor.execute(definitions())
+            if cursor.fetchone()[0] != len(HISTORY_TABLES) + len(TABLES):
+                cursor.execute("SELECT pg_advisory_xact_lock(hashtext('streamflow warehouse'))")
+                cursor.execute(definitions())
+            add_missing_columns(cursor)
 
     def unprotected(self) -> list[str]:
         """What in the history no longer refuses changes, though it was made to: a function or tables."""
@@ -291,8 +292,7 @@ class Warehouse:
             with self._connection, self._connection.cursor() as cursor:
                 yield cursor
         except psycopg2.Error as error:
-            reason = first_line(error)
-            raise HistoryError(f"the warehouse: {reason}; nothing was written") from error
+            raise HistoryError(f"the warehouse: {first_line(error)}; nothing was written") from error
 
 
 def _bound(cursor: Any, query: str, *values: Any) -> str:

@@ -10,7 +10,7 @@ import pytest
 
 from streamflow.core.arrow import sorted_by_user
 from streamflow.core.digest import rows_sha256
-from streamflow.core.errors import HistoryError
+from streamflow.core.errors import EnvironmentFault, HistoryError
 from streamflow.core.schema import LABELS, SUBSCRIPTIONS, TABLES, USAGE, Column, Table
 from streamflow.extracts.synthetic import generate_month
 from streamflow.postgres.connection import connect, transaction
@@ -249,3 +249,39 @@ def test_a_new_table_of_the_schema_is_made_beside_recorded_months(store, databas
         assert [(each.table, each.added) for each in recorded if each.total] == [("ratings_agg_90d", 60)]
         assert {table.name: opened.recorded_digest(table, JANUARY) for table in TABLES} == before
         assert rows_sha256(opened.history_rows(ratings, JANUARY)) == opened.recorded_digest(ratings, JANUARY)
+
+
+def with_late_payments(monkeypatch):
+    late = Column("late_payments_90d", "integer", "late payments", minimum=0, maximum=9)
+    tables = tuple(
+        Table(table.name, (*table.columns, late)) if table.name == "payments_agg_90d" else table for table in TABLES
+    )
+    for module in ("warehouse.definitions", "warehouse.history", "warehouse.columns", "extracts.synthetic"):
+        monkeypatch.setattr(f"streamflow.{module}.TABLES", tables)
+    return tables
+
+
+def test_a_new_column_is_added_to_tables_without_rows(store, database_url, monkeypatch):
+    assert store.tables_of(JANUARY) == 0
+    tables = with_late_payments(monkeypatch)
+    with warehouse(database_url, "test") as opened:
+        rows = month()
+        opened.record(JANUARY, rows, tables)
+        payments = opened.history_rows(tables[3], JANUARY)
+        assert payments["late_payments_90d"].to_pylist() == rows["payments_agg_90d"]["late_payments_90d"].to_pylist()
+        assert opened.unprotected() == []
+    with pytest.raises(EnvironmentFault, match="payments_agg_90d_check"), transaction(database_url) as cursor:
+        cursor.execute("INSERT INTO history.payments_agg_90d VALUES ('test', '2024-01-31', 'x', now(), 1, false, NULL)")
+
+
+def test_a_new_column_of_a_table_with_recorded_months_is_refused_in_one_line(store, database_url, monkeypatch):
+    store.record(JANUARY, month())
+    with_late_payments(monkeypatch)
+    with pytest.raises(HistoryError) as refusal, warehouse(database_url, "test"):
+        pass
+    assert str(refusal.value) == (
+        "live.payments_agg_90d has rows that were written without the column late_payments_90d of"
+        " streamflow/core/schema.py; take the column out, or name a new database in STREAMFLOW_DATABASE_URL, then"
+        " `streamflow repro`"
+    )
+    assert store.recorded_digest(TABLES[3], JANUARY) == rows_sha256(store.history_rows(TABLES[3], JANUARY))
