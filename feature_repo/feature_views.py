@@ -27,8 +27,5 @@ views = {
     )
     for name, table in FEATURE_VIEWS.items()
 }
-subs_profile_fv = views["subs_profile_fv"]
-usage_agg_30d_fv = views["usage_agg_30d_fv"]
-payments_agg_90d_fv = views["payments_agg_90d_fv"]
-support_agg_90d_fv = views["support_agg_90d_fv"]
-user_profile_fv = views["user_profile_fv"]
+# Feast collects what the module names.
+globals().update(views)
