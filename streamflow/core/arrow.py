@@ -3,8 +3,8 @@
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from streamflow.core.errors import ExtractError
-from streamflow.core.schema import ENTITY_KEY, Column, Kind, Table
+from streamflow.core.errors import ExtractError, shown
+from streamflow.core.schema import ENTITY_KEY, LONGEST_ID, Column, Kind, Table
 
 ARROW_TYPES: dict[Kind, pa.DataType] = {
     "text": pa.string(),
@@ -49,11 +49,10 @@ def field_error(
     origin: str, column: str, row: int, user: str | None, value: object, rule: str, more: int = 0
 ) -> ExtractError:
     """The message for a bad field, in one line."""
-    who = f", user {user}" if user and column != ENTITY_KEY else ""
+    who = f", user {user[:LONGEST_ID]}" if user and column != ENTITY_KEY else ""
     others = f" (and {more} more)" if more else ""
-    shown = "nothing" if value is None else repr(value) if isinstance(value, str) else str(value)
     return ExtractError(
-        f"{origin}: column {column}, row {row}{who}: {shown} {rule}{others};"
+        f"{origin}: column {column}, row {row}{who}: {shown(value)} {rule}{others};"
         " fix the extract and run `streamflow repro` again; nothing was written"
     )
 

@@ -12,12 +12,15 @@ StreamFlowError                 exit code 2, one line, no traceback
 A message has what, where, the value and the command that fixes it, in one line.
 """
 
+LONGEST_VALUE = 80
+"""Characters of a value that a message shows."""
+
 
 class StreamFlowError(Exception):
-    """A failure that the user can fix; its message is one line."""
+    """A failure that the user can fix; its message is one line, with what a terminal would obey escaped."""
 
     def __init__(self, message: str) -> None:
-        super().__init__(" ".join(message.split()))
+        super().__init__(printable(" ".join(message.split())))
 
 
 class ConfigError(StreamFlowError):
@@ -46,6 +49,21 @@ class RegistryError(StreamFlowError):
 
 class EnvironmentFault(StreamFlowError):
     """A problem outside of the project: Python, git, disk, Postgres or a port."""
+
+
+def printable(text: str) -> str:
+    """The text with each character that is not printable escaped, as Python writes it."""
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+
+
+def shown(value: object) -> str:
+    """A value in a message: text quoted and escaped, at most LONGEST_VALUE characters of it; `nothing` for None."""
+    if value is None:
+        return "nothing"
+    text = str(value)
+    start = text[:LONGEST_VALUE]
+    more = f"… ({len(text)} characters)" if len(text) > LONGEST_VALUE else ""
+    return (repr(start) if isinstance(value, str) else start) + more
 
 
 def first_line(error: BaseException | str, otherwise: str = "") -> str:

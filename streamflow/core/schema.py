@@ -4,6 +4,7 @@ Validation, Postgres, Parquet, Feast, training and serving derive from this modu
 """
 
 from dataclasses import dataclass
+from datetime import date
 from typing import Literal
 
 Kind = Literal["text", "boolean", "integer", "real", "date"]
@@ -16,6 +17,11 @@ LABEL_TABLE = "labels"
 FEAST_PROJECT = "streamflow"
 MODEL_NAME = "streamflow_churn"
 
+LONGEST_ID = 64
+"""Characters of a user's id. It is printable, in Unicode's normal form NFC, and has no white space around it."""
+EARLIEST_DATE = date(1900, 1, 1)
+"""No date of an extract is before it."""
+
 NO_INTERNET = "No"
 """The value of net_service for users who have no internet, hence no streaming plan."""
 
@@ -25,7 +31,8 @@ class Column:
     """One column of an extract.
 
     `nullable` columns hold NULL by design; NULL is then a value of its own, neither False nor missing.
-    `minimum` and `maximum` are inclusive; `allowed` is the closed domain of a text column.
+    `minimum` and `maximum` are inclusive, and each number has both, so that it is finite; `allowed` is the closed domain of
+    a text column.
     """
 
     name: str
@@ -81,7 +88,7 @@ SUBSCRIPTIONS = Table(
         ),
         Column("paperless_billing", "boolean", "bills by mail only on request"),
         Column("monthly_fee", "real", "USD a month", minimum=0, maximum=10_000),
-        Column("total_paid", "real", "USD since the account was opened", minimum=0),
+        Column("total_paid", "real", "USD since the account was opened", minimum=0, maximum=10_000_000),
         Column(
             "net_service",
             "text",

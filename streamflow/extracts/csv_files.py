@@ -2,6 +2,7 @@
 
 import csv
 import io
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -10,8 +11,18 @@ import pyarrow.csv
 
 from streamflow.core.arrow import typed_rows
 from streamflow.core.calendar import months_between
-from streamflow.core.errors import ExtractError, first_line
+from streamflow.core.errors import LONGEST_VALUE, ExtractError, first_line
 from streamflow.core.schema import TABLES, Table
+
+LONGEST_LINE = 100_000
+"""Characters of a line of a CSV file."""
+_OTHER_FORMATS = {
+    b"\x1f\x8b": "compressed with gzip",
+    b"PK\x03\x04": "a zip archive or a workbook",
+    b"PAR1": "Parquet",
+    b"\xff\xfe": "text in UTF-16",
+    b"\xfe\xff": "text in UTF-16",
+}
 
 
 def month_folder(root: Path, month: str, folders: Mapping[str, str], first_month: str) -> Path:
@@ -47,6 +58,7 @@ def read_month(folder: Path) -> tuple[dict[str, pa.Table], dict[str, str]]:
 def read_extract(path: Path, table: Table) -> pa.Table:
     """The typed rows of one CSV file (UTF-8, comma, header, newline at the end). Raises ExtractError."""
     text = _text(path)
+    _check_lines(path, text)
     header = next(csv.reader(io.StringIO(text)), [])
     _check_header(path, header, table)
     return typed_rows(table, _string_columns(path, text, header), str(path))
@@ -54,11 +66,16 @@ def read_extract(path: Path, table: Table) -> pa.Table:
 
 def _text(path: Path) -> str:
     try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise ExtractError(f"{path}: is not a regular file; deliver it as one; nothing was written")
         content = path.read_bytes()
     except FileNotFoundError:
         raise ExtractError(f"{path}: no such file; a month needs all of {', '.join(t.name for t in TABLES)}") from None
     except OSError as error:
         raise ExtractError(f"{path}: {error.strerror}; make it a readable file") from error
+    for magic, what in _OTHER_FORMATS.items():
+        if content.startswith(magic):
+            raise ExtractError(f"{path}: row 1: it is {what}; deliver it as CSV in UTF-8; nothing was written")
     if not content.strip():
         raise ExtractError(f"{path}: the file is empty ({len(content)} bytes); deliver it again; nothing was written")
     try:
@@ -66,7 +83,7 @@ def _text(path: Path) -> str:
     except UnicodeDecodeError as error:
         line_start = content.rfind(b"\n", 0, error.start) + 1
         names = content.split(b"\n", 1)[0].decode("ascii", "replace").strip().split(",")
-        column = names[min(content.count(b",", line_start, error.start), len(names) - 1)]
+        column = names[min(content.count(b",", line_start, error.start), len(names) - 1)][:LONGEST_VALUE]
         raise ExtractError(
             f"{path}: column {column}, row {content.count(10, 0, error.start) + 1}: byte 0x{content[error.start]:02x} is"
             " not UTF-8; save the extract as UTF-8; nothing was written"
@@ -80,6 +97,20 @@ def _text(path: Path) -> str:
     return text
 
 
+def _check_lines(path: Path, text: str) -> None:
+    for sign, what in (("\0", "a NUL character"), ("\r", "a carriage return without a line feed")):
+        found = text.replace("\r\n", "\n").find(sign)
+        if found >= 0:
+            row = text.replace("\r\n", "\n").count("\n", 0, found) + 1
+            raise ExtractError(f"{path}: row {row}: has {what}; fix the extract; nothing was written")
+    for row, line in enumerate(text.split("\n"), 1):
+        if len(line) > LONGEST_LINE:
+            raise ExtractError(
+                f"{path}: row {row}: has {len(line)} characters, more than {LONGEST_LINE}; fix the extract;"
+                " nothing was written"
+            )
+
+
 def _check_header(path: Path, header: list[str], table: Table) -> None:
     missing = [name for name in table.header if name not in header]
     extra = [name for name in header if name not in table.header]
@@ -87,7 +118,8 @@ def _check_header(path: Path, header: list[str], table: Table) -> None:
     for names, what in ((missing, "is missing"), (extra, "is not in the schema"), (repeated, "is there twice")):
         if names:
             raise ExtractError(
-                f"{path}: column {names[0]}, row 1: {what}; expected {', '.join(table.header)}; nothing was written"
+                f"{path}: column {names[0][:LONGEST_VALUE]}, row 1: {what}; expected {', '.join(table.header)};"
+                " nothing was written"
             )
 
 
@@ -101,5 +133,5 @@ def _string_columns(path: Path, text: str, header: list[str]) -> pa.Table:
             ),
         )
     except pa.ArrowInvalid as error:
-        detail = first_line(error).removeprefix("CSV parse error: ").replace("Row #", "row ")
+        detail = first_line(error).removeprefix("CSV parse error: ").replace("Row #", "row ")[:200]
         raise ExtractError(f"{path}: {detail}; fix the extract; nothing was written") from error

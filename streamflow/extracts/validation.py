@@ -1,5 +1,6 @@
 """The checks of a month of extracts; all of them run before anything is written."""
 
+import unicodedata
 from collections.abc import Mapping
 from datetime import date
 from typing import TYPE_CHECKING, Any
@@ -9,10 +10,12 @@ import pyarrow.compute as pc
 
 from streamflow.core.arrow import FIRST_DATA_ROW, field_error
 from streamflow.core.errors import ExtractError
-from streamflow.core.schema import ENTITY_KEY, NO_INTERNET, TABLES, USERS, Column, Table
+from streamflow.core.schema import EARLIEST_DATE, ENTITY_KEY, LONGEST_ID, NO_INTERNET, TABLES, USERS, Column, Table
 
 if TYPE_CHECKING:
     from pandera.pandas import DataFrameSchema
+
+_ID_RULE = "is not an id: printable characters in normal form NFC, no white space around them"
 
 
 def check_month(extracts: Mapping[str, pa.Table], origins: Mapping[str, str], as_of: date) -> None:
@@ -42,11 +45,21 @@ def extract_schema(table: Table) -> "DataFrameSchema":
     """The pandera schema of an extract, derived from the project's schema."""
     import pandera.pandas as pandera
 
-    key = pandera.Column(checks=pandera.Check.str_length(1, 64, error="is longer than 64 characters"), unique=True)
+    key = pandera.Column(
+        checks=[
+            pandera.Check.str_length(1, LONGEST_ID, error=f"is longer than {LONGEST_ID} characters"),
+            pandera.Check(_is_plain, element_wise=True, error=_ID_RULE),
+        ],
+        unique=True,
+    )
     columns = {
         column.name: pandera.Column(checks=_checks(column), nullable=column.nullable) for column in table.columns
     }
     return pandera.DataFrameSchema({ENTITY_KEY: key, **columns}, strict=True, ordered=True, name=table.name)
+
+
+def _is_plain(user: str) -> bool:
+    return user.isprintable() and user == user.strip() and unicodedata.is_normalized("NFC", user)
 
 
 def _checks(column: Column) -> list[Any]:
@@ -67,6 +80,9 @@ def _check_table(table: Table, rows: pa.Table, origin: str) -> None:
 
     if rows.num_rows == 0:
         raise ExtractError(f"{origin}: no rows below the header; deliver the extract again; nothing was written")
+    for column in table.columns:
+        if column.kind == "date":
+            _check_dates(column, rows, origin)
     try:
         extract_schema(table).validate(rows.to_pandas(date_as_object=True), lazy=True)
     except SchemaErrors as errors:
@@ -82,6 +98,16 @@ def _check_table(table: Table, rows: pa.Table, origin: str) -> None:
             _rule(str(case["check"])),
             len(cases.drop_duplicates(["index", "column"])) - 1,
         ) from errors
+
+
+def _check_dates(column: Column, rows: pa.Table, origin: str) -> None:
+    # Before anything makes Python's dates of them, which have no year 0.
+    early = pc.less(rows[column.name], pa.scalar(EARLIEST_DATE))
+    row = pc.index(early, True).as_py()
+    if row >= 0:
+        value = rows[column.name][row].cast(pa.string()).as_py()
+        user, rule = rows[ENTITY_KEY][row].as_py(), f"is before {EARLIEST_DATE}"
+        raise field_error(origin, column.name, row + FIRST_DATA_ROW, user, value, rule, pc.sum(early).as_py() - 1)
 
 
 def _rule(check: str) -> str:

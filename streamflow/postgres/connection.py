@@ -11,13 +11,18 @@ import psycopg2
 from streamflow.core.errors import EnvironmentFault, first_line
 
 URL_VARIABLE = "STREAMFLOW_DATABASE_URL"
+# Whatever a role or database was set to: moments in UTC, and the shortest exact text of a float.
+_SESSION = "-c timezone=UTC -c extra_float_digits=1 -c datestyle=ISO"
 _NOTATION = "write it as postgresql://USER:PASSWORD@HOST:PORT/DATABASE, special characters percent-encoded"
 
 
 def connect(url: str) -> Any:
-    """A psycopg2 connection in UTC. Raises EnvironmentFault naming the server (never the password) if that fails."""
+    """A psycopg2 connection in UTC, floats with all digits.
+
+    Raises EnvironmentFault naming the server (never the password) if that fails.
+    """
     try:
-        return psycopg2.connect(url, options="-c timezone=UTC", connect_timeout=10)
+        return psycopg2.connect(url, options=_SESSION, connect_timeout=10)
     except psycopg2.OperationalError as error:
         reason = first_line(error, "no answer").split("failed: ")[-1]
         raise EnvironmentFault(f"Postgres at {without_password(url)}: {reason}; check {URL_VARIABLE}") from error

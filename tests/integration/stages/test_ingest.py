@@ -260,3 +260,72 @@ def test_users_of_the_synthetic_source_are_those_of_its_generator(project, datab
     with warehouse(database_url, "synthetic") as store:
         ingest.run(settings, JANUARY, store)
         assert "7590-VHVEG" in store.history_rows(USERS, JANUARY)["user_id"].to_pylist()
+
+
+@pytest.mark.parametrize(
+    ("statement", "error", "said"),
+    [
+        (
+            "UPDATE live.users SET signup_date = 'infinity'",
+            HistoryError,
+            "table users, column signup_date: 'infinity' is no value of an extract",
+        ),
+        (
+            "UPDATE live.users SET signup_date = '0044-03-15 BC'",
+            HistoryError,
+            "table users, column signup_date: '0044-03-15 BC' is no value of an extract",
+        ),
+        (
+            "UPDATE live.users SET signup_date = '12024-01-01'",
+            HistoryError,
+            "table users, column signup_date: '12024-01-01' is no value of an extract",
+        ),
+        (
+            "UPDATE live.users SET signup_date = '0001-01-01'",
+            ExtractError,
+            "live.users: column signup_date, row 60, user 7590-VHVEG: '0001-01-01' is before 1900-01-01",
+        ),
+        (
+            "UPDATE live.subscriptions SET total_paid = 1e39",
+            ExtractError,
+            "live.subscriptions: column total_paid, row 60, user 7590-VHVEG: 1e+39 is above 1e+07",
+        ),
+        (
+            "UPDATE live.subscriptions SET total_paid = 'Infinity'",
+            ExtractError,
+            "live.subscriptions: column total_paid, row 60, user 7590-VHVEG: inf is above 1e+07",
+        ),
+        (
+            "UPDATE live.labels SET user_id = user_id || ' '",
+            ExtractError,
+            "live.labels: column user_id, row 60: '7590-VHVEG ' is not an id",
+        ),
+        (
+            r"UPDATE live.labels SET user_id = user_id || E'\x1b[2J'",
+            ExtractError,
+            r"live.labels: column user_id, row 60: '7590-VHVEG\x1b[2J' is not an id",
+        ),
+    ],
+)
+def test_landed_values_that_no_extract_can_have_are_refused(project, database_url, statement, error, said):
+    land(database_url)
+    with closing(connect(database_url)) as connection, connection, connection.cursor() as cursor:
+        cursor.execute(f"{statement} WHERE source = 'postgres' AND user_id = '7590-VHVEG'")
+    with pytest.raises(error) as refused:
+        ingest_month(database_url, name="postgres")
+    assert str(refused.value).startswith(said)
+    with closing(connect(database_url)) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM history.extracts WHERE source = 'postgres'")
+        assert cursor.fetchone() == (0,)
+
+
+def test_a_database_that_rounds_floats_for_its_users_changes_nothing(project, database_url, capsys):
+    ingest_month(database_url)
+    with closing(connect(database_url)) as connection, connection, connection.cursor() as cursor:
+        cursor.execute("SELECT current_database()")
+        cursor.execute(f'ALTER DATABASE "{cursor.fetchone()[0]}" SET extra_float_digits = 0')
+    before = content(database_url)
+    capsys.readouterr()
+    ingest_month(database_url)
+    assert capsys.readouterr().err == ""
+    assert content(database_url) == before

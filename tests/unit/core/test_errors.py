@@ -2,11 +2,29 @@
 
 import pytest
 
-from streamflow.core.errors import ConfigError, StreamFlowError, first_line
+from streamflow.core.errors import ConfigError, StreamFlowError, first_line, shown
 
 
 def test_a_message_is_one_line():
     assert str(ConfigError("seed=-1\n  is negative;\tuse 0 or more ")) == "seed=-1 is negative; use 0 or more"
+
+
+def test_what_a_terminal_would_obey_is_escaped():
+    assert str(ConfigError("a\x1b[2Jb\u200bc\x00é")) == "a\\x1b[2Jb\\u200bc\\x00é"
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (None, "nothing"),
+        (1.5, "1.5"),
+        ("a\nb", r"'a\nb'"),
+        ("x" * 80, f"'{'x' * 80}'"),
+        ("x" * 2_000_000, f"'{'x' * 80}'… (2000000 characters)"),
+    ],
+)
+def test_a_value_is_shown_short(value, words):
+    assert shown(value) == words
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ EXTRACTS = {
         contract_type text Month-to-month|One year|Two year
         paperless_billing boolean
         monthly_fee real 0..10000
-        total_paid real 0..
+        total_paid real 0..10000000
         net_service text DSL|Fiber optic|No
     """,
     "usage_agg_30d": """
@@ -60,6 +60,12 @@ def stated(column):
     limits = ["" if limit is None else str(limit) for limit in (column.minimum, column.maximum)]
     rest = "..".join(limits) if any(limits) else "|".join(column.allowed)
     return f"{column.name} {column.kind}{'?' if column.nullable else ''} {rest}".strip()
+
+
+def test_every_number_is_finite_by_its_bounds():
+    numbers = [column for table in TABLES for column in table.columns if column.kind in ("integer", "real")]
+    assert len(numbers) == 11
+    assert [column.name for column in numbers if None in (column.minimum, column.maximum)] == []
 
 
 def test_every_column_has_the_type_the_null_policy_and_the_range_that_a_delivery_is_held_to():

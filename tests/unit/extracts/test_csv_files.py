@@ -186,13 +186,13 @@ def test_another_encoding(folder):
 def test_utf_16(folder):
     path = folder / "users.csv"
     path.write_bytes(path.read_text().encode("utf-16"))
-    assert "is not UTF-8" in refusal(folder)
+    assert "users.csv: row 1: it is text in UTF-16; deliver it as CSV in UTF-8" in refusal(folder)
 
 
 def test_a_folder_instead_of_a_file(folder):
     (folder / "users.csv").unlink()
     (folder / "users.csv").mkdir()
-    assert "users.csv: Is a directory" in refusal(folder)
+    assert "users.csv: is not a regular file" in refusal(folder)
 
 
 def test_a_collapse_of_rows_is_refused_and_growth_is_not():
