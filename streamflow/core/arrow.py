@@ -65,9 +65,6 @@ def _typed(column: Column, values: pa.ChunkedArray, users: pa.ChunkedArray, orig
     _refuse_first(pc.fill_null(malformed, False), column, values, users, origin, f"is not {expected}")
     if column.kind == "boolean":
         values = pc.utf8_lower(values)
-    if column.name == ENTITY_KEY:
-        padded = pc.not_equal(pc.utf8_trim_whitespace(values), values)
-        _refuse_first(padded, column, values, users, origin, "has white space around it")
     try:
         typed = values.cast(ARROW_TYPES[column.kind])
     except pa.ArrowInvalid:

@@ -98,17 +98,14 @@ def _text(path: Path) -> str:
 
 
 def _check_lines(path: Path, text: str) -> None:
-    for sign, what in (("\0", "a NUL character"), ("\r", "a carriage return without a line feed")):
-        found = text.replace("\r\n", "\n").find(sign)
-        if found >= 0:
-            row = text.replace("\r\n", "\n").count("\n", 0, found) + 1
-            raise ExtractError(f"{path}: row {row}: has {what}; fix the extract; nothing was written")
-    for row, line in enumerate(text.split("\n"), 1):
-        if len(line) > LONGEST_LINE:
-            raise ExtractError(
-                f"{path}: row {row}: has {len(line)} characters, more than {LONGEST_LINE}; fix the extract;"
-                " nothing was written"
-            )
+    for row, line in enumerate(text.replace("\r\n", "\n").split("\n"), 1):
+        for what, is_bad in (
+            ("a NUL character", "\0" in line),
+            ("a carriage return without a line feed", "\r" in line),
+            (f"{len(line)} characters, more than {LONGEST_LINE}", len(line) > LONGEST_LINE),
+        ):
+            if is_bad:
+                raise ExtractError(f"{path}: row {row}: has {what}; fix the extract; nothing was written")
 
 
 def _check_header(path: Path, header: list[str], table: Table) -> None:

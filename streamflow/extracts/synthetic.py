@@ -5,7 +5,6 @@ A column of the schema that has no model here gets values of its kind and bounds
 Values derived with exp() are only compared or rounded, so that no CPU's last bit reaches a file.
 """
 
-import math
 from collections.abc import Mapping
 from datetime import date, timedelta
 from typing import Any
@@ -14,7 +13,8 @@ import numpy as np
 import pyarrow as pa
 
 from streamflow.core.calendar import FIRST_SYNTHETIC_MONTH, months_between
-from streamflow.core.schema import ENTITY_KEY, NO_INTERNET, TABLES, Column
+from streamflow.core.schema import ENTITY_KEY, NO_INTERNET, TABLES
+from streamflow.extracts.allowed_values import allowed_values
 
 KNOWN_USER = "7590-VHVEG"
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -73,29 +73,8 @@ def generate_month(users: int, month: str, seed: int) -> dict[str, pa.Table]:
             if column.name not in columns:
                 # The first byte of a name is above every number of _STREAMS, so no stream is drawn from twice.
                 stream = np.random.SeedSequence([seed, *f"{table.name}.{column.name}".encode(), elapsed])
-                columns[column.name] = derived_values(column, users, np.random.Generator(np.random.PCG64(stream)))
+                columns[column.name] = allowed_values(column, users, np.random.Generator(np.random.PCG64(stream)))
     return {table.name: pa.table({name: _arrow(columns[name]) for name in table.header}) for table in TABLES}
-
-
-def derived_values(column: Column, users: int, random: np.random.Generator) -> np.ndarray[Any, Any]:
-    """Values that the schema allows in a column, shape (users,); of a nullable column a tenth is NULL, never the first."""
-    low = column.minimum if column.minimum is not None else min(0, column.maximum or 0)
-    high = column.maximum if column.maximum is not None else low + 100
-    values: np.ndarray[Any, Any]
-    if column.kind == "text":
-        values = random.choice(np.array(column.allowed or ("a", "b", "c"), dtype=object), users)
-    elif column.kind == "boolean":
-        values = random.random(users) < 0.5
-    elif column.kind == "integer":
-        values = random.integers(math.ceil(low), math.floor(high), users, endpoint=True)
-    elif column.kind == "real":
-        values = np.clip(np.round(random.uniform(low, high, users), 2), low, high)
-    else:
-        values = np.array([date(2022, 1, 1) + timedelta(days=int(day)) for day in random.integers(0, 37, users)])
-    if column.nullable:
-        values = values.astype(object)
-        values[1:][random.random(users)[1:] < 0.1] = None
-    return values
 
 
 def _arrow(values: Any) -> pa.Array:

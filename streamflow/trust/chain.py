@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from streamflow.core.errors import ModelError
+from streamflow.core.errors import ModelError, shown
 from streamflow.core.schema import MODEL_NAME
 from streamflow.trust.claims import STATEMENT
 from streamflow.trust.envelope import Signed, open_envelope
@@ -108,7 +108,7 @@ def read_move(signed: Signed) -> Move:
     content = signed.content()
     try:
         if content["predicateType"] != PROMOTION:
-            raise ModelError(f"it is a statement of type {str(content['predicateType'])[:80]}, not a promotion")
+            raise ModelError(f"it is a statement of type {shown(content['predicateType'])}, not a promotion")
         predicate = content["predicate"]
         found = predicate["streamflow_move"]
         return Move(

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Iterable, Mapping
 
-from streamflow.core.errors import ConfigError
+from streamflow.core.errors import ConfigError, shown
 from streamflow.trust.acceptance import Evidence, Rebuilt, accepted, read_evidence, rebuilt
 from streamflow.trust.chain import Chain
 from streamflow.trust.claims import ModelClaim
@@ -42,5 +42,5 @@ def only_warns(moves: Callable[[], Chain]) -> bool:
     """
     mode = os.environ.get(VARIABLE) or ENFORCE
     if mode not in (ENFORCE, WARN):
-        raise ConfigError(f"{VARIABLE}={mode[:80]!r} is neither {ENFORCE} nor {WARN}; `unset {VARIABLE}`")
+        raise ConfigError(f"{VARIABLE}={shown(mode)} is neither {ENFORCE} nor {WARN}; `unset {VARIABLE}`")
     return mode == WARN and moves() == Chain()

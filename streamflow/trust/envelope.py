@@ -9,7 +9,7 @@ from securesystemslib.exceptions import Error, VerificationError
 from securesystemslib.signer import CryptoSigner  # type: ignore[attr-defined]
 
 from streamflow.core.digest import bytes_sha256
-from streamflow.core.errors import ModelError, first_line
+from streamflow.core.errors import ModelError, first_line, shown
 from streamflow.trust.trusted import TrustedKeys
 
 IN_TOTO = "application/vnd.in-toto+json"
@@ -74,7 +74,7 @@ def open_envelope(line: str, trusted: TrustedKeys, payload_type: str = IN_TOTO) 
     except (Error, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelError(f"it is no DSSE envelope ({first_line(error)})") from error
     if envelope.payload_type != payload_type:
-        raise ModelError(f"its payload is {envelope.payload_type[:80]!r}, not {payload_type}")
+        raise ModelError(f"its payload is {shown(envelope.payload_type)}, not {payload_type}")
     for keyid in keyids:
         if keyid not in trusted.keys:
             continue

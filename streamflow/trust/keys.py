@@ -13,7 +13,7 @@ from pathlib import Path
 
 from securesystemslib.signer import CryptoSigner  # type: ignore[attr-defined]
 
-from streamflow.core.errors import ConfigError, EnvironmentFault, first_line
+from streamflow.core.errors import ConfigError, EnvironmentFault, first_line, shown
 from streamflow.pipeline.project import state_dir
 from streamflow.provenance.git import file_at, tree
 from streamflow.trust.trusted import SHOWN, TrustedKeys, public_key, public_pem, trusted_keys_of
@@ -86,7 +86,7 @@ def retire_key() -> Path:
 def trust_key(file: Path, name: str) -> Path:
     """Copy a public key to keys/NAME.pem. Raises ConfigError, and writes nothing, if it is none or the name is taken."""
     if not name.replace("-", "").replace("_", "").isalnum() or not name.isascii():
-        raise ConfigError(f"{name[:80]!r} is no name for a key; use letters, digits, - and _")
+        raise ConfigError(f"{shown(name)} is no name for a key; use letters, digits, - and _")
     try:
         pem = file.read_bytes()
     except OSError as error:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from streamflow.core.errors import ModelError, StreamFlowError
+from streamflow.core.errors import ModelError, StreamFlowError, printable
 from streamflow.operations.evidence.archive import read_archive
 from streamflow.operations.evidence.claims import claims
 from streamflow.operations.evidence.keys import CountedKeys, counted_keys
@@ -31,7 +31,7 @@ def reason_in_one_line() -> Iterator[None]:
         reason = str(error)
         for ours, theirs in _FOR_A_STRANGER.items():
             reason = reason.replace(ours, theirs)
-        raise type(error)(printable(reason)) from error
+        raise type(error)(short_line(reason)) from error
     except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
         raise ModelError(f"a statement in it is malformed ({type(error).__name__}); don't use the model") from error
 
@@ -49,7 +49,7 @@ def open_archive(path: Path, given: Sequence[Path], clone: TrustedKeys | None) -
 def check(subject: Subject) -> Iterator[str]:
     """A line for each claim that holds. Raises ModelError that begins with the first that does not."""
     for claim in claims(subject):
-        yield f"{claim.what:<18} {printable(claim.found)}; {printable(claim.signer)}"
+        yield f"{claim.what:<18} {short_line(claim.found)}; {short_line(claim.signer)}"
 
 
 def derive_again(subject: Subject, say: Callable[[str], None]) -> str:
@@ -74,7 +74,7 @@ def derive_again(subject: Subject, say: Callable[[str], None]) -> str:
     )
 
 
-def printable(text: str) -> str:
+def short_line(text: str) -> str:
     """A text that others wrote, for a terminal: one line, no control characters, not too long."""
-    plain = "".join(each if each.isprintable() else "?" for each in " ".join(text.split()))
+    plain = printable(" ".join(text.split()))
     return plain if len(plain) <= _LONGEST_LINE else f"{plain[:_LONGEST_LINE]}…"

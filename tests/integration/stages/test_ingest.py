@@ -319,11 +319,12 @@ def test_landed_values_that_no_extract_can_have_are_refused(project, database_ur
         assert cursor.fetchone() == (0,)
 
 
-def test_a_database_that_rounds_floats_for_its_users_changes_nothing(project, database_url, capsys):
+@pytest.mark.parametrize("setting", ["extra_float_digits = 0", "datestyle = 'German'", "timezone = 'Asia/Tokyo'"])
+def test_what_a_database_shows_its_users_changes_nothing(project, database_url, capsys, setting):
     ingest_month(database_url)
     with closing(connect(database_url)) as connection, connection, connection.cursor() as cursor:
         cursor.execute("SELECT current_database()")
-        cursor.execute(f'ALTER DATABASE "{cursor.fetchone()[0]}" SET extra_float_digits = 0')
+        cursor.execute(f'ALTER DATABASE "{cursor.fetchone()[0]}" SET {setting}')
     before = content(database_url)
     capsys.readouterr()
     ingest_month(database_url)

@@ -93,12 +93,6 @@ def test_the_first_of_several_bad_fields_is_named_and_the_others_are_counted():
         typed_rows(EVERY_KIND, rows, "things.csv")
 
 
-@pytest.mark.parametrize("key", [" a", "a\t", "a "])
-def test_a_key_has_no_white_space_around_it(key):
-    with pytest.raises(ExtractError, match=r"column user_id, row 3: .* has white space around it"):
-        typed_rows(EVERY_KIND, text(user_id=key), "things.csv")
-
-
 @pytest.mark.parametrize("value", ["9" * 18, "-" + "9" * 18])
 def test_whole_numbers_of_18_digits_are_held_exactly(value):
     assert typed_rows(EVERY_KIND, text(count=value), "things.csv")["count"].to_pylist() == [-7, int(value)]

@@ -119,7 +119,7 @@ def test_a_user_without_a_row_in_a_child_file(folder):
         ("users", "signup_date", "2024-02-31", "'2024-02-31' is not a date"),
         ("users", "signup_date", "2024-02-01", "2024-02-01 is after the month's date 2024-01-31"),
         ("labels", "churn_label", "", "nothing where True or False must be"),
-        ("users", "user_id", " 1234-ABCDE", "has white space around it"),
+        ("users", "user_id", " 1234-ABCDE", "' 1234-ABCDE' is not an id: printable"),
         ("users", "user_id", "X" * 65, "is longer than 64 characters"),
     ],
 )

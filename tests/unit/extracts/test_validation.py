@@ -15,6 +15,7 @@ THINGS = Table(
         Column("maybe", "boolean", "", nullable=True),
     ),
 )
+ID_RULE = "printable characters in normal form NFC, no white space around them"
 GOOD = {"user_id": ["u", "v" * 64], "size": [0.0, 10.0], "kind": ["a", "b"], "maybe": [True, None]}
 
 
@@ -41,6 +42,10 @@ def test_what_the_schema_allows_passes():
         ("user_id", ["u", "u"], "field_uniqueness"),
         ("user_id", ["u", "v" * 65], "is longer than 64 characters"),
         ("user_id", ["u", ""], "is longer than 64 characters"),
+        *(
+            ("user_id", ["u", bad], f"is not an id: {ID_RULE}")
+            for bad in (" v", "v\t", "v ", "v\x1bw", "v\u200bw", "e\u0301")
+        ),
         ("size", [None, 1.0], "not_nullable"),
     ],
 )
