@@ -1,10 +1,10 @@
 """What a revision of this repository costs beside another: pipeline, idle run, rerun, start of serving, one prediction.
 
-Each revision is cloned and its pipeline run once; then the two are measured in turns, so that a slow minute of the machine
-meets both. What counts are medians and the relations between the two. Needs the environment of `make environment`, which
-has what both revisions import, and a machine that does nothing else.
+Each revision is cloned, gets an environment of its own lock, and runs its pipeline once; then the two are measured in turns,
+so that a slow minute of the machine meets both. What counts are medians and the relations between the two. Needs a package
+index, and a machine that does nothing else.
 
-    python -m benchmarks.revisions OLD              OLD beside HEAD, three rounds, some 12 minutes
+    python -m benchmarks.revisions OLD              OLD beside HEAD, three rounds, some 16 minutes
     python -m benchmarks.revisions OLD NEW --rounds 5 --json benchmarks/results/revisions.json
 """
 
@@ -14,7 +14,6 @@ import platform
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterator
@@ -31,12 +30,11 @@ from benchmarks.house import ROOT, git
 
 USER = "7590-VHVEG"
 WARM_UP, PREDICTIONS = 300, 2000
-_KEY = ROOT / "var" / "keys" / "private.pem"
 _READY_WITHIN = 90.0
 
 
 class Clone:
-    """A revision in a folder of its own, its commands run with this environment."""
+    """A revision in a folder of its own, with the environment of its lock."""
 
     def __init__(self, rev: str, folder: Path) -> None:
         self.name = git(ROOT, "rev-parse", "--short", rev).decode().strip()
@@ -44,24 +42,24 @@ class Clone:
         subprocess.run(["git", "clone", "--quiet", str(ROOT), str(self.folder)], check=True)
         subprocess.run(["git", "checkout", "--quiet", self.name], cwd=self.folder, check=True)
         self._log = folder / f"{self.name}.log"
-        self._environment = {
-            **os.environ,
-            "PYTHONPATH": str(self.folder),
-            "STREAMFLOW_SIGNING_KEY": str(_KEY),  # it signed the record of this environment
-            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
-        }
+        programs = self.folder / ".venv" / "bin"
+        self._python = str(programs / "python")
+        self._environment = {**os.environ, "PATH": os.pathsep.join([str(programs), os.environ["PATH"]])}
+        for name in ("PYTHONPATH", "STREAMFLOW_SIGNING_KEY", "VIRTUAL_ENV"):
+            self._environment.pop(name, None)
+        self._run("make", "environment")
 
     def seconds(self, *command: str) -> float:
         """How long a command took. Raises ClickException with its last lines if it fails."""
         started = time.perf_counter()
+        self._run(self._python, "-m", *command)
+        return time.perf_counter() - started
+
+    def _run(self, *command: str) -> None:
         with self._log.open("wb") as log:
-            done = subprocess.run(
-                [sys.executable, "-m", *command], cwd=self.folder, env=self._environment, stdout=log, stderr=log
-            )
-        taken = time.perf_counter() - started
+            done = subprocess.run(command, cwd=self.folder, env=self._environment, stdout=log, stderr=log)
         if done.returncode:
             raise click.ClickException(f"{self.name}: {' '.join(command)}: {self._log.read_text()[-2000:]}")
-        return taken
 
     @contextmanager
     def served(self) -> Iterator[tuple[httpx.Client, float]]:
@@ -69,7 +67,7 @@ class Clone:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
-        command = [sys.executable, "-m", "streamflow.cli.main", "serve", "--port", str(port)]
+        command = [self._python, "-m", "streamflow.cli.main", "serve", "--port", str(port)]
         started = time.perf_counter()
         with self._log.open("wb") as log:
             server = subprocess.Popen(command, cwd=self.folder, env=self._environment, stdout=log, stderr=log)
