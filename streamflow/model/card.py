@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from streamflow.core.errors import ModelError
-from streamflow.core.schema import ENTITY_KEY, LABEL, Column, feature_view_of, service_features
+from streamflow.core.schema import LABEL, Column, feature_view_of, service_features
 from streamflow.model.scoring import ChurnModel
 
 GOLDEN_ROWS = 16
@@ -44,34 +45,43 @@ def schema_features(schema: Mapping[str, Any]) -> tuple[Column, ...]:
 
 
 def golden_rows(model: ChurnModel, rows: pa.Table) -> dict[str, Any]:
-    """The first rows, half of them with a NULL where the model takes one, and the scores they get."""
-    nullable = [column.name for column in model.features if column.nullable]
-    with_null = [row for row in rows.to_pylist() if any(row[name] is None for name in nullable)][: GOLDEN_ROWS // 2]
-    chosen = [row for row in rows.to_pylist() if row not in with_null][: GOLDEN_ROWS - len(with_null)] + with_null
+    """Rows that are nobody's, and the scores they get: a version keeps its golden rows when a user is erased.
+
+    Each column's values are sorted by themselves, NULL first, and evenly spaced ones are taken; row and column are then
+    shifted against each other. What a user had together is lost, what the column holds from end to end is not.
+    """
     names = [column.name for column in model.features]
-    probabilities, predictions = model.score({name: [row[name] for row in chosen] for name in names})
+    taken = {name: _evenly_spaced(rows[name], shift) for shift, name in enumerate(names)}
+    probabilities, predictions = model.score(taken)
     return {
         "rows": [
             {
-                "user_id": row[ENTITY_KEY],
-                "features": {name: row[name] for name in names},
+                "features": {name: taken[name][at] for name in names},
                 "churn_probability": probability,
                 "prediction": prediction,
             }
-            for row, probability, prediction in zip(chosen, probabilities, predictions, strict=True)
+            for at, (probability, prediction) in enumerate(zip(probabilities, predictions, strict=True))
         ]
     }
+
+
+def _evenly_spaced(values: pa.ChunkedArray, shift: int) -> list[Any]:
+    order = pc.array_sort_indices(values, null_placement="at_start") if len(values) else pa.array([], pa.uint64())
+    count = min(GOLDEN_ROWS, len(values))
+    places = [at * (len(values) - 1) // max(count - 1, 1) for at in range(count)]
+    found: list[Any] = values.take(order.take(pa.array(places, pa.int64()))).to_pylist()
+    return [found[(at + shift) % count] for at in range(count)]
 
 
 def check_golden(model: ChurnModel, golden: Mapping[str, Any]) -> None:
     """Check that the golden rows get the scores of training. Raises ModelError naming the first that differs."""
     if not golden["rows"]:
         raise ModelError("golden.json has no row, so the model can't be verified")
-    for row in golden["rows"]:
+    for number, row in enumerate(golden["rows"], 1):
         (probability,), (prediction,) = model.score({name: [value] for name, value in row["features"].items()})
         # In this form NaN fails too.
         if not abs(probability - row["churn_probability"]) <= GOLDEN_TOLERANCE or prediction != row["prediction"]:
             raise ModelError(
-                f"golden row {row['user_id']} scores {probability:.7f}, at training {row['churn_probability']:.7f};"
+                f"golden row {number} scores {probability:.7f}, at training {row['churn_probability']:.7f};"
                 " this model or this machine's ONNX Runtime is not the one of training"
             )

@@ -61,7 +61,7 @@ def scorer(current, tmp_path_factory):
 
 def score(scorer, row):
     values = row["features"]
-    user = UserFeatures(row["user_id"], values, dict.fromkeys(values, instant("2024-01-31")))
+    user = UserFeatures("7590-VHVEG", values, dict.fromkeys(values, instant("2024-01-31")))
     (scored,) = asyncio.run(scorer.score([user]))
     return scored.score
 
