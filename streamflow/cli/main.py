@@ -18,6 +18,7 @@ from streamflow.cli import (
     db,
     doctor,
     drift,
+    erase,
     evidence,
     keys,
     lineage,
@@ -115,6 +116,7 @@ cli.add_command(rollback.rollback)
 cli.add_command(rollback.history)
 cli.add_command(keys.keys)
 cli.add_command(attest.attest)
+cli.add_command(erase.erase)
 cli.add_command(evidence.evidence)
 cli.add_command(evidence.verify)
 cli.add_command(check_skew.check_skew)

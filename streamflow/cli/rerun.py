@@ -26,8 +26,9 @@ def rerun(ref: str, fresh_env: bool, from_source: bool, sign: bool, as_json: boo
     streamflow rerun v3 --from-source        the snapshots frozen again from Postgres
 
     Works in a clone of its own: your files, index, branches and Production stay as they are. The verdict is identical,
-    equivalent (bytes differ, every golden prediction is equal) or diverged. It is signed with this machine's key and kept as
-    a note of the commit, with the model version, and in a file for `streamflow attest import` elsewhere. --sign is for a
+    equivalent (bytes differ, every golden prediction is equal), diverged, or derivable but for users who were erased since
+    (then the rest of its rows is proven by the commitments of their ingest). It is signed with this machine's key and kept
+    as a note of the commit, with the model version, and in a file for `streamflow attest import` elsewhere. --sign is for a
     version without a signature, and for a rebuilder on another machine. Exit code 0 only for identical, 1 for another
     verdict, 2 if the rerun was not possible.
     """
@@ -51,6 +52,8 @@ def rerun(ref: str, fresh_env: bool, from_source: bool, sign: bool, as_json: boo
 
 
 def _in_words(found: Rederivation, kept: str) -> str:
+    if found.erased_users:
+        return _but_erased(found)
     width = max(len(out.path) for out in found.outs)
     same = sum(out.same for out in found.outs)
     lines = [
@@ -69,6 +72,22 @@ def _in_words(found: Rederivation, kept: str) -> str:
     lines.append(f"  attested    {kept}")
     lines.append(f"  time        {found.seconds:.0f} s")
     return "\n".join(lines)
+
+
+def _but_erased(found: Rederivation) -> str:
+    users = f"{found.erased_users} ERASED USER{'' if found.erased_users == 1 else 'S'}"
+    lines = ["", *(f"  proven      {each}" for each in found.proven), ""]
+    if first := found.first_divergence:
+        lines += [
+            f"{found.ref} ({found.commit[:12]}) is DIVERGED: what is left of its rows can't be proven",
+            f"  first       {first.stage}: {first.cause}: {first.detail}",
+        ]
+    else:
+        lines += [
+            f"{found.ref} ({found.commit[:12]}) is DERIVABLE BUT FOR {users}: every other row of its months is proven",
+            "  next        `streamflow repro` trains on what is left and registers a new version",
+        ]
+    return "\n".join([*lines, f"  time        {found.seconds:.0f} s"])
 
 
 def _to_stderr(line: str) -> None:

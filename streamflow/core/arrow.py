@@ -1,5 +1,7 @@
 """The extracts as Arrow tables: types from the schema, and strict conversion of text to these types."""
 
+from collections.abc import Collection
+
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -43,6 +45,13 @@ def typed_rows(table: Table, text: pa.Table, origin: str) -> pa.Table:
 def sorted_by_user(rows: pa.Table) -> pa.Table:
     """The rows in the order of the key's UTF-8 bytes, in one chunk."""
     return rows.sort_by(ENTITY_KEY).combine_chunks()
+
+
+def without_users(rows: pa.Table, users: Collection[str]) -> pa.Table:
+    """The rows of all other users, in the same order."""
+    if not users:
+        return rows
+    return rows.filter(pc.invert(pc.is_in(rows[ENTITY_KEY], pa.array(sorted(users), pa.string()))))
 
 
 def field_error(

@@ -19,6 +19,8 @@ DATASET_COUNTS = DATASET / "dataset.json"
 CHOICES = Path("artifacts/config.json")
 INGEST_RECEIPTS = Path("artifacts/ingest")
 """MONTH.json: what was ingested of a month."""
+ERASURES = Path("artifacts/erasures")
+"""NNNN.json: an erasure of users, without their names; NNNN.dsse.json: the same, signed."""
 RECEIPTS = Path("artifacts/sha256")
 """STAGE.json: the SHA-256 of each file that a stage wrote."""
 MODEL = Path("artifacts/model")

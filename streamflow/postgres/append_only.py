@@ -1,6 +1,7 @@
 """Tables that only grow: the trigger that refuses a change, and whether the database still has it as it was made."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 _TRIGGER = "append_only"
@@ -27,6 +28,16 @@ def append_only(schema: str, table: str) -> str:
         f"CREATE OR REPLACE TRIGGER {_TRIGGER} BEFORE UPDATE OR DELETE OR TRUNCATE ON {schema}.{table}"
         f" FOR EACH STATEMENT EXECUTE FUNCTION {schema}.refuse_change();"
     )
+
+
+@contextmanager
+def writable(cursor: Any, schema: str, tables: Sequence[str]) -> Iterator[None]:
+    """Tables that take changes while the block runs; it has to be within one transaction, in which they are locked."""
+    for table in tables:
+        cursor.execute(f"ALTER TABLE {schema}.{table} DISABLE TRIGGER {_TRIGGER}")
+    yield
+    for table in tables:
+        cursor.execute(f"ALTER TABLE {schema}.{table} ENABLE TRIGGER {_TRIGGER}")
 
 
 def unprotected(cursor: Any, schema: str, body: str, tables: Iterable[str]) -> list[str]:

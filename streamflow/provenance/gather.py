@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-from streamflow.core.config import Config
+from streamflow.core.config import Config, source_identity
 from streamflow.core.digest import bytes_sha256
 from streamflow.core.errors import StreamFlowError
 from streamflow.pipeline.dvc_files import lock_text, locked_stages, tracked_outputs
@@ -127,6 +127,7 @@ def gather(
         snapshots={month: made[f"{SNAPSHOTS}/{month}"] for month in months},
         model_sha256=model_sha256,
         input_fingerprint=fingerprint,
+        source=source_identity(config.source),
         as_of=config.as_of,
         known_at=config.known_at,
         label_horizon_months=config.label_horizon_months,

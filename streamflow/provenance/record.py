@@ -14,8 +14,11 @@ _FINGERPRINTED_STAGES = ("dataset", "train")
 _ONLY_IN_THE_RECORD = ("outs", "artifacts")
 
 
-IDENTICAL, EQUIVALENT, DIVERGED = "identical", "equivalent", "diverged"
-"""The verdicts of a rerun; the last one is kept with the version as its tag rerun_verdict."""
+IDENTICAL, EQUIVALENT, DIVERGED, ERASED = "identical", "equivalent", "diverged", "erased"
+"""The verdicts of a rerun; the last one is kept with the version as its tag rerun_verdict.
+
+`erased`: derivable but for users who were erased since; the rest of its rows is proven, the model is not derived.
+"""
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,8 @@ class Provenance:
 
     `changes_sha256` is the digest of changes.patch, which turns `git_commit` into the files of the run: empty if equal.
     `git_dirty`: it has more than the run's own results. `dvc_lock_sha256` is that of the derivation (see
-    streamflow/pipeline/lock.py). `outs` are path to MD5 of every DVC output, `artifacts` path to SHA-256 of the run's files.
+    streamflow/pipeline/lock.py). `source` is whose users it is a model of. `outs` are path to MD5 of every DVC output,
+    `artifacts` path to SHA-256 of the run's files.
     """
 
     git_commit: str
@@ -40,6 +44,7 @@ class Provenance:
     snapshots: dict[str, str]
     model_sha256: str
     input_fingerprint: str
+    source: str
     as_of: str
     known_at: str | None
     label_horizon_months: int

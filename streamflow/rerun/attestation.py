@@ -45,6 +45,8 @@ def keep_verdict(
     at = now()
     if registry is not None and target.version is not None:
         registry.set_tags(str(target.version.version), {"rerun_verdict": found.verdict})
+    if found.erased_users:
+        return "not signed: the model was not derived again"
     if target.patch:
         return (
             "not signed: the run used files that are in no commit; `streamflow tag NAME` while it is the current result"

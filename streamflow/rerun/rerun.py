@@ -22,10 +22,12 @@ from streamflow.pipeline.lifeline import VARIABLE, lifeline
 from streamflow.pipeline.lock import contradictions
 from streamflow.pipeline.project import state_dir
 from streamflow.provenance.cache import fetch, local_cache
+from streamflow.provenance.erasure_files import erasures
 from streamflow.provenance.result import Result, read_result
 from streamflow.registry.references import Target
 from streamflow.rerun.checkout import checkout
 from streamflow.rerun.environments import Environment, describe, environment_of
+from streamflow.rerun.erased import erased_from, prove_the_rest
 from streamflow.rerun.refreeze import refreeze
 from streamflow.rerun.verdict import Circumstances, Rederivation, compare_outputs, verdict
 from streamflow.trust.claims import received_digest
@@ -60,6 +62,14 @@ def rerun(target: Target, fresh_env: bool, from_source: bool, say: Say) -> Rerun
         lock = [*contradictions(whole.stages), *disagreements(whole.stages, folder)]
         named = [declared.name for declared in declarations(folder) if declared.name in whole.stages]
         result = replace(whole, stages={name: whole.stages[name] for name in named})
+        if users := erased_from(result, known := erasures()):
+            judged, first, proven = prove_the_rest(folder, result, known, say)
+            seconds = time.monotonic() - started
+            model = target.model_sha256 or result.model_sha256
+            found = Rederivation(
+                target.name, target.commit, judged, first, (), model, "", {}, seconds, users, tuple(proven)
+            )
+            return Rerun(found, result)
         code = _code_differences(folder, result)
         with environment_of(result.requirements, fresh_env, say) as environment:
             used = describe(environment, result.requirements)

@@ -62,7 +62,10 @@ class Circumstances:
 
 @dataclass(frozen=True)
 class Rederivation:
-    """The outcome of a rerun; `model_expected` is the registered SHA-256, or that of the commit's receipt."""
+    """The outcome of a rerun; `model_expected` is the registered SHA-256, or that of the commit's receipt.
+
+    `erased_users` were erased since from the months that it read; `proven` says of each month what is left, in words.
+    """
 
     ref: str
     commit: str
@@ -73,6 +76,8 @@ class Rederivation:
     model_actual: str
     environment: Mapping[str, Any]
     seconds: float
+    erased_users: int = 0
+    proven: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The document of `streamflow rerun --json`."""
@@ -84,6 +89,7 @@ class Rederivation:
             "outs": [{"path": out.path, "expected": out.expected, "actual": out.actual} for out in self.outs],
             "model_sha256": {"expected": self.model_expected, "actual": self.model_actual},
             "environment": dict(self.environment),
+            **({"erased_users": self.erased_users, "proven": list(self.proven)} if self.erased_users else {}),
             "seconds": round(self.seconds, 1),
         }
 

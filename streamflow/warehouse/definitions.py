@@ -13,7 +13,7 @@ SQL_TYPES: dict[Kind, str] = {
     "date": "date",
 }
 HISTORY = "history"
-HISTORY_TABLES = ("extracts", *(table.name for table in TABLES))
+HISTORY_TABLES = ("extracts", "erasures", "erased_users", *(table.name for table in TABLES))
 REFUSAL = """
 BEGIN
     RAISE EXCEPTION 'history.% is append-only: % refused; record a corrected extract instead', TG_TABLE_NAME, TG_OP;

@@ -8,6 +8,7 @@ from typing import Any
 
 from streamflow.core.errors import HistoryError
 from streamflow.pipeline.layout import INGEST_RECEIPTS
+from streamflow.provenance.erasure_files import erasures
 from streamflow.provenance.git import file_at, resolve
 from streamflow.warehouse.chain import versions_in
 
@@ -23,8 +24,12 @@ class Receipt:
     is_committed: bool
 
     def versions(self, table: str, source: str) -> tuple[str, ...] | None:
-        """The versions of a table; None if it has none, or is of another source."""
-        return versions_in(self.content, table, source)
+        """The versions of a table as they are now; None if it has none, or is of another source.
+
+        A receipt from before an erasure stays as it is; who was erased is in none of the versions that it names.
+        """
+        versions = versions_in(self.content, table, source)
+        return erasures().versions(versions) if versions else versions
 
 
 def receipts_of(month: str) -> list[Receipt]:

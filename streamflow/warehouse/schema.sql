@@ -13,3 +13,14 @@ CREATE TABLE IF NOT EXISTS history.extracts (
     retracted bigint NOT NULL,
     PRIMARY KEY (source, as_of, table_name, recorded_at)
 );
+
+CREATE TABLE IF NOT EXISTS history.erasures (
+    id text PRIMARY KEY,
+    record text NOT NULL,
+    recorded_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+
+CREATE TABLE IF NOT EXISTS history.erased_users (
+    commitment bytea PRIMARY KEY,
+    salt bytea NOT NULL
+);

@@ -1,6 +1,6 @@
 """The recorded versions of a month's table: as the ledger history.extracts lists them, and as the rows make them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from streamflow.core.digest import rows_sha256
@@ -30,6 +30,29 @@ def ledger_versions(store: Warehouse, table: Table, month: str, known_at: str | 
             (store.source, month, table.name, known_at, known_at),
         )
         return [Version(moment, digest) for moment, digest in cursor.fetchall()]
+
+
+def month_before(store: Warehouse, month: str) -> str | None:
+    """The latest recorded month before one; None if there is none."""
+    with store.transaction() as cursor:
+        cursor.execute(
+            "SELECT max(as_of)::text FROM history.extracts WHERE source = %s AND as_of < %s", (store.source, month)
+        )
+        found: str | None = cursor.fetchone()[0]
+    return found
+
+
+def months_with(store: Warehouse, month: str, digests: Mapping[str, str]) -> dict[str, int]:
+    """Each other recorded month that has one of some contents (digest by table name), with how many of them it has."""
+    with store.transaction() as cursor:
+        cursor.execute(
+            "SELECT as_of::text, count(*) FROM (SELECT DISTINCT ON (as_of, table_name) as_of, table_name, content_sha256"
+            " FROM history.extracts WHERE source = %s AND as_of <> %s ORDER BY as_of, table_name, recorded_at DESC) last"
+            " JOIN unnest(%s::text[], %s::text[]) AS given(name, digest) ON (name, digest) = (table_name, content_sha256)"
+            " GROUP BY as_of ORDER BY as_of",
+            (store.source, month, list(digests), list(digests.values())),
+        )
+        return dict(cursor.fetchall())
 
 
 def row_versions(store: Warehouse, table: Table, month: str) -> list[Version]:

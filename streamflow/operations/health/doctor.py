@@ -9,7 +9,7 @@ from pathlib import Path
 from streamflow.core.config import source_identity
 from streamflow.core.config_checks import check
 from streamflow.core.errors import StreamFlowError, first_line
-from streamflow.operations.health.signatures import keys, production
+from streamflow.operations.health.signatures import erasure_ledger, keys, production
 from streamflow.pipeline.dvc_files import declarations, disagreements, locked_stages, read_receipt
 from streamflow.pipeline.dvc_hash import content_of
 from streamflow.pipeline.environment import PINNED, machine
@@ -42,6 +42,7 @@ def all_checks() -> list[Check]:
         ("cache", cache),
         ("history", history),
         ("append-only", append_only),
+        ("erasures", erasure_ledger),
         ("threads", threads),
         ("keys", keys),
         ("Production", production),

@@ -2,13 +2,16 @@
 
 from streamflow.core.errors import StreamFlowError
 from streamflow.core.schema import MODEL_NAME
-from streamflow.pipeline.layout import LOCK
+from streamflow.pipeline.layout import ERASURES, LOCK
+from streamflow.pipeline.project import state_dir
 from streamflow.postgres.server import database
 from streamflow.promotion.ledger import read_ledger
+from streamflow.provenance.erasure_files import erasures
 from streamflow.provenance.git import file_at, resolve
 from streamflow.provenance.problems import Check, Problem, problem_of
 from streamflow.registry.registry import open_registry, unrecorded_move
-from streamflow.trust.keys import listed_keys, machine_signer, private_path
+from streamflow.trust.erasure_records import chain_problems, signer_of
+from streamflow.trust.keys import listed_keys, machine_signer, private_path, trusted_keys
 from streamflow.trust.trusted import SHOWN
 
 
@@ -30,6 +33,25 @@ def keys() -> Check:
         problems.append(Problem("the key of this machine is revoked", "`streamflow keys init --replace`"))
     trusted = sum(key.state == "trusted" for key in listed)
     return Check("keys", f"this machine's {own[:SHOWN]}, {trusted} trusted", tuple(problems))
+
+
+def erasure_ledger() -> Check:
+    """The records of erasures follow each other, each is signed by a trusted key, and no call was stopped half-way."""
+    found = erasures()
+    problems = [Problem(each, f"`git log -p {ERASURES}`") for each in chain_problems()]
+    for record in found.records:
+        try:
+            signer = signer_of(record, trusted_keys())
+        except StreamFlowError as error:
+            problems.append(problem_of(error))
+            continue
+        if not signer:
+            problems.append(
+                Problem(f"erasure {record.number} is not signed", "`streamflow keys init`, `streamflow erase`")
+            )
+    if (state_dir() / "erasing.json").exists():
+        problems.append(Problem("an erasure was stopped before it was done", "`streamflow erase` goes on with it"))
+    return Check("erasures", f"{len(found.records)} recorded", tuple(problems))
 
 
 def production() -> Check:

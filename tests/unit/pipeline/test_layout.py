@@ -21,6 +21,7 @@ LAYOUT = {
     "DATASET_COUNTS": "data/dataset/dataset.json",
     "CHOICES": "artifacts/config.json",
     "INGEST_RECEIPTS": "artifacts/ingest",
+    "ERASURES": "artifacts/erasures",
     "RECEIPTS": "artifacts/sha256",
     "MODEL": "artifacts/model",
     "ONNX": "artifacts/model/model.onnx",

@@ -24,7 +24,7 @@ RANKS = (
 )
 RANK = {room: rank for rank, rooms in enumerate(RANKS) for room in rooms}
 STATIONS = set().union(*RANKS[:7])
-SIBLINGS = {"tuning": {"repro"}, "lineage": {"health"}, "promote": {"health"}}
+SIBLINGS = {"tuning": {"repro"}, "erase": {"repro"}, "lineage": {"health"}, "promote": {"health"}}
 """What a room of operations may import of another."""
 
 
