@@ -1,5 +1,6 @@
 """Frozen snapshots: checked against dvc.lock, and read as a stream of users with the features of a service."""
 
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import zip_longest
@@ -21,7 +22,7 @@ from streamflow.core.schema import (
     views_of,
 )
 from streamflow.pipeline.dvc_files import lock_text, read_receipt
-from streamflow.pipeline.layout import SNAPSHOTS
+from streamflow.pipeline.layout import INGEST_RECEIPTS, SNAPSHOTS
 from streamflow.pipeline.lock import read_lock
 from streamflow.pipeline.params import read_all_params
 from streamflow.provenance.outputs import output_problems
@@ -40,6 +41,15 @@ def proven_snapshot(as_of: str) -> Path:
             f"as of {as_of}: the months are {', '.join(months)}; `streamflow repro 'months=[…]'` adds one"
         )
     return proven_files(as_of)[0]
+
+
+def frozen_source(as_of: str) -> str:
+    """The source of the users of a frozen month, by the receipt of its ingest. Raises HistoryError if that is damaged."""
+    path = INGEST_RECEIPTS / f"{as_of}.json"
+    try:
+        return str(json.loads(path.read_text(encoding="utf-8"))["source"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise HistoryError(f"{path} is missing or damaged; `git checkout {path}`, or `streamflow repro`") from error
 
 
 def proven_files(as_of: str) -> tuple[Path, str]:

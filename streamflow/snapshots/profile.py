@@ -1,5 +1,6 @@
 """Counts of a frozen month, from the footers of its Parquet files and the column of labels."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,17 +11,21 @@ import pyarrow.parquet as pq
 
 from streamflow.core.errors import HistoryError, first_line
 from streamflow.core.schema import LABEL, LABEL_TABLE, TABLES, USERS, Table
-from streamflow.pipeline.layout import SNAPSHOTS
+from streamflow.pipeline.layout import INGEST_RECEIPTS, SNAPSHOTS
 
 
 @dataclass(frozen=True)
 class MonthProfile:
-    """Counts of one snapshot; `nulls` names every column of every table, in schema order."""
+    """Counts of one snapshot; `nulls` names every column of every table, in schema order.
+
+    `waved_through` says what was not plausible when the month was ingested, and let pass all the same.
+    """
 
     as_of: str
     users: int
     churners: int
     nulls: Mapping[str, int]
+    waved_through: tuple[str, ...] = ()
 
     @property
     def churn_rate(self) -> float:
@@ -44,6 +49,20 @@ def month_profile(as_of: str) -> MonthProfile:
         reason = first_line(error)
         raise HistoryError(f"{folder} can't be read: {reason}; `streamflow fsck` shows what is damaged") from error
     return MonthProfile(as_of, users, int(pc.sum(labels).as_py() or 0), nulls)
+
+
+def waved_through(as_of: str) -> tuple[str, ...]:
+    """What was not plausible of a month, and let pass, by the receipt of its ingest; none if there is no receipt.
+
+    Raises HistoryError if that is damaged.
+    """
+    path = INGEST_RECEIPTS / f"{as_of}.json"
+    try:
+        return tuple(json.loads(path.read_text(encoding="utf-8")).get("waved_through", ()))
+    except FileNotFoundError:
+        return ()
+    except (ValueError, AttributeError) as error:
+        raise HistoryError(f"{path} is damaged; `git checkout {path}`") from error
 
 
 def _nulls(folder: Path, table: Table) -> dict[str, int]:

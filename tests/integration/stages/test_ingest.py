@@ -1,17 +1,23 @@
 """Stage `ingest` over a real Postgres: bad input changes nothing, a correction is a version, tampering is named."""
 
 import hashlib
+import io
 import json
+import shutil
 from contextlib import closing
 
+import pandas as pd
 import pytest
+import yaml
 from extract_files import edit, file_names, set_value, write_month
+from project import ROOT
 
 from stages import ingest
-from streamflow.core.config import Config, SourceConfig
+from streamflow.core.config import Config, LimitConfig, SourceConfig
 from streamflow.core.errors import ExtractError, HistoryError
 from streamflow.core.schema import SUBSCRIPTIONS, TABLES, USAGE, USERS
 from streamflow.postgres.connection import connect
+from streamflow.snapshots.profile import waved_through
 from streamflow.warehouse.history import warehouse
 
 JANUARY, FEBRUARY = "2024-01-31", "2024-02-29"
@@ -330,3 +336,56 @@ def test_what_a_database_shows_its_users_changes_nothing(project, database_url, 
     ingest_month(database_url)
     assert capsys.readouterr().err == ""
     assert content(database_url) == before
+
+
+LIMITS = {
+    name: LimitConfig(**each)
+    for name, each in yaml.safe_load((ROOT / "conf/source/limits/default.yaml").read_text()).items()
+}
+
+
+def dearer(text):
+    frame = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False)
+    frame["monthly_fee"] = [str(float(fee) * 80) for fee in frame["monthly_fee"]]
+    return frame.to_csv(index=False)
+
+
+def test_a_month_that_is_not_plausible_is_refused_and_changes_nothing(project, database_url):
+    ingest_month(database_url, limits=LIMITS)
+    edit(project / "extracts" / FEBRUARY / "subscriptions.csv", dearer)
+    before = content(database_url)
+    with pytest.raises(ExtractError) as refused:
+        ingest_month(database_url, FEBRUARY, limits=LIMITS)
+    words = str(refused.value)
+    assert words.startswith("2024-02-29 is not plausible: the median of subscriptions.monthly_fee is ")
+    assert " times the " in words
+    assert words.endswith("`streamflow repro source.limits.scale.action=warn`; nothing was written")
+    assert content(database_url) == before
+    assert not (project / "artifacts/ingest" / f"{FEBRUARY}.json").exists()
+
+
+def test_a_month_under_another_date_is_refused(project, database_url):
+    ingest_month(database_url, limits=LIMITS)
+    for name in file_names():
+        shutil.copy(project / "extracts" / JANUARY / name, project / "extracts" / FEBRUARY / name)
+    with pytest.raises(ExtractError, match="5 of 5 tables with facts have the same rows as 2024-01-31"):
+        ingest_month(database_url, FEBRUARY, limits=LIMITS)
+
+
+def test_what_is_let_pass_is_said_and_stays_in_the_receipt(project, database_url, capsys):
+    ingest_month(database_url, limits=LIMITS)
+    receipt = project / "artifacts/ingest" / f"{JANUARY}.json"
+    assert "waved_through" not in json.loads(receipt.read_text())
+    edit(project / "extracts" / FEBRUARY / "subscriptions.csv", dearer)
+    warned = {**LIMITS, "scale": LimitConfig(limit=5, action="warn")}
+    ingest_month(database_url, FEBRUARY, limits=warned)
+    assert (
+        "ingest 2024-02-29: not plausible, let pass: the median of subscriptions.monthly_fee" in capsys.readouterr().err
+    )
+    path = project / "artifacts/ingest" / f"{FEBRUARY}.json"
+    first = path.read_bytes()
+    (words,) = json.loads(first)["waved_through"]
+    assert words.startswith("the median of subscriptions.monthly_fee is ")
+    ingest_month(database_url, FEBRUARY, limits=LIMITS)  # it is recorded, so it is not asked again
+    assert path.read_bytes() == first
+    assert waved_through(FEBRUARY) == tuple(json.loads(first)["waved_through"])
