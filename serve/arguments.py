@@ -31,6 +31,7 @@ class Arguments(BaseModel):
     )
     max_age_days: float = Field(62, gt=0, description="features older than this are stale")
     stale_policy: StalePolicy = Field("flag", description="flag: answer and name the stale features; refuse: 422")
+    any_source: bool = Field(False, description="answer for users of another source than the model's, too")
     replicas: int = Field(1, ge=1, le=64, description="replicas of feature lookup and scorer each; fused: of the whole")
     gateways: int = Field(1, ge=1, le=64, description="replicas of the gateway of graph split")
     token: str | None = Field(

@@ -13,7 +13,7 @@ from serve.metrics import Metrics
 from streamflow.core.errors import RegistryError, StreamFlowError
 from streamflow.provenance.record import PREFIX
 from streamflow.registry.loading import LoadedModel
-from streamflow.registry.served import ANSWERED_TAGS, WantedVersion
+from streamflow.registry.served import ANSWERED_TAGS, WantedVersion, WithheldError, stopped_for_erased
 
 LOG = logging.getLogger("ray.serve")
 POLL_SECONDS = 2.0
@@ -33,6 +33,9 @@ class Source(Protocol):
 
     def last_verified(self) -> LoadedModel:
         """The last version that was verified on this machine, verified again. Raises ModelError if there is none."""
+
+    def elsewhere(self, model: LoadedModel) -> str:
+        """Why a model can't answer for the users who are online now; empty if it can."""
 
     def objection(self, model: LoadedModel) -> str:
         """Why a model that is served would not be loaded now; empty if it would."""
@@ -84,7 +87,11 @@ class CurrentModel:
             named = self._source.wanted()
             wanted, earlier = named.version, named.earlier
             self._ignore(named.ignored or self._objection_to_the_served())
-            if self._model is not None and wanted == self._model.version and not self._kept_copy:
+            if self._model is not None and (reason := self._source.elsewhere(self._model)):
+                self._stop(WithheldError(reason))
+            if self._model is not None and (reason := stopped_for_erased(self._model.tags | dict(named.tags))):
+                self._stop(WithheldError(f"version {self._model.version} can't answer: {reason}"))
+            elif self._model is not None and wanted == self._model.version and not self._kept_copy:
                 self._refused = None
                 self._model = replace(self._model, tags=_renewed(self._model, named.tags))
             elif self._due(wanted):
@@ -92,7 +99,7 @@ class CurrentModel:
         except StreamFlowError as error:
             self._refuse(wanted, error)
             if self._model is None:
-                self._fall_back(wanted, earlier)
+                self._fall_back(wanted, earlier, has_copy=not isinstance(error, WithheldError))
         self._metrics.behind.set(0 if self.refused is None else 1)
 
     def follow(self, seconds: float = POLL_SECONDS) -> None:
@@ -128,6 +135,14 @@ class CurrentModel:
         instead = f", version {previous.version} before" if previous else ""
         LOG.warning("streamflow: version %s is served (model %s%s)", model.version, model.model_sha256[:12], instead)
 
+    def _stop(self, error: StreamFlowError) -> None:
+        """Take the served model away: it may not answer any more, and no other takes its place by itself."""
+        stopped, self._model = self._model, None
+        if stopped is not None:
+            self._metrics.replicas.labels(stopped.version, stopped.model_sha256).set(0)
+            self._refuse(stopped.version, error)
+            self._next_look = self._clock()
+
     def _refuse(self, version: str | None, error: StreamFlowError) -> None:
         self._error = error
         self._next_look = self._clock() + SECOND_LOOK_SECONDS
@@ -147,7 +162,7 @@ class CurrentModel:
             self._metrics.reloads.labels("refused").inc()
             LOG.error("streamflow: %s", ignored[1])
 
-    def _fall_back(self, wanted: str | None, earlier: tuple[str, ...]) -> None:
+    def _fall_back(self, wanted: str | None, earlier: tuple[str, ...], has_copy: bool) -> None:
         """At the start: a version that was moved to by an earlier signed move, or this machine's copy of the wanted one."""
         for version in earlier:
             try:
@@ -155,6 +170,8 @@ class CurrentModel:
                 return
             except StreamFlowError as error:
                 LOG.error("streamflow: version %s, moved to before, can't answer either: %s", version, error)
+        if not has_copy:
+            return
         try:
             model = self._source.last_verified()
         except StreamFlowError as error:

@@ -10,6 +10,7 @@ from serve.arguments import Arguments
 from serve.metrics import Metrics
 from serve.process import DEPLOYED, database_url, shared_metrics
 from serve.reloading import CurrentModel
+from streamflow.core.errors import StreamFlowError
 from streamflow.core.schema import MODEL_NAME
 from streamflow.online.values import Score, Scored, UserFeatures, is_complete
 from streamflow.registry.decision import COMPARISON_TAG
@@ -65,11 +66,21 @@ def _reference(loaded: LoadedModel) -> dict[str, str]:
 
 def current_model(arguments: Arguments, metrics: Metrics) -> CurrentModel:
     """The version that the arguments name: load it if possible, and follow its alias."""
+    from streamflow.online.months import online_month
     from streamflow.registry.registry import open_registry
     from streamflow.registry.served import RegistrySource
 
     url = partial(database_url, arguments.root)
-    source = RegistrySource(lambda: open_registry(url()), arguments.model, arguments.service)
+
+    def users() -> str:
+        """The source of the users who are online; empty if that is not asked or not known."""
+        try:
+            found = None if arguments.any_source else online_month(url())
+        except StreamFlowError:
+            return ""  # no user is found either, and /predict says why
+        return found.source if found else ""
+
+    source = RegistrySource(lambda: open_registry(url()), arguments.model, arguments.service, users)
     current = CurrentModel(source, metrics)
     current.refresh()
     current.follow()

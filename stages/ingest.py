@@ -4,18 +4,22 @@ Runs each time and is idempotent: an extract that is recorded changes nothing, a
 empty database is filled again. Everything is validated before one transaction writes it.
 """
 
+import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pyarrow as pa
 
 from streamflow.core.arrow import sorted_by_user
 from streamflow.core.calendar import parse_date
-from streamflow.core.config import Config, SourceConfig, source_identity
+from streamflow.core.commitments import commitments_sha256
+from streamflow.core.config import Config, LimitConfig, SourceConfig, source_identity
 from streamflow.core.digest import rows_sha256
 from streamflow.core.errors import ExtractError, HistoryError
-from streamflow.core.schema import TABLES
+from streamflow.core.schema import TABLES, USERS
 from streamflow.extracts.csv_files import month_folder, read_month
+from streamflow.extracts.plausibility import REFUSE, Limit, implausible
 from streamflow.extracts.synthetic import generate_month
 from streamflow.extracts.validation import check_month, check_row_count
 from streamflow.pipeline.layout import INGEST_RECEIPTS
@@ -23,10 +27,12 @@ from streamflow.pipeline.project import write_json
 from streamflow.pipeline.reporting import progress, say
 from streamflow.pipeline.stage import stage
 from streamflow.postgres.server import database
+from streamflow.provenance.erasure_files import erasures
 from streamflow.warehouse.chain import chained
 from streamflow.warehouse.differences import describe_differences
+from streamflow.warehouse.erased import refuse_erased, without_erased
 from streamflow.warehouse.history import Warehouse, warehouse
-from streamflow.warehouse.versions import RESTORE, ledger_versions
+from streamflow.warehouse.versions import RESTORE, ledger_versions, month_before, months_with
 
 CHECK_IT = "Somebody changed the database: run `streamflow doctor`"
 
@@ -38,9 +44,13 @@ def run(config: Config, month: str, store: Warehouse) -> None:
     for changed in store.protect():
         print(f"ingest {month}: {changed} no longer refused changes; restored. {CHECK_IT}", file=sys.stderr)
     extracts, origins = read_extracts(config.source, month, store)
+    extracts, erased = without_erased(store, extracts)
+    if erased:
+        say(f"ingest {month}: {erased} users of the extract were erased before; they are left out")
 
     rows = {name: sorted_by_user(table) for name, table in extracts.items()}
     digests = {name: rows_sha256(table) for name, table in rows.items()}
+    refuse_erased(month, digests, erasures())
     drift = history_drift(store, month, rows, digests)
     is_new = {table.name: store.recorded_digest(table, month) for table in TABLES} != digests
     if drift and is_new:
@@ -50,12 +60,13 @@ def run(config: Config, month: str, store: Warehouse) -> None:
     if is_new:
         check_month(extracts, origins, parse_date(month, "months"))
         check_collapse(store, month, rows, config.source.max_row_drop, origins)
+    waved_through = plausibility(store, month, rows, digests, config.source.limits) if is_new else kept(month, digests)
     live = store.live_month(month)
     live_differs = any(rows_sha256(live[name]) != digest for name, digest in digests.items())
     tables = progress(TABLES, f"recording {month}")
     appended = store.record(month, rows, tables) if is_new or live_differs else []
 
-    write_json(INGEST_RECEIPTS / f"{month}.json", receipt(store, month, rows, digests))
+    write_json(INGEST_RECEIPTS / f"{month}.json", receipt(store, month, rows, digests, waved_through))
     counts = ", ".join(f"{each.table} +{each.total}" for each in appended if each.total)
     say(f"ingest {month}: {rows['users'].num_rows} users; {counts or 'nothing new'}")
 
@@ -103,15 +114,54 @@ def check_collapse(store: Warehouse, month: str, rows: Extracts, max_row_drop: f
             check_row_count(rows[table.name].num_rows, before[1], before[0], max_row_drop, origins[table.name])
 
 
-def receipt(store: Warehouse, month: str, rows: Extracts, digests: dict[str, str]) -> dict[str, object]:
-    """Facts of a month: rows, content digest and the chain of recorded versions of each table; no time, no path."""
+def plausibility(
+    store: Warehouse, month: str, rows: Extracts, digests: dict[str, str], limits: Mapping[str, LimitConfig]
+) -> list[str]:
+    """What is not plausible in a month beside the recorded month before, but let pass. Raises ExtractError for the rest."""
+    before = month_before(store, month)
+    tables = {table.name: store.history_rows(table, before) for table in TABLES} if before else None
+    facts = {name: digest for name, digest in digests.items() if name != USERS.name}
+    given = {name: Limit(each.limit, each.action) for name, each in limits.items()}
+    found = implausible(rows, tables, before or "", months_with(store, month, facts), given)
+    refused = [each for each in found if each.action == REFUSE]
+    if refused:
+        first, more = refused[0], f" (and {len(refused) - 1} more)" if refused[1:] else ""
+        raise ExtractError(
+            f"{month} is not plausible: {first.what}{more}; deliver it again, or let it pass: `streamflow repro"
+            f" source.limits.{first.name}.action=warn`; nothing was written"
+        )
+    for each in found:
+        print(f"ingest {month}: not plausible, let pass: {each.what}", file=sys.stderr)
+    return [each.what for each in found]
+
+
+def kept(month: str, digests: dict[str, str]) -> list[str]:
+    """What the receipt of a month keeps as let pass, if it is of the same rows."""
+    path = INGEST_RECEIPTS / f"{month}.json"
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        same = {name: table["content_sha256"] for name, table in content["tables"].items()} == digests
+        return list(content.get("waved_through", ())) if same else []
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return []
+
+
+def receipt(
+    store: Warehouse, month: str, rows: Extracts, digests: dict[str, str], waved_through: list[str]
+) -> dict[str, object]:
+    """Facts of a month: rows, content digest and the chain of recorded versions of each table; no time, no path.
+
+    `waved_through` is in it only if something was.
+    """
     return {
         "as_of": month,
+        **({"waved_through": waved_through} if waved_through else {}),
         "source": store.source,
         "tables": {
             table.name: {
                 "rows": rows[table.name].num_rows,
                 "content_sha256": digests[table.name],
+                "commitments_sha256": commitments_sha256(rows[table.name]),
                 **chained([version.content_sha256 for version in ledger_versions(store, table, month)]),
             }
             for table in TABLES

@@ -39,6 +39,7 @@ from streamflow.promotion.ledger import champion_of, move, protect_ledger, read_
 from streamflow.promotion.published_report import publish_report
 from streamflow.promotion.record import record_comparison
 from streamflow.promotion.standing import Registered, Standing, decision_stands, standing
+from streamflow.promotion.users_online import publish_users
 from streamflow.provenance.comparison import flat
 from streamflow.provenance.gather import RECORD, changes_of_run, gather
 from streamflow.provenance.git import result_commit, tags_of
@@ -164,7 +165,9 @@ def decide_now(
         say(f"register: version {version} minus version {record.champion_version}: {record.comparison.in_short}")
     record_comparison(registry, registry.version(version), record)
     if record.promote:
-        move(url, registry, "promote", registry.load(registry.version(version)), f"by policy: {record.reason}")
+        model = registry.load(registry.version(version))
+        move(url, registry, "promote", model, f"by policy: {record.reason}")
+        publish_users(url, model, lambda line: say(f"register: {line}"))
     # Before the decision is recorded: a decided version is not published again.
     keep_report(config, registry, version, record)
     registry.record_decision(version, f"promoted: {record.reason}" if record.promote else record.reason)

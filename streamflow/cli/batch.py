@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from streamflow.core.errors import ModelError
 from streamflow.pipeline.reporting import progress, say
 from streamflow.postgres.server import database
 from streamflow.provenance.record import PREFIX
@@ -14,8 +15,9 @@ from streamflow.provenance.record import PREFIX
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="FILE.parquet or FILE.csv.")
 @click.option("--model", default="Production", show_default=True, metavar="REF", help="v3, or an alias.")
 @click.option("--reasons", default=0, metavar="N", help="Add the N features that change each score most.")
+@click.option("--force", is_flag=True, help="Score users of another source than the model's, too.")
 @click.pass_obj
-def batch(started_in: Path, as_of: str, out: Path, model: str, reasons: int) -> None:
+def batch(started_in: Path, as_of: str, out: Path, model: str, reasons: int, force: bool) -> None:
     """Score all users of a frozen snapshot with a registered model.
 
     \b
@@ -28,7 +30,7 @@ def batch(started_in: Path, as_of: str, out: Path, model: str, reasons: int) -> 
     """
     from streamflow.operations.batch.scores import check_output, score_snapshot
     from streamflow.registry.registry import open_registry
-    from streamflow.snapshots.frozen import proven_snapshot
+    from streamflow.snapshots.frozen import frozen_source, proven_snapshot
 
     place = started_in / out
     check_output(place)
@@ -36,14 +38,22 @@ def batch(started_in: Path, as_of: str, out: Path, model: str, reasons: int) -> 
     with database() as url:
         registry = open_registry(url)
         loaded = registry.load(registry.version(model))
+    source = frozen_source(as_of)
+    if loaded.source not in ("", source) and not force:
+        raise ModelError(
+            f"version {loaded.version} is a model of {loaded.source}, {as_of} holds users of {source}; name a model of these"
+            " users by --model, or --force"
+        )
     scores = score_snapshot(
         folder, loaded, place, reasons, lambda slices, total: progress(slices, f"scoring {as_of}", total)
     )
     tags = loaded.tags
     say(f"{scores.users:,} users as of {as_of} scored, {scores.churners:,} of them predicted to churn")
+    say(f"  users       of {source}")
     say(
         f"  model       version {loaded.version}, {loaded.model_sha256[:12]}: {tags[f'{PREFIX}feature_service']} as of"
-        f" {tags[f'{PREFIX}as_of']}, threshold {loaded.threshold:g}"
+        f" {tags[f'{PREFIX}as_of']}, threshold {loaded.threshold:g},"
+        f" a model of {loaded.source or 'an unknown source'}"
     )
     if scores.reference:
         typical = ", ".join(f"{name} {_format(value)}" for name, value in scores.reference.items())

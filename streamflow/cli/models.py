@@ -38,6 +38,7 @@ def models(as_json: bool) -> None:
     columns = (
         "version",
         "alias",
+        "source",
         "as of",
         "model",
         "metrics",
@@ -52,6 +53,7 @@ def models(as_json: bool) -> None:
         table.add_row(
             each["version"],
             ", ".join(each["aliases"]),
+            each["tags"].get("streamflow.source", "") or "unknown",
             each["tags"].get("streamflow.as_of", ""),
             each["model"],
             _scores(each["metrics"]) or each["problem"],

@@ -43,6 +43,7 @@ def promote(version: str | None, force: bool, reason: str | None, adopt: bool) -
         raise ConfigError("name a version (`streamflow promote v3`), or --adopt for the one that the alias names")
     from streamflow.operations.promote.gates import NEVER_FORCED, gate_record, health_gates, version_gates
     from streamflow.promotion.ledger import champion_of, move, person, read_ledger
+    from streamflow.promotion.users_online import publish_users
     from streamflow.registry.registry import open_registry
 
     with database() as url:
@@ -60,10 +61,13 @@ def promote(version: str | None, force: bool, reason: str | None, adopt: bool) -
             hint = "" if never else " | to promote it all the same: --force --reason TEXT"
             raise RegistryError(_refusal(version or f"v{number}", failed) + hint)
         if is_production(ledger, registry, number):
-            say(f"version {number} is Production already; nothing to do")
+            publish_users(url, registry.load(found), say)
+            say(f"version {number} is Production already; nothing to move")
             return
         why = f"forced by {person()}: {reason}" if failed else reason or ("adopted" if adopt else "every gate passed")
-        move(url, registry, "promote", registry.load(found, warn=False), why, failed)
+        model = registry.load(found, warn=False)
+        move(url, registry, "promote", model, why, failed)
+        publish_users(url, model, say)
         registry.record_decision(number, f"promoted: {why}")
         registry.set_tags(number, {"promotion_gates_passed_by_force": gate_record(failed)} if failed else {})
         _publish(registry, number, why)

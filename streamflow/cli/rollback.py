@@ -21,6 +21,7 @@ def rollback(reason: str) -> None:
     """
     from streamflow.promotion.entries import rollback_target
     from streamflow.promotion.ledger import move, read_ledger
+    from streamflow.promotion.users_online import publish_users
     from streamflow.registry.registry import open_registry
 
     with database() as url:
@@ -38,6 +39,7 @@ def rollback(reason: str) -> None:
         if other := ledger.chain.other_model(target, model.model_sha256):
             raise RegistryError(other)
         entry = move(url, registry, "rollback", model, reason)
+        publish_users(url, model, say)
         registry.record_decision(target, f"promoted: {reason}")
     say(f"version {target} is Production again, version {entry.from_version} before: {reason}")
 

@@ -29,20 +29,24 @@ _PR_SET_CHILD_SUBREAPER = 36
 @click.command()
 @click.option("--host", default=LOOPBACK, show_default=True, help="Address to listen on.")
 @click.option("--port", default=8000, show_default=True, help="Port of the HTTP endpoints.")
+@click.option(
+    "--force", is_flag=True, help="Answer for users of another source than the model's, too (any_source=true)."
+)
 @click.argument("arguments", nargs=-1, metavar="[KEY=VALUE]...")
-def serve(host: str, port: int, arguments: tuple[str, ...]) -> None:
+def serve(host: str, port: int, force: bool, arguments: tuple[str, ...]) -> None:
     """Serve the Production model over HTTP (Ray Serve: gateway, feature lookup, scorer), with the fast settings.
 
     KEY=VALUE as `serve run serve.app:build` takes them: graph=split|fused, model=ALIAS|VERSION, feature_service=NAME,
-    max_age_days=N, stale_policy=flag|refuse, replicas=N, gateways=N, token=SECRET.
+    max_age_days=N, stale_policy=flag|refuse, replicas=N, gateways=N, token=SECRET, any_source=true|false.
     """
     require_free(host, port)
+    forced = ("any_source=true",) if force else ()
     # Ray appends 56 characters to a path, and a socket path takes 97.
     front = tempfile.TemporaryDirectory(prefix="sf-", dir="/tmp", ignore_cleanup_errors=True)
     with database(), lifeline.lifeline(state_dir()) as line, front as folder:
         os.environ.update({lifeline.VARIABLE: str(line), FRONT_FOLDER: folder})
         say(f"StreamFlow churn will be ready on http://{host}:{port} (about 15 s from now); Ctrl-C stops it")
-        sys.exit(_foreground([sys.executable, "-m", "serve", "--host", host, "--port", str(port), *arguments]))
+        sys.exit(_foreground([sys.executable, "-m", "serve", "--host", host, "--port", str(port), *forced, *arguments]))
 
 
 @click.command()

@@ -14,8 +14,19 @@ from streamflow.core.errors import ConfigError, first_line
 
 
 @dataclass
+class LimitConfig:
+    """A figure from which on a month as a whole is not plausible, and what is done then: refuse or warn."""
+
+    limit: float = MISSING
+    action: str = MISSING
+
+
+@dataclass
 class SourceConfig:
-    """Where the monthly extracts come from; a field that a source does not use stays None."""
+    """Where the monthly extracts come from; a field that a source does not use stays None.
+
+    `limits` maps the names of streamflow/extracts/plausibility.py to what a month may look like beside the one before.
+    """
 
     name: str = MISSING
     max_row_drop: float = MISSING
@@ -24,6 +35,7 @@ class SourceConfig:
     dir: str | None = None
     first_month: str | None = None
     folders: dict[str, str] = field(default_factory=dict)
+    limits: dict[str, LimitConfig] = field(default_factory=dict)
 
 
 @dataclass
@@ -92,6 +104,13 @@ class DriftConfig:
 
 
 @dataclass
+class ErasureConfig:
+    """What serving does with a version that was trained with users who were erased since: continue, or stop."""
+
+    serving: str = "continue"
+
+
+@dataclass
 class ComputeConfig:
     """Threads of the numeric kernels, and joblib workers."""
 
@@ -121,6 +140,7 @@ class Config:
     cross_validation: CrossValidationConfig = MISSING
     promotion: PromotionConfig = MISSING
     drift: DriftConfig = MISSING
+    erasure: ErasureConfig = field(default_factory=ErasureConfig)
     compute: ComputeConfig = MISSING
 
 
@@ -170,7 +190,13 @@ def main_overrides(config: Config) -> list[str]:
 
 def source_identity(source: SourceConfig) -> str:
     """The name under which the warehouse keeps a source's history. CSV folders are deliveries of one source."""
-    return f"synthetic users={source.users} seed={source.seed}" if source.name == "synthetic" else source.name
+    return identity_in({"name": source.name, "users": source.users, "seed": source.seed})
+
+
+def identity_in(source: Mapping[str, Any]) -> str:
+    """`source_identity` of the section `source` of params.yaml; empty if it names none."""
+    name = source.get("name", "")
+    return f"synthetic users={source.get('users')} seed={source.get('seed')}" if name == "synthetic" else str(name)
 
 
 def _named_line(error: OmegaConfBaseException) -> str:

@@ -9,6 +9,8 @@ from streamflow.core.config import Config, DriftConfig, PromotionConfig, SourceC
 from streamflow.core.errors import ConfigError
 from streamflow.core.schema import FEATURE_SERVICES, service_features
 
+LIMITS = ("row_growth", "turnover", "same_month", "constant", "scale", "label_rate_min", "label_rate_max")
+"""The limits on a month as a whole, in the order in which they are checked."""
 SOURCES = ("csv", "postgres", "synthetic")
 POLICIES = ("auto", "manual", "never")
 THRESHOLD_POLICIES = ("f1", "cost", "top_fraction")
@@ -41,6 +43,7 @@ def check(config: Config) -> None:
     _check_shares(config.split)
     _check_training(config)
     _check_drift(config.drift)
+    _one_of("erasure.serving", config.erasure.serving, ("continue", "stop"), "choose one of them")
     if config.compute.threads < 1 or config.compute.jobs == 0:
         raise ConfigError(
             f"compute.threads={config.compute.threads} must be 1 or more, compute.jobs={config.compute.jobs} not 0"
@@ -55,6 +58,11 @@ def _check_source(source: SourceConfig, months: list[str]) -> None:
     _one_of("source.name", source.name, SOURCES, "choose one of them")
     if not 0 < source.max_row_drop <= 1:
         raise ConfigError(f"source.max_row_drop={source.max_row_drop} must be above 0 and at most 1")
+    for name, each in source.limits.items():
+        _one_of(f"source.limits.{name}", name, LIMITS, "choose one of them")
+        _one_of(f"source.limits.{name}.action", each.action, ("refuse", "warn"), "choose one of them")
+        if not each.limit > 0:
+            raise ConfigError(f"source.limits.{name}.limit={each.limit} must be above 0")
     if source.name == "csv" and not source.dir:
         raise ConfigError("source=csv needs a folder: `streamflow repro source=csv source.dir=PATH`")
     if source.name == "synthetic" and (source.users is None or source.users < 100):

@@ -28,8 +28,12 @@ CREATE TABLE IF NOT EXISTS {SCHEMA}.published (
     feature_view text PRIMARY KEY,
     source text NOT NULL,
     content text NOT NULL,
-    published_at timestamptz NOT NULL DEFAULT now()
-)
+    published_at timestamptz NOT NULL DEFAULT now(),
+    users_source text NOT NULL DEFAULT '',
+    as_of text NOT NULL DEFAULT ''
+);
+ALTER TABLE {SCHEMA}.published ADD COLUMN IF NOT EXISTS users_source text NOT NULL DEFAULT '',
+    ADD COLUMN IF NOT EXISTS as_of text NOT NULL DEFAULT ''
 """
 
 
@@ -92,13 +96,17 @@ def is_published(url: str, sources: Mapping[str, str]) -> bool:
         cursor.execute("SELECT table_name FROM information_schema.tables WHERE table_schema = %s", (SCHEMA,))
         tables = {name for (name,) in cursor.fetchall()}
         return all(
-            online_table(view).name in tables and ledger.get(view) == (source, _digest(cursor, view))
+            online_table(view).name in tables and ledger.get(view) == (source, online_digest(cursor, view))
             for view, source in sources.items()
         )
 
 
-def publish(store: "FeatureStore", sources: Mapping[str, str], as_of: str, users: Sequence[str]) -> None:
+def publish(
+    store: "FeatureStore", sources: Mapping[str, str], as_of: str, users: Sequence[str], users_source: str = ""
+) -> None:
     """Replace the online rows by those of `as_of` and write the ledger, in one transaction.
+
+    `sources` maps a view to the digest of the file that it is published from; `users_source` is the source of the users.
 
     Readers see the whole old month or the whole new one. Raises FeatureStoreError, and leaves the old month, if a view
     would not hold exactly `users`, all as of `as_of`.
@@ -111,10 +119,11 @@ def publish(store: "FeatureStore", sources: Mapping[str, str], as_of: str, users
         for view, source in sources.items():
             _require(connection, view, as_of, users)
             connection.execute(
-                f"INSERT INTO {SCHEMA}.published (feature_view, source, content) VALUES (%s, %s, %s)"
-                " ON CONFLICT (feature_view) DO UPDATE SET source = excluded.source, content = excluded.content,"
+                f"INSERT INTO {SCHEMA}.published (feature_view, source, content, users_source, as_of)"
+                " VALUES (%s, %s, %s, %s, %s) ON CONFLICT (feature_view) DO UPDATE SET source = excluded.source,"
+                " content = excluded.content, users_source = excluded.users_source, as_of = excluded.as_of,"
                 " published_at = now()",
-                (view, source, _digest(connection.cursor(), view)),
+                (view, source, online_digest(connection.cursor(), view), users_source, as_of),
             )
 
 
@@ -147,7 +156,7 @@ def _require(connection: Any, view: str, as_of: str, users: Sequence[str]) -> No
         )
 
 
-def _digest(cursor: Any, view: str) -> str:
+def online_digest(cursor: Any, view: str) -> str:
     """A digest of all rows of a view's table, in any order."""
     cursor.execute(
         "SELECT count(*)::text || ':' || coalesce(sum(hashtextextended(online::text, 0)::numeric), 0)::text"

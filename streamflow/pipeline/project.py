@@ -10,6 +10,8 @@ from typing import Any
 from streamflow.core.errors import ConfigError
 from streamflow.pipeline.layout import CONF, PIPELINE, SNAPSHOTS
 
+SNAPSHOTS_VARIABLE = "STREAMFLOW_SNAPSHOTS"
+"""Names another folder with frozen months for Feast than the project's."""
 # A queued or --temp experiment of DVC runs in a copy of the project below this folder.
 _DVC_COPIES = Path(".dvc/tmp/exps")
 
@@ -35,9 +37,10 @@ def state_dir(root: Path | None = None) -> Path:
 
 
 def snapshot_pattern(table: str) -> str:
-    """The glob of the frozen files of a table: of all months, or of STREAMFLOW_SNAPSHOT_MONTH."""
+    """The glob of the frozen files of a table: of all months, or of STREAMFLOW_SNAPSHOT_MONTH; in STREAMFLOW_SNAPSHOTS."""
     month = os.environ.get("STREAMFLOW_SNAPSHOT_MONTH", "*")
-    return str(project_root() / SNAPSHOTS / month / f"{table}.parquet")
+    folder = os.environ.get(SNAPSHOTS_VARIABLE) or str(project_root() / SNAPSHOTS)
+    return str(Path(folder) / month / f"{table}.parquet")
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import yaml
 
-from streamflow.core.config import Config
+from streamflow.core.config import Config, source_identity
 from streamflow.core.errors import ModelError, StreamFlowError
 from streamflow.core.schema import ENTITY_KEY, FEATURE_VIEWS, LABEL, feature_view_of
 from streamflow.core.yaml_text import parse_yaml
@@ -42,7 +42,15 @@ def decide_promotion(config: Config, registry: Registry, champion: Any) -> Decis
         _check_champion_overlap(gate, champion, test, then, split_of(config), unknown) for gate in data_gates(config)
     )
     comparison, judged = None, FIRST
-    if distrust:
+    source = source_identity(config.source)
+    if loaded and loaded.source not in ("", source):
+        judged = Decision(
+            False,
+            f"Production, version {champion.version}, is a model of {loaded.source}, this one of {source}: models of"
+            " different sources are not compared; `streamflow rerun vN`, then `streamflow promote vN` makes it Production,"
+            " with its users online",
+        )
+    elif distrust:
         judged = Decision(
             False,
             f"the champion, version {champion.version}, is not trusted: {distrust}; `streamflow promote --adopt`, or"

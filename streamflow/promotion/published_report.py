@@ -11,7 +11,7 @@ from streamflow.provenance.record import PREFIX
 from streamflow.registry.decision import DecisionRecord, decision_of
 from streamflow.report.publication import Publication
 from streamflow.snapshots.frozen import proven_files
-from streamflow.snapshots.profile import MonthProfile, month_profile
+from streamflow.snapshots.profile import MonthProfile, month_profile, waved_through
 
 if TYPE_CHECKING:
     from streamflow.registry.registry import Registry
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 EVALUATION_REPORT = "evaluation/report.html"
 PUBLISHED_REPORT = "report.html"
 _LINEAGE = {
+    "source": "source",
     "git commit": "git_commit",
     "git tag": "git_tag",
     "trained at commit": "trained_at_commit",
@@ -79,7 +80,7 @@ def publish_promotion(registry: "Registry", version: str, why: str, months: Sequ
 def _proven_profile(month: str) -> MonthProfile:
     # DVC hashed only the months of the features and of the labels as deps of the stage.
     proven_files(month)
-    return month_profile(month)
+    return replace(month_profile(month), waved_through=waved_through(month))
 
 
 def _lineage(tags: Mapping[str, str]) -> dict[str, str]:

@@ -37,6 +37,11 @@ class LoadedModel:
         return self.claim.commit if self.claim else self.tags[f"{PREFIX}git_commit"]
 
     @property
+    def source(self) -> str:
+        """Whose users it is a model of, by the signed provenance; by the tag if there is none, which may be empty."""
+        return self.claim.source if self.claim else self.tags.get(f"{PREFIX}source", "")
+
+    @property
     def as_of(self) -> str:
         """The date of the signed provenance; of the tag if there is none."""
         return self.claim.as_of if self.claim else self.tags[f"{PREFIX}as_of"]

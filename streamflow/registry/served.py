@@ -20,6 +20,8 @@ from streamflow.registry.registry import PRODUCTION, Registry, unrecorded_move
 from streamflow.trust.chain import Chain
 from streamflow.trust.check import only_warns
 
+ERASED_USERS, ERASED_SERVING = "erased_users", "erased_serving"
+"""Tags of a version that was trained with users who were erased since: how many, and `continue` or `stop`."""
 # Every answer of serving names them.
 ANSWERED_TAGS = (f"{PREFIX}git_commit", f"{PREFIX}as_of")
 
@@ -38,8 +40,23 @@ class WantedVersion:
     earlier: tuple[str, ...] = ()
 
 
+class WithheldError(ModelError):
+    """A sound model that must not answer: it was trained with users who were erased since, or is one of other users."""
+
+
+def stopped_for_erased(tags: Mapping[str, str]) -> str:
+    """Why a version with these tags must not answer, by what `erasure.serving` said when users were erased; else empty."""
+    if tags.get(f"{PREFIX}{ERASED_SERVING}") != "stop":
+        return ""
+    users = tags.get(f"{PREFIX}{ERASED_USERS}", "some")
+    return (
+        f"it was trained with {users} users who were erased since, and erasure.serving is stop; `streamflow repro` trains"
+        " without them"
+    )
+
+
 class RegistrySource:
-    """The version behind an alias, or one exact version, of the features of `service`.
+    """The version behind an alias, or one exact version, of the features of `service`, for users of the source `users()`.
 
     Production is where its last signed move leads: anybody can set an alias in MLflow's pages.
     """
@@ -49,8 +66,9 @@ class RegistrySource:
         open_registry: Callable[[], Registry],
         name: str,
         service: str,
+        users: Callable[[], str] = lambda: "",
     ) -> None:
-        self._open, self._name, self._service = open_registry, name, service
+        self._open, self._name, self._service, self._users = open_registry, name, service, users
         self._registry: Registry | None = None
         self._kept = state_dir() / "serve" / "verified" / f"{name}-{service}"
         self._chain = Chain()
@@ -79,6 +97,8 @@ class RegistrySource:
         """
         registry = self._connect()
         found = registry.version(version)
+        if reason := stopped_for_erased(found.tags):
+            raise WithheldError(f"version {version} can't answer: {reason}")
         service = found.tags.get(f"{PREFIX}feature_service")
         if service != self._service:
             raise ModelError(
@@ -93,8 +113,20 @@ class RegistrySource:
                 )
         files = registry.files(found)
         verified = self._accepted(files, only_warns(registry.moves))
+        if reason := self.elsewhere(verified):
+            raise WithheldError(reason)
         _keep(files, self._kept)
         return verified
+
+    def elsewhere(self, model: LoadedModel) -> str:
+        """Why a model can't answer for the users who are online now; empty if it can, or if a source is unknown."""
+        online = self._users()
+        if not online or not model.source or model.source == online:
+            return ""
+        return (
+            f"version {model.version} is a model of {model.source}, online are users of {online};"
+            f" `streamflow promote v{model.version}` puts its users online, `streamflow serve --force` answers all the same"
+        )
 
     def last_verified(self) -> LoadedModel:
         """The last version that was verified on this machine, verified again. Raises ModelError if there is none."""

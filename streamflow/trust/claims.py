@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from streamflow.core.config import identity_in
 from streamflow.core.digest import folder_sha256
 from streamflow.core.errors import ModelError
 from streamflow.pipeline.layout import DATASET, MODEL, MODEL_FILES, SNAPSHOTS
@@ -27,7 +28,7 @@ _IDENTICAL_PROPERTY = "STREAMFLOW_RERUN_IDENTICAL"
 
 @dataclass(frozen=True)
 class ModelClaim:
-    """A builder's claim: these files (name to SHA-256) were built from that commit for that feature service.
+    """A builder's claim: these files (name to SHA-256) were built from that commit for that feature service and source.
 
     `tree` is git's id of the commit's files: two commits with the same files have the same.
     """
@@ -36,6 +37,7 @@ class ModelClaim:
     commit: str
     tree: str
     feature_service: str
+    source: str
     as_of: str
     requirements_sha256: str
     signed: Signed
@@ -163,6 +165,7 @@ def model_claim(signed: Signed) -> ModelClaim | None:
             commit=digests["source"]["gitCommit"],
             tree=digests["source"]["gitTree"],
             feature_service=built["externalParameters"]["feature_service"],
+            source=identity_in(built["externalParameters"]["params"].get("source") or {}),
             as_of=built["externalParameters"]["as_of"],
             requirements_sha256=digests["requirements.lock"]["sha256"],
             signed=signed,

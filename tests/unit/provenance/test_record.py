@@ -58,16 +58,17 @@ def test_every_fact_of_the_provenance_is_a_tag_of_text():
         git_commit="c", git_tag="", git_dirty=False, changes_sha256="", dvc_lock_sha256="l", requirements_lock_sha256="r",
         environment_matches_lock=True, environment_differences="",
         params_sha256="p", dataset_md5="d", snapshots={"2024-01-31": "s"},
-        model_sha256="m", input_fingerprint="f", as_of="2024-01-31", known_at=None, label_horizon_months=0,
+        model_sha256="m", input_fingerprint="f", source="csv", as_of="2024-01-31", known_at=None, label_horizon_months=0,
         feature_service="churn_v1", seed=42, python="3.11", platform="Linux", cpu="cpu",
         glibc="glibc-2.36", cpu_features="X86_V3", blas_kernel="Haswell",
         threads=1, outs={"data/dataset": "d"}, artifacts={"dvc.lock": "l"},
     )  # fmt: skip
     tags = facts.tags()
-    assert len(tags) == 25
+    assert len(tags) == 26
     assert all(isinstance(value, str) for value in tags.values())
     assert tags["streamflow.git_dirty"] == "false"
     assert tags["streamflow.known_at"] == ""
+    assert tags["streamflow.source"] == "csv"
     assert tags["streamflow.snapshots"] == '{"2024-01-31": "s"}'
     assert (tags["streamflow.seed"], tags["streamflow.environment_matches_lock"]) == ("42", "true")
     assert not {"streamflow.outs", "streamflow.artifacts"} & set(tags), "too long for a tag"

@@ -15,6 +15,7 @@ def test_the_defaults():
         "feature_service": None,
         "max_age_days": 62,
         "stale_policy": "flag",
+        "any_source": False,
         "replicas": 1,
         "gateways": 1,
         "token": None,

@@ -10,7 +10,7 @@ from counters import counters
 from serve.reloading import POLL_SECONDS, SECOND_LOOK_SECONDS, CurrentModel
 from streamflow.core.errors import ModelError, RegistryError
 from streamflow.registry.loading import LoadedModel
-from streamflow.registry.served import WantedVersion
+from streamflow.registry.served import WantedVersion, WithheldError, stopped_for_erased
 
 
 def version(number):
@@ -23,7 +23,7 @@ class Versions:
 
     def __init__(self):
         self.alias, self.versions, self.kept, self.loads = "1", {"1": version(1)}, None, []
-        self.down, self.earlier, self.objections = False, (), {}
+        self.down, self.earlier, self.objections, self.others = False, (), {}, {}
 
     def wanted(self):
         if self.down:
@@ -33,11 +33,16 @@ class Versions:
 
     def load(self, name):
         self.loads.append(name)
+        if name in self.others:
+            raise WithheldError(self.others[name])
         found = self.versions[name]
         if isinstance(found, str):
             raise ModelError(found)
         self.kept = found
         return found
+
+    def elsewhere(self, model):
+        return self.others.get(model.version, "") if "users of" in self.others.get(model.version, "") else ""
 
     def objection(self, model):
         return self.objections.get(model.version, "")
@@ -89,6 +94,37 @@ def test_a_moved_alias_is_followed_and_an_unmoved_one_loads_nothing(current, ver
     current.refresh()
     current.refresh()
     assert (current.get().version, versions.loads) == ("2", ["1", "2"])
+
+
+def test_a_model_of_other_users_than_those_online_stops_and_the_version_of_these_users_is_taken_at_once(
+    current, versions
+):
+    current.refresh()
+    versions.others = {"1": "version 1 is a model of synthetic users, online are users of csv"}
+    current.refresh()
+    with pytest.raises(ModelError, match=r"^version 1 is a model of synthetic users, online are users of csv$"):
+        current.get()
+    assert (current.refused.version, current.refused.reason) == ("1", versions.others["1"])
+    versions.versions["2"], versions.alias = version(2), "2"
+    current.refresh()
+    assert (current.get().version, current.refused) == ("2", None)
+
+
+@pytest.mark.parametrize(("serving", "answers"), [("continue", True), ("stop", False)])
+def test_a_version_trained_with_users_who_were_erased_goes_on_or_stops_by_policy(current, versions, serving, answers):
+    current.refresh()
+    tags = {"streamflow.erased_users": "3", "streamflow.erased_serving": serving}
+    versions.versions["1"] = replace(version(1), tags={**version(1).tags, **tags})
+    if not answers:
+        versions.others = {"1": f"version 1 can't answer: {stopped_for_erased(tags)}"}
+    current.refresh()
+    if answers:
+        assert current.get().version == "1"
+    else:
+        with pytest.raises(
+            ModelError, match=r"^version 1 can't answer: it was trained with 3 users who were erased since"
+        ):
+            current.get()
 
 
 def test_a_version_is_looked_at_every_two_seconds_and_a_refused_one_again_after_thirty(current, versions, clock):
