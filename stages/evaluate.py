@@ -143,7 +143,7 @@ def _settings(config: Config) -> dict[str, str]:
 
 def _files_read(config: Config) -> list[Path]:
     snapshots = [SNAPSHOTS / month / f"{table.name}.parquet" for month in _months(config) for table in TABLES]
-    return [DATASET_ROWS, ONNX, *snapshots, REQUIREMENTS]
+    return [DATASET_ROWS, ONNX, *(path for path in snapshots if path.is_file()), REQUIREMENTS]
 
 
 def _truth_and_prediction(churned: list[bool], predictions: list[int]) -> list[dict[str, str]]:

@@ -17,7 +17,7 @@ from streamflow.core.commitments import commitments_sha256
 from streamflow.core.config import Config, LimitConfig, SourceConfig, source_identity
 from streamflow.core.digest import rows_sha256
 from streamflow.core.errors import ExtractError, HistoryError
-from streamflow.core.schema import TABLES, USERS
+from streamflow.core.schema import TABLES, USERS, Table
 from streamflow.extracts.csv_files import month_folder, read_month
 from streamflow.extracts.plausibility import REFUSE, Limit, implausible
 from streamflow.extracts.synthetic import generate_month
@@ -32,6 +32,7 @@ from streamflow.warehouse.chain import chained
 from streamflow.warehouse.differences import describe_differences
 from streamflow.warehouse.erased import refuse_erased, without_erased
 from streamflow.warehouse.history import Warehouse, warehouse
+from streamflow.warehouse.recorded_columns import as_delivered, table_of
 from streamflow.warehouse.versions import RESTORE, ledger_versions, month_before, months_with
 
 CHECK_IT = "Somebody changed the database: run `streamflow doctor`"
@@ -60,9 +61,12 @@ def run(config: Config, month: str, store: Warehouse) -> None:
     if is_new:
         check_month(extracts, origins, parse_date(month, "months"))
         check_collapse(store, month, rows, config.source.max_row_drop, origins)
-    waved_through = plausibility(store, month, rows, digests, config.source.limits) if is_new else kept(month, digests)
+    waved_through = plausibility(store, month, rows, digests, config.limits) if is_new else kept(month, digests)
     live = store.live_month(month)
-    live_differs = any(rows_sha256(live[name]) != digest for name, digest in digests.items())
+    live_differs = any(
+        rows_sha256(as_delivered(live[table.name], table_of(table, rows[table.name].schema))) != digests[table.name]
+        for table in TABLES
+    )
     tables = progress(TABLES, f"recording {month}")
     appended = store.record(month, rows, tables) if is_new or live_differs else []
 
@@ -75,7 +79,7 @@ def read_extracts(source: SourceConfig, month: str, store: Warehouse) -> tuple[E
     """The typed rows of a month from the configured source, and where each table came from."""
     if source.name == "csv":
         folder = month_folder(Path(str(source.dir)), month, source.folders, str(source.first_month))
-        return read_month(folder)
+        return read_month(folder, recorded_tables(store, month))
     if source.name == "synthetic":
         tables = generate_month(int(source.users or 0), month, int(source.seed or 0))
         return tables, {name: f"synthetic {name}" for name in tables}
@@ -84,7 +88,7 @@ def read_extracts(source: SourceConfig, month: str, store: Warehouse) -> tuple[E
 
 def read_live(month: str, store: Warehouse) -> tuple[Extracts, dict[str, str]]:
     """The live rows of other programs; if a recorded month has no live rows, the recorded version stays."""
-    live = store.live_month(month)
+    live = live_as_recorded(store, month)
     if any(table.num_rows for table in live.values()):
         return live, {name: f"live.{name}" for name in live}
     history = {table.name: store.history_rows(table, month) for table in TABLES}
@@ -92,6 +96,17 @@ def read_live(month: str, store: Warehouse) -> tuple[Extracts, dict[str, str]]:
         raise ExtractError(f"live.users has no rows with as_of {month}; insert them, then `streamflow repro`")
     say(f"ingest {month}: the live tables have no rows of it; the recorded version stays")
     return history, {name: f"history.{name}" for name in history}
+
+
+def recorded_tables(store: Warehouse, month: str) -> dict[str, Table]:
+    """Each table of a month with the columns of its last recorded version, if there is one."""
+    return {table.name: known for table in TABLES if (known := store.recorded_table(table, month))}
+
+
+def live_as_recorded(store: Warehouse, month: str) -> Extracts:
+    """The live rows of a month, without columns that hold nothing and that it was recorded without."""
+    recorded = recorded_tables(store, month)
+    return {name: as_delivered(rows, recorded.get(name)) for name, rows in store.live_month(month).items()}
 
 
 def history_drift(store: Warehouse, month: str, rows: Extracts, digests: dict[str, str]) -> list[str]:
@@ -128,7 +143,7 @@ def plausibility(
         first, more = refused[0], f" (and {len(refused) - 1} more)" if refused[1:] else ""
         raise ExtractError(
             f"{month} is not plausible: {first.what}{more}; deliver it again, or let it pass: `streamflow repro"
-            f" source.limits.{first.name}.action=warn`; nothing was written"
+            f" limits.{first.name}.action=warn`; nothing was written"
         )
     for each in found:
         print(f"ingest {month}: not plausible, let pass: {each.what}", file=sys.stderr)

@@ -6,6 +6,7 @@ month is published in one transaction, or nothing.
 """
 
 from streamflow.core.config import Config, source_identity
+from streamflow.core.schema import FEATURE_VIEWS
 from streamflow.online.months import bring_online
 from streamflow.pipeline.layout import SNAPSHOTS
 from streamflow.pipeline.reporting import say
@@ -25,7 +26,7 @@ def run(config: Config, url: str) -> None:
         return
     users = bring_online(url, SNAPSHOTS / config.as_of, config.as_of, source)
     if users:
-        say(f"materialize: {users} users as of {config.as_of} are online")
+        say(f"materialize: {users} users as of {config.as_of} are online in {len(FEATURE_VIEWS)} feature views")
     else:
         say(f"materialize: the users as of {config.as_of} are online already")
 

@@ -39,7 +39,7 @@ def batch(started_in: Path, as_of: str, out: Path, model: str, reasons: int, for
         registry = open_registry(url)
         loaded = registry.load(registry.version(model))
     source = frozen_source(as_of)
-    if loaded.source not in ("", source) and not force:
+    if loaded.source and source and loaded.source != source and not force:
         raise ModelError(
             f"version {loaded.version} is a model of {loaded.source}, {as_of} holds users of {source}; name a model of these"
             " users by --model, or --force"
@@ -49,15 +49,15 @@ def batch(started_in: Path, as_of: str, out: Path, model: str, reasons: int, for
     )
     tags = loaded.tags
     say(f"{scores.users:,} users as of {as_of} scored, {scores.churners:,} of them predicted to churn")
-    say(f"  users       of {source}")
     say(
         f"  model       version {loaded.version}, {loaded.model_sha256[:12]}: {tags[f'{PREFIX}feature_service']} as of"
-        f" {tags[f'{PREFIX}as_of']}, threshold {loaded.threshold:g},"
-        f" a model of {loaded.source or 'an unknown source'}"
+        f" {tags[f'{PREFIX}as_of']}, threshold {loaded.threshold:g}"
     )
     if scores.reference:
         typical = ", ".join(f"{name} {_format(value)}" for name, value in scores.reference.items())
         say(f"  reasons     {reasons} of each, compared with {typical}")
+    other = f", the model is of {loaded.source}" if loaded.source and loaded.source != source else ""
+    say(f"  users       of {source or 'an unknown source'}{other}")
     say(f"  written     {out}, SHA-256 {scores.sha256[:12]}")
 
 

@@ -10,7 +10,8 @@ import click
 from streamflow.core.errors import EnvironmentFault
 from streamflow.pipeline.project import state_dir
 from streamflow.pipeline.reporting import say
-from streamflow.postgres.connection import URL_VARIABLE, connection_fields
+from streamflow.postgres.connection import URL_VARIABLE
+from streamflow.postgres.dump import client_environment
 from streamflow.postgres.programs import client_program
 from streamflow.postgres.server import EmbeddedPostgres, database
 
@@ -58,21 +59,29 @@ def env() -> None:
 
 
 @db.command()
+@click.option("--no-dump", is_flag=True, help="Don't dump what is there first.")
+@click.option("--source", help="Whose months they are, if they were recorded before each source had its own history.")
+def upgrade(no_dump: bool, source: str | None) -> None:
+    """Bring the tables of the database to this code: new columns, wider types, our own structure (Alembic).
+
+    Every command does so by itself when it has to; this is for the owner of the tables, if another role runs the pipeline.
+    One transaction, after a dump to var/backups. Recorded months keep the columns, digests and corrections that they have.
+    Exit code 2, and nothing changed, if it is not possible.
+    """
+    from streamflow.warehouse.upgrade import upgrade as bring_up
+
+    with database() as address:
+        done = bring_up(address, with_dump=not no_dump, source=source)
+    for line in done or ["nothing to do: the tables are those of this code"]:
+        say(line)
+
+
+@db.command()
 @click.argument("arguments", nargs=-1)
 def psql(arguments: tuple[str, ...]) -> None:
     """Open psql on the database; ARGUMENTS go to psql (put -- before options)."""
     with database() as address:
-        # The password is in the environment, which `ps` does not show.
-        fields = connection_fields(address)
-        names = {
-            "host": "PGHOST",
-            "port": "PGPORT",
-            "database": "PGDATABASE",
-            "user": "PGUSER",
-            "password": "PGPASSWORD",
-        }
-        environment = {**os.environ, **{names[key]: value for key, value in fields.items() if key in names}}
-        done = subprocess.run([str(client_program("psql")), *arguments], env=environment, check=False)
+        done = subprocess.run([str(client_program("psql")), *arguments], env=client_environment(address), check=False)
     sys.exit(done.returncode)
 
 

@@ -23,10 +23,7 @@ class LimitConfig:
 
 @dataclass
 class SourceConfig:
-    """Where the monthly extracts come from; a field that a source does not use stays None.
-
-    `limits` maps the names of streamflow/extracts/plausibility.py to what a month may look like beside the one before.
-    """
+    """Where the monthly extracts come from; a field that a source does not use stays None."""
 
     name: str = MISSING
     max_row_drop: float = MISSING
@@ -35,7 +32,6 @@ class SourceConfig:
     dir: str | None = None
     first_month: str | None = None
     folders: dict[str, str] = field(default_factory=dict)
-    limits: dict[str, LimitConfig] = field(default_factory=dict)
 
 
 @dataclass
@@ -120,7 +116,10 @@ class ComputeConfig:
 
 @dataclass
 class Config:
-    """params.yaml. Dates are ISO text; `known_at` is an ISO timestamp in UTC or None."""
+    """params.yaml. Dates are ISO text; `known_at` is an ISO timestamp in UTC or None.
+
+    `limits` maps the names of streamflow/extracts/plausibility.py to what a month may look like beside the one before.
+    """
 
     as_of: str = MISSING
     months: list[str] = MISSING
@@ -140,6 +139,7 @@ class Config:
     cross_validation: CrossValidationConfig = MISSING
     promotion: PromotionConfig = MISSING
     drift: DriftConfig = MISSING
+    limits: dict[str, LimitConfig] = field(default_factory=dict)
     erasure: ErasureConfig = field(default_factory=ErasureConfig)
     compute: ComputeConfig = MISSING
 

@@ -1,11 +1,11 @@
 """The checks of a configuration that types can't make: what is allowed, and how the values fit together."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from streamflow.core.calendar import FIRST_SYNTHETIC_MONTH, month_later, parse_date
-from streamflow.core.config import Config, DriftConfig, PromotionConfig, SourceConfig, SplitConfig
+from streamflow.core.config import Config, DriftConfig, LimitConfig, PromotionConfig, SourceConfig, SplitConfig
 from streamflow.core.errors import ConfigError
 from streamflow.core.schema import FEATURE_SERVICES, service_features
 
@@ -40,6 +40,7 @@ def check(config: Config) -> None:
     _one_of("features.service", config.features.service, FEATURE_SERVICES, "choose one of them")
     _check_promotion(config.promotion)
     _check_source(config.source, months)
+    _check_limits(config.limits)
     _check_shares(config.split)
     _check_training(config)
     _check_drift(config.drift)
@@ -54,15 +55,18 @@ def check(config: Config) -> None:
         raise ConfigError("model has no _target_; choose a file of conf/model: `streamflow repro model=random_forest`")
 
 
+def _check_limits(limits: Mapping[str, LimitConfig]) -> None:
+    for name, each in limits.items():
+        _one_of(f"limits.{name}", name, LIMITS, "choose one of them")
+        _one_of(f"limits.{name}.action", each.action, ("refuse", "warn"), "choose one of them")
+        if not each.limit > 0:
+            raise ConfigError(f"limits.{name}.limit={each.limit} must be above 0")
+
+
 def _check_source(source: SourceConfig, months: list[str]) -> None:
     _one_of("source.name", source.name, SOURCES, "choose one of them")
     if not 0 < source.max_row_drop <= 1:
         raise ConfigError(f"source.max_row_drop={source.max_row_drop} must be above 0 and at most 1")
-    for name, each in source.limits.items():
-        _one_of(f"source.limits.{name}", name, LIMITS, "choose one of them")
-        _one_of(f"source.limits.{name}.action", each.action, ("refuse", "warn"), "choose one of them")
-        if not each.limit > 0:
-            raise ConfigError(f"source.limits.{name}.limit={each.limit} must be above 0")
     if source.name == "csv" and not source.dir:
         raise ConfigError("source=csv needs a folder: `streamflow repro source=csv source.dir=PATH`")
     if source.name == "synthetic" and (source.users is None or source.users < 100):

@@ -4,6 +4,7 @@ import csv
 import io
 import stat
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import pyarrow as pa
@@ -43,23 +44,31 @@ def month_folder(root: Path, month: str, folders: Mapping[str, str], first_month
     )
 
 
-def read_month(folder: Path) -> tuple[dict[str, pa.Table], dict[str, str]]:
+def read_month(folder: Path, older: Mapping[str, Table] | None = None) -> tuple[dict[str, pa.Table], dict[str, str]]:
     """The typed rows of the six files in file order, and the file name of each, both keyed by table name.
 
+    `older` maps a table to the columns that the month was recorded with; a file may still have just these.
     Raises ExtractError for a missing, empty, truncated or malformed file; ranges and keys are not checked here.
     """
     files = {table.name: folder / f"{table.name}.csv" for table in TABLES}
     return (
-        {table.name: read_extract(files[table.name], table) for table in TABLES},
+        {table.name: read_extract(files[table.name], table, (older or {}).get(table.name)) for table in TABLES},
         {name: str(path) for name, path in files.items()},
     )
 
 
-def read_extract(path: Path, table: Table) -> pa.Table:
-    """The typed rows of one CSV file (UTF-8, comma, header, newline at the end). Raises ExtractError."""
+def read_extract(path: Path, table: Table, older: Table | None = None) -> pa.Table:
+    """The typed rows of one CSV file (UTF-8, comma, header, newline at the end). Raises ExtractError.
+
+    `older`: the table as it was recorded before; a file with just these columns, in these types, is read as that.
+    """
     text = _text(path)
     _check_lines(path, text)
     header = next(csv.reader(io.StringIO(text)), [])
+    if older is not None and sorted(header) == sorted(older.header):
+        columns = _string_columns(path, text, header)
+        with suppress(ExtractError):
+            return typed_rows(older, columns, str(path))
     _check_header(path, header, table)
     return typed_rows(table, _string_columns(path, text, header), str(path))
 

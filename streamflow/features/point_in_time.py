@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from streamflow.core.schema import ENTITY_KEY, EVENT_TIMESTAMP, FEAST_PROJECT, FEATURE_SERVICES
-from streamflow.pipeline.project import project_root
+from streamflow.pipeline.complete import complete_month
+from streamflow.pipeline.layout import SNAPSHOTS
+from streamflow.pipeline.project import project_root, reading_from
 
 if TYPE_CHECKING:
     from feast.repo_contents import RepoContents
@@ -49,6 +51,11 @@ def point_in_time_rows(service: str, entities: pa.Table, month: str) -> pa.Table
     import_feast()
     os.environ[MONTH_VARIABLE] = month
     root = project_root()
+    with complete_month(root / SNAPSHOTS / month) as folder, reading_from(folder.parent):
+        return _joined(root, service, entities)
+
+
+def _joined(root: Path, service: str, entities: pa.Table) -> pa.Table:
     parsed = definitions(root / REPO)
     with quiet(), tempfile.TemporaryDirectory() as scratch:
         from feast import FeatureStore, RepoConfig

@@ -1,6 +1,5 @@
 """The users who are online: from which source and month they are, and how a frozen month comes online."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,9 +9,10 @@ from streamflow.core.digest import mapping_sha256
 from streamflow.core.schema import ENTITY_KEY, FEATURE_VIEWS, USERS
 from streamflow.online.publication import is_published, online_feature_store, publish
 from streamflow.online.tables import SCHEMA
+from streamflow.pipeline.complete import complete_month
 from streamflow.pipeline.file_digest import file_sha256, tree_sha256
 from streamflow.pipeline.layout import FEATURE_REPO, SCHEMA_MODULE
-from streamflow.pipeline.project import SNAPSHOTS_VARIABLE
+from streamflow.pipeline.project import reading_from
 from streamflow.postgres.connection import transaction
 
 
@@ -47,19 +47,16 @@ def bring_online(url: str, folder: Path, as_of: str, source: str) -> int:
     """
     definitions = tree_sha256(FEATURE_REPO) + file_sha256(SCHEMA_MODULE)
     sources = {
-        view: mapping_sha256({"rows": file_sha256(folder / f"{table.name}.parquet"), "definitions": definitions})
+        view: mapping_sha256({"rows": _digest(folder / f"{table.name}.parquet"), "definitions": definitions})
         for view, table in FEATURE_VIEWS.items()
     }
     if online_month(url) == OnlineMonth(source, as_of) and is_published(url, sources):
         return 0
     users = pq.read_table(folder / f"{USERS.name}.parquet", columns=[ENTITY_KEY])[ENTITY_KEY].to_pylist()
-    before = os.environ.get(SNAPSHOTS_VARIABLE)
-    os.environ[SNAPSHOTS_VARIABLE] = str(folder.parent.resolve())
-    try:
+    with complete_month(folder) as whole, reading_from(whole.parent):
         publish(online_feature_store(url), sources, as_of, users, source)
-    finally:
-        if before is None:
-            del os.environ[SNAPSHOTS_VARIABLE]
-        else:
-            os.environ[SNAPSHOTS_VARIABLE] = before
     return len(users)
+
+
+def _digest(path: Path) -> str:
+    return file_sha256(path) if path.is_file() else ""  # a table that the schema got after the month was recorded

@@ -43,6 +43,23 @@ def snapshot_pattern(table: str) -> str:
     return str(Path(folder) / month / f"{table}.parquet")
 
 
+@contextmanager
+def reading_from(folder: Path) -> Iterator[None]:
+    """Feast reads frozen months from another folder while the block runs, unless it is the project's own."""
+    if folder.resolve() == (project_root() / SNAPSHOTS).resolve():
+        yield
+        return
+    before = os.environ.get(SNAPSHOTS_VARIABLE)
+    os.environ[SNAPSHOTS_VARIABLE] = str(folder.resolve())
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[SNAPSHOTS_VARIABLE]
+        else:
+            os.environ[SNAPSHOTS_VARIABLE] = before
+
+
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write sorted, indented JSON with a final newline, so that equal content means equal bytes."""
     with replacing(path) as partial:

@@ -17,6 +17,7 @@ from streamflow.features.dataset import SPLIT
 from streamflow.features.splits import TEST
 from streamflow.model.card import schema_features
 from streamflow.model.scoring import ChurnModel
+from streamflow.pipeline.complete import complete_month
 from streamflow.pipeline.dvc_files import locked_stages
 from streamflow.pipeline.dvc_hash import content_of
 from streamflow.pipeline.layout import DATASET, DATASET_ROWS, FEATURE_SCHEMA, ONNX, SNAPSHOTS
@@ -78,13 +79,14 @@ def frozen_features(names: Sequence[str], user_ids: pa.ChunkedArray, as_of: str)
     if content is None or content.md5 != locked:
         raise ModelError(f"{folder} differs from dvc.lock (MD5 {locked[:12]}); `dvc checkout {folder}`")
     found: dict[str, list[Any]] = {}
-    for name in names:
-        path = folder / f"{FEATURE_VIEWS[feature_view_of(name)].name}.parquet"
-        rows = pq.read_table(path, columns=[ENTITY_KEY, name])
-        places = pc.index_in(user_ids, value_set=rows[ENTITY_KEY].combine_chunks())
-        if places.null_count:
-            raise ModelError(f"{path} lacks {places.null_count} users of {DATASET}; `streamflow repro`")
-        found[name] = rows[name].take(places).to_pylist()
+    with complete_month(folder) as whole:
+        for name in names:
+            file = f"{FEATURE_VIEWS[feature_view_of(name)].name}.parquet"
+            rows = pq.read_table(whole / file, columns=[ENTITY_KEY, name])
+            places = pc.index_in(user_ids, value_set=rows[ENTITY_KEY].combine_chunks())
+            if places.null_count:
+                raise ModelError(f"{folder / file} lacks {places.null_count} users of {DATASET}; `streamflow repro`")
+            found[name] = rows[name].take(places).to_pylist()
     return found
 
 

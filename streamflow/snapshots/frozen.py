@@ -21,6 +21,7 @@ from streamflow.core.schema import (
     feature_view_of,
     views_of,
 )
+from streamflow.pipeline.complete import complete_month
 from streamflow.pipeline.dvc_files import lock_text, read_receipt
 from streamflow.pipeline.layout import INGEST_RECEIPTS, SNAPSHOTS
 from streamflow.pipeline.lock import read_lock
@@ -44,12 +45,17 @@ def proven_snapshot(as_of: str) -> Path:
 
 
 def frozen_source(as_of: str) -> str:
-    """The source of the users of a frozen month, by the receipt of its ingest. Raises HistoryError if that is damaged."""
+    """The source of the users of a frozen month, by the receipt of its ingest; empty if there is none.
+
+    Raises HistoryError if it is damaged.
+    """
     path = INGEST_RECEIPTS / f"{as_of}.json"
     try:
         return str(json.loads(path.read_text(encoding="utf-8"))["source"])
+    except FileNotFoundError:
+        return ""
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise HistoryError(f"{path} is missing or damaged; `git checkout {path}`, or `streamflow repro`") from error
+        raise HistoryError(f"{path} is damaged; `git checkout {path}`, or `streamflow repro`") from error
 
 
 def proven_files(as_of: str) -> tuple[Path, str]:
@@ -81,6 +87,11 @@ def snapshot_rows(service: str, folder: Path, rows: int = SLICE_ROWS) -> Iterato
     The tables are read in slices, so memory does not grow with the number of users. Raises HistoryError naming table and
     user if a table does not hold the same users as `users`, or can't be read.
     """
+    with complete_month(folder) as whole:
+        yield from _rows_of(service, whole, rows)
+
+
+def _rows_of(service: str, folder: Path, rows: int) -> Iterator[pa.RecordBatch]:
     wanted = {FEATURE_VIEWS[view].name: features for view, features in views_of(service).items()}
     tables = {USERS.name: (EVENT_TIMESTAMP, *wanted.pop(USERS.name, ())), **wanted}
     streams = [_slices(folder / f"{table}.parquet", columns, rows) for table, columns in tables.items()]
@@ -98,9 +109,10 @@ def snapshot_rows(service: str, folder: Path, rows: int = SLICE_ROWS) -> Iterato
 
 def snapshot_column(feature: Column, folder: Path) -> pa.ChunkedArray:
     """One feature of all users of a snapshot, in the order of their ids. Raises HistoryError if it can't be read."""
-    path = folder / f"{FEATURE_VIEWS[feature_view_of(feature.name)].name}.parquet"
-    with _readable(path):
-        return pq.read_table(path, columns=[feature.name])[feature.name]
+    with complete_month(folder) as whole:
+        path = whole / f"{FEATURE_VIEWS[feature_view_of(feature.name)].name}.parquet"
+        with _readable(path):
+            return pq.read_table(path, columns=[feature.name])[feature.name]
 
 
 def snapshot_users(folder: Path) -> int:

@@ -66,8 +66,13 @@ def waved_through(as_of: str) -> tuple[str, ...]:
 
 
 def _nulls(folder: Path, table: Table) -> dict[str, int]:
-    file = pq.read_metadata(folder / f"{table.name}.parquet")
-    counts = dict.fromkeys(table.header[1:], 0)
+    path, users = folder / f"{table.name}.parquet", folder / f"{USERS.name}.parquet"
+    if users.is_file() and not path.is_file():  # the schema got the table after the month was recorded
+        return dict.fromkeys(table.header[1:], pq.read_metadata(users).num_rows)
+    file = pq.read_metadata(path)
+    # A column that the month was recorded without is NULL for everybody.
+    names = file.schema.names
+    counts = {name: 0 if name in names else file.num_rows for name in table.header[1:]}
     for group in range(file.num_row_groups):
         for position in range(file.num_columns):
             column = file.row_group(group).column(position)

@@ -29,7 +29,7 @@ def definitions() -> str:
     for table in TABLES:
         plain = ", ".join(f"{c.name} {SQL_TYPES[c.kind]}{'' if c.nullable else ' NOT NULL'}" for c in table.columns)
         versioned = ", ".join(f"{c.name} {SQL_TYPES[c.kind]}" for c in table.columns)
-        required = " AND ".join(f"{c.name} IS NOT NULL" for c in table.columns if not c.nullable)
+        required = " AND ".join(f"{c.name} IS NOT NULL" for c in table.columns if not c.nullable) or "true"
         key = f'{EVENT_TIMESTAMP} date NOT NULL, {ENTITY_KEY} text COLLATE "C" NOT NULL'
         statements.append(
             f"CREATE TABLE IF NOT EXISTS live.{table.name} (source text NOT NULL DEFAULT '{LANDED}',"

@@ -12,7 +12,9 @@ def describe_differences(before: pa.Table, after: pa.Table) -> str:
     old = {row[ENTITY_KEY]: row for row in before.to_pylist()}
     new = {row[ENTITY_KEY]: row for row in after.to_pylist()}
     changed = [key for key in old if key in new and old[key] != new[key]]
-    columns = sorted({name for key in changed for name in old[key] if old[key][name] != new[key][name]})
+    columns = sorted(
+        {name for key in changed for name in {*old[key], *new[key]} if old[key].get(name) != new[key].get(name)}
+    )
     parts = [
         _phrase(f"changed in {', '.join(columns)}", changed),
         _phrase("missing", [key for key in old if key not in new]),

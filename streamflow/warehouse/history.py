@@ -7,47 +7,35 @@ one row for each recorded version of a month's table. Each source has a history 
 users never corrects real ones.
 """
 
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
 import psycopg2
 import pyarrow as pa
 
-from streamflow.core.digest import rows_sha256
 from streamflow.core.errors import HistoryError, first_line
 from streamflow.core.schema import ENTITY_KEY, TABLES, Table
 from streamflow.postgres.append_only import unprotected
 from streamflow.postgres.connection import connect
-from streamflow.warehouse.columns import add_missing_columns
-from streamflow.warehouse.copying import copied_batches, copied_table, csv_buffer
-from streamflow.warehouse.definitions import HISTORY, HISTORY_TABLES, LANDED, REFUSAL, definitions, protection
-
-
-@dataclass(frozen=True)
-class Recorded:
-    """Rows that were appended for one table of a month."""
-
-    table: str
-    added: int
-    changed: int
-    retracted: int
-
-    @property
-    def total(self) -> int:
-        """Rows appended to the history."""
-        return self.added + self.changed + self.retracted
+from streamflow.warehouse.copying import copied_batches, copied_table
+from streamflow.warehouse.definitions import HISTORY, HISTORY_TABLES, LANDED, REFUSAL, protection
+from streamflow.warehouse.recorded_columns import recorded_table
+from streamflow.warehouse.recording import Recorded, bound, record_table, recorded_digest, state_query
+from streamflow.warehouse.upgrade import MADE, is_current, upgrade
 
 
 @contextmanager
 def warehouse(url: str, source: str) -> Iterator["Warehouse"]:
-    """The warehouse of a database with the history of one source; creates its tables if they are missing."""
+    """The warehouse of a database with the history of one source; its tables are made, or upgraded, if they have to be."""
     connection = connect(url)
     try:
         store = Warehouse(connection, source)
-        store.create_tables()
+        if not store.is_current():
+            for line in (each for each in upgrade(url) if each != MADE):
+                print(f"database: {line}", file=sys.stderr)
         yield store
     finally:
         connection.close()
@@ -60,18 +48,10 @@ class Warehouse:
         self._connection = connection
         self._source = source
 
-    def create_tables(self) -> None:
-        """Create what is missing of schemas, tables, append-only triggers, and columns of empty tables."""
+    def is_current(self) -> bool:
+        """Whether the tables are those of this code."""
         with self.transaction() as cursor:
-            cursor.execute(
-                "SELECT count(*) FROM pg_tables WHERE schemaname = %s AND tablename = ANY(%s)"
-                " OR schemaname = 'live' AND tablename = ANY(%s)",
-                (HISTORY, list(HISTORY_TABLES), [table.name for table in TABLES]),
-            )
-            if cursor.fetchone()[0] != len(HISTORY_TABLES) + len(TABLES):
-                cursor.execute("SELECT pg_advisory_xact_lock(hashtext('streamflow warehouse'))")
-                cursor.execute(definitions())
-            add_missing_columns(cursor)
+            return is_current(cursor)
 
     def unprotected(self) -> list[str]:
         """What in the history no longer refuses changes, though it was made to: a function or tables."""
@@ -93,14 +73,20 @@ class Warehouse:
             return {table.name: copied_table(cursor, table, self._live_query(cursor, table, month)) for table in TABLES}
 
     def history_rows(self, table: Table, month: str, known_at: str | None = None) -> pa.Table:
-        """The state of a month as known at `known_at` (None: now), sorted by user."""
+        """The state of a month as known at `known_at` (None: now), sorted by user, with the columns of that version."""
         with self.transaction() as cursor:
-            return copied_table(cursor, table, self._state_query(cursor, table, month, known_at))
+            known = recorded_table(cursor, self._source, table, month, known_at) or table
+            return copied_table(cursor, known, state_query(cursor, self._source, known, month, known_at))
+
+    def recorded_table(self, table: Table, month: str) -> Table | None:
+        """A month's table with the columns of its last version; None if there is none."""
+        with self.transaction() as cursor:
+            return recorded_table(cursor, self._source, table, month)
 
     def recorded_digest(self, table: Table, month: str) -> str | None:
         """Content digest of the last recorded version of a month's table; None if there is none."""
         with self.transaction() as cursor:
-            return self._recorded_digest(cursor, table, month)
+            return recorded_digest(cursor, self._source, table, month)
 
     @property
     def source(self) -> str:
@@ -163,127 +149,42 @@ class Warehouse:
             # Later than everything recorded, even if the clock was set back.
             cursor.execute("SELECT greatest(now(), max(recorded_at) + interval '1 microsecond') FROM history.extracts")
             moment = cursor.fetchone()[0]
-            return [self._record_table(cursor, table, month, extracts[table.name], moment) for table in tables]
+            return [record_table(cursor, self._source, table, month, extracts[table.name], moment) for table in tables]
 
     def freeze(self, month: str, known_at: str | None) -> Iterator[tuple[Table, Iterator[pa.RecordBatch]]]:
         """Each table's state at a month, sorted by user, as a stream; all from one REPEATABLE READ transaction.
 
+        A table has the columns of its version; one that the schema got after the month was recorded is left out.
         Raises HistoryError if nothing of the month was recorded at `known_at`.
         """
         with self.transaction() as cursor:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             for table in TABLES:
-                self._require_known(cursor, table, month, known_at)
-                query = self._state_query(cursor, table, month, known_at)
-                yield table, copied_batches(cursor, table, query)
+                if known := self._known(cursor, table, month, known_at):
+                    query = state_query(cursor, self._source, known, month, known_at)
+                    yield known, copied_batches(cursor, known, query)
 
-    def _record_table(self, cursor: Any, table: Table, month: str, rows: pa.Table, moment: Any) -> Recorded:
-        columns = ", ".join(table.header)
-        cursor.execute(f"CREATE TEMP TABLE staging ON COMMIT DROP AS SELECT {columns} FROM live.{table.name} LIMIT 0")
-        cursor.copy_expert(f"COPY staging ({columns}) FROM STDIN (FORMAT csv, HEADER true)", csv_buffer(rows))
-        if self._source != LANDED:
-            self._land(cursor, table, month)
-        digest = rows_sha256(rows)
-        recorded = Recorded(table.name, 0, 0, 0)
-        if digest != self._recorded_digest(cursor, table, month):
-            recorded = self._append_versions(cursor, table, month, moment)
-            cursor.execute(
-                "INSERT INTO history.extracts (source, as_of, table_name, recorded_at, rows, content_sha256, added,"
-                " changed, retracted) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
-                (
-                    self._source,
-                    month,
-                    table.name,
-                    moment,
-                    rows.num_rows,
-                    digest,
-                    recorded.added,
-                    recorded.changed,
-                    recorded.retracted,
-                ),
-            )
-        cursor.execute("DROP TABLE staging")
-        return recorded
-
-    def _recorded_digest(self, cursor: Any, table: Table, month: str) -> str | None:
+    def _known(self, cursor: Any, table: Table, month: str, known_at: str | None) -> Table | None:
         cursor.execute(
-            "SELECT content_sha256 FROM history.extracts WHERE source = %s AND as_of = %s AND table_name = %s"
-            " ORDER BY recorded_at DESC LIMIT 1",
-            (self._source, month, table.name),
+            "SELECT min(recorded_at), %s::timestamptz < min(recorded_at) FROM history.extracts"
+            " WHERE source = %s AND as_of = %s",
+            (known_at, self._source, month),
         )
-        found = cursor.fetchone()
-        return found[0] if found else None
-
-    def _land(self, cursor: Any, table: Table, month: str) -> None:
-        columns = ", ".join(table.header)
-        cursor.execute(f"DELETE FROM live.{table.name} WHERE source = %s AND as_of = %s", (self._source, month))
-        cursor.execute(
-            f"INSERT INTO live.{table.name} (source, as_of, {columns}) SELECT %s, %s, {columns} FROM staging",
-            (self._source, month),
-        )
-
-    def _append_versions(self, cursor: Any, table: Table, month: str, moment: Any) -> Recorded:
-        values = ", ".join(table.header[1:])
-        old, new = (", ".join(f"{alias}.{name}" for name in table.header[1:]) for alias in ("state", "staging"))
-        state = self._state_query(cursor, table, month, None)
-        cursor.execute(
-            f"CREATE TEMP TABLE versions ON COMMIT DROP AS"
-            f" SELECT staging.*, false AS retracted, state.{ENTITY_KEY} IS NULL AS fresh"
-            f" FROM staging LEFT JOIN ({state}) state USING ({ENTITY_KEY})"
-            f" WHERE state.{ENTITY_KEY} IS NULL OR ROW({old}) IS DISTINCT FROM ROW({new})"
-        )
-        cursor.execute(
-            f"INSERT INTO versions ({ENTITY_KEY}, retracted, fresh)"
-            f" SELECT {ENTITY_KEY}, true, false FROM ({state}) state"
-            f" WHERE NOT EXISTS (SELECT FROM staging WHERE staging.{ENTITY_KEY} = state.{ENTITY_KEY})"
-        )
-        cursor.execute(
-            f"INSERT INTO history.{table.name} (source, as_of, recorded_at, {ENTITY_KEY}, {values}, retracted)"
-            f" SELECT %s, %s, %s, {ENTITY_KEY}, {values}, retracted FROM versions",
-            (self._source, month, moment),
-        )
-        cursor.execute(
-            "SELECT count(*) FILTER (WHERE fresh), count(*) FILTER (WHERE NOT fresh AND NOT retracted),"
-            " count(*) FILTER (WHERE retracted) FROM versions"
-        )
-        added, changed, retracted = cursor.fetchone()
-        cursor.execute("DROP TABLE versions")
-        return Recorded(table.name, added, changed, retracted)
-
-    def _require_known(self, cursor: Any, table: Table, month: str, known_at: str | None) -> None:
-        cursor.execute(
-            "SELECT min(recorded_at) FROM history.extracts WHERE source = %s AND as_of = %s AND table_name = %s",
-            (self._source, month, table.name),
-        )
-        first = cursor.fetchone()[0]
+        first, is_before = cursor.fetchone()
         if first is None:
             raise HistoryError(
                 f"history.{table.name} has no rows of {month}; ingest the month: `dvc repro ingest@{month}`"
             )
-        cursor.execute("SELECT %s::timestamptz < %s", (known_at, first))
-        if cursor.fetchone()[0]:
+        if is_before:
             raise HistoryError(
                 f"known_at={known_at}: {month} was first recorded at {first.isoformat()}; use a later known_at or none"
             )
+        return recorded_table(cursor, self._source, table, month, known_at)
 
     def _live_query(self, cursor: Any, table: Table, month: str) -> str:
         columns = ", ".join(table.header)
         query = f"SELECT {columns} FROM live.{table.name} WHERE source = %s AND as_of = %s ORDER BY {ENTITY_KEY}"
-        return _bound(cursor, query, self._source, month)
-
-    def _state_query(self, cursor: Any, table: Table, month: str, known_at: str | None) -> str:
-        columns = ", ".join(table.header)
-        return _bound(
-            cursor,
-            f"SELECT {columns} FROM (SELECT DISTINCT ON ({ENTITY_KEY}) * FROM history.{table.name}"
-            f" WHERE source = %s AND as_of = %s"
-            f" AND (%s::timestamptz IS NULL OR recorded_at <= %s::timestamptz)"
-            f" ORDER BY {ENTITY_KEY}, recorded_at DESC) latest WHERE NOT retracted ORDER BY {ENTITY_KEY}",
-            self._source,
-            month,
-            known_at,
-            known_at,
-        )
+        return bound(cursor, query, self._source, month)
 
     @contextmanager
     def transaction(self) -> Iterator[Any]:
@@ -293,8 +194,3 @@ class Warehouse:
                 yield cursor
         except psycopg2.Error as error:
             raise HistoryError(f"the warehouse: {first_line(error)}; nothing was written") from error
-
-
-def _bound(cursor: Any, query: str, *values: Any) -> str:
-    text: bytes = cursor.mogrify(query, values)
-    return text.decode()

@@ -11,6 +11,7 @@ CREATE TABLE IF NOT EXISTS history.extracts (
     added bigint NOT NULL,
     changed bigint NOT NULL,
     retracted bigint NOT NULL,
+    columns jsonb NOT NULL,
     PRIMARY KEY (source, as_of, table_name, recorded_at)
 );
 

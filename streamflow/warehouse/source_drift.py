@@ -13,6 +13,7 @@ from streamflow.core.schema import TABLES, Table
 from streamflow.pipeline.layout import SNAPSHOTS
 from streamflow.warehouse.differences import describe_differences
 from streamflow.warehouse.history import Warehouse
+from streamflow.warehouse.recorded_columns import as_delivered, table_of
 
 REFILL = "`streamflow repro` ingests it again"
 NOT_FROZEN = "has a correction that is not frozen"
@@ -48,21 +49,21 @@ def live_drift(store: Warehouse, months: Iterable[str]) -> list[SourceDrift]:
         live = store.live_month(month)
         for table in TABLES:
             recorded = store.recorded_digest(table, month)
-            rows = live[table.name].num_rows
+            delivered = as_delivered(live[table.name], store.recorded_table(table, month))
+            rows = delivered.num_rows
             if not rows and store.is_landed:
                 continue  # other programs may delete their rows; the recorded version stays
-            if recorded is not None and rows_sha256(live[table.name]) != recorded:
+            if recorded is not None and rows_sha256(delivered) != recorded:
                 expected = store.history_rows(table, month)
-                what = (
-                    describe_differences(expected, live[table.name]) if rows else f"has 0 of {expected.num_rows} rows"
-                )
+                what = describe_differences(expected, delivered) if rows else f"has 0 of {expected.num_rows} rows"
                 found.append(SourceDrift(f"live.{table.name} of {month}: {what}", REFILL))
     return found
 
 
 def frozen_rows(table: Table, path: Path) -> pa.Table:
-    """The rows of a frozen table as they are in the history, without the event timestamp."""
-    schema = arrow_schema(table)
+    """The rows of a frozen table as they are in the history, without the event timestamp, with the columns of the file."""
+    frozen = pq.read_schema(path)
+    schema = arrow_schema(table_of(table, pa.schema([field for field in frozen if field.name in table.header])))
     return pq.read_table(path, columns=schema.names).select(schema.names).cast(schema)
 
 

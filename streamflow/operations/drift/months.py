@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 from streamflow.core.calendar import parse_date
 from streamflow.core.schema import ENTITY_KEY, FEATURE_SERVICES, FEATURE_VIEWS, LABEL, LABELS, Table
 from streamflow.operations.drift.verdict import Month
+from streamflow.pipeline.complete import complete_month
 from streamflow.snapshots.frozen import proven_files
 
 
@@ -20,11 +21,12 @@ def frozen_month(as_of: str, where: str) -> tuple[Month, pa.Table]:
     parse_date(as_of, where)
     folder, md5 = proven_files(as_of)
     wanted = {name for features in FEATURE_SERVICES.values() for name in features}
-    rows = _read(folder, LABELS, [LABEL])
-    for table in FEATURE_VIEWS.values():
-        columns = [name for name in table.header[1:] if name in wanted]
-        if columns:
-            rows = rows.join(_read(folder, table, columns), ENTITY_KEY)
+    with complete_month(folder) as whole:
+        rows = _read(whole, LABELS, [LABEL])
+        for table in FEATURE_VIEWS.values():
+            columns = [name for name in table.header[1:] if name in wanted]
+            if columns:
+                rows = rows.join(_read(whole, table, columns), ENTITY_KEY)
     features = [name for table in FEATURE_VIEWS.values() for name in table.header[1:] if name in wanted]
     return Month(as_of, rows.num_rows, md5), rows.select([ENTITY_KEY, *features, LABEL]).sort_by(ENTITY_KEY)
 

@@ -18,6 +18,7 @@ from online_months import FEBRUARY, JANUARY, USERS, frozen, inside, make_project
 
 from stages.materialize import run
 from streamflow.core.calendar import instant
+from streamflow.core.config import SourceConfig
 from streamflow.core.errors import FeatureStoreError
 from streamflow.core.schema import FEATURE_SERVICES, FEATURE_VIEWS
 from streamflow.features.point_in_time import definitions, import_feast
@@ -397,7 +398,7 @@ def test_a_failure_half_way_leaves_the_old_month_and_its_ledger(store, database_
 
 def test_the_stage_converges_and_puts_changed_tables_right(project, database_url, capsys):
     def stage(month):
-        run(SimpleNamespace(as_of=month), database_url)
+        run(SimpleNamespace(as_of=month, source=SourceConfig(name="csv", max_row_drop=0.5)), database_url)
         return capsys.readouterr().out.strip()
 
     done = f"materialize: {USERS} users as of {JANUARY} are online in 5 feature views"

@@ -32,9 +32,9 @@ def project(tmp_path, monkeypatch):
     return tmp_path
 
 
-def config(**source):
+def config(limits=None, **source):
     values = {"name": "csv", "dir": "extracts", "max_row_drop": 0.5, "first_month": JANUARY, **source}
-    return Config(source=SourceConfig(**values))
+    return Config(source=SourceConfig(**values), limits=limits or {})
 
 
 def ingest_month(url, month=JANUARY, **source):
@@ -359,7 +359,7 @@ def test_a_month_that_is_not_plausible_is_refused_and_changes_nothing(project, d
     words = str(refused.value)
     assert words.startswith("2024-02-29 is not plausible: the median of subscriptions.monthly_fee is ")
     assert " times the " in words
-    assert words.endswith("`streamflow repro source.limits.scale.action=warn`; nothing was written")
+    assert words.endswith("`streamflow repro limits.scale.action=warn`; nothing was written")
     assert content(database_url) == before
     assert not (project / "artifacts/ingest" / f"{FEBRUARY}.json").exists()
 

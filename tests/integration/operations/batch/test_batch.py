@@ -83,7 +83,8 @@ def test_production_scores_the_frozen_users_in_a_file_where_the_person_stands(pr
     assert lines[1] == (
         f"  model       version 1, {loaded.model_sha256[:12]}: churn_v1 as of 2024-01-31, threshold 0.4"
     )
-    assert lines[2].startswith("  written     scores.parquet, SHA-256 ")
+    assert lines[2] == "  users       of an unknown source, the model is of synthetic users=7043 seed=42"
+    assert lines[3].startswith("  written     scores.parquet, SHA-256 ")
 
 
 def test_a_version_is_named_as_everywhere_and_gives_its_own_scores(project, tmp_path):

@@ -224,8 +224,8 @@ def test_a_version_that_was_added_backdated_with_a_ledger_line_is_named(correcte
         f"INSERT INTO history.subscriptions SELECT source, as_of, user_id, {between}, {COLUMNS} FROM history.subscriptions"
         f" WHERE user_id = '{corrected.user}' AND recorded_at = '{first}'",
         f"UPDATE history.subscriptions SET monthly_fee = 5 WHERE recorded_at = {between}",
-        f"INSERT INTO history.extracts SELECT source, as_of, table_name, {between}, rows, 'x', added, changed, retracted"
-        f" FROM history.extracts WHERE table_name = 'subscriptions' AND recorded_at = '{second}'",
+        f"INSERT INTO history.extracts SELECT source, as_of, table_name, {between}, rows, 'x', added, changed, retracted,"
+        f" columns FROM history.extracts WHERE table_name = 'subscriptions' AND recorded_at = '{second}'",
     )
     corrected.make_ledger_consistent()
     said = [
