@@ -27,7 +27,7 @@ from streamflow.pipeline.project import write_json
 from streamflow.pipeline.reporting import progress, say
 from streamflow.pipeline.stage import stage
 from streamflow.postgres.server import database
-from streamflow.provenance.erasure_files import erasures
+from streamflow.trust.erasure_records import signed_erasures
 from streamflow.warehouse.chain import chained
 from streamflow.warehouse.differences import describe_differences
 from streamflow.warehouse.erased import refuse_erased, without_erased
@@ -51,7 +51,7 @@ def run(config: Config, month: str, store: Warehouse) -> None:
 
     rows = {name: sorted_by_user(table) for name, table in extracts.items()}
     digests = {name: rows_sha256(table) for name, table in rows.items()}
-    refuse_erased(month, digests, erasures())
+    refuse_erased(month, digests, signed_erasures())
     drift = history_drift(store, month, rows, digests)
     is_new = {table.name: store.recorded_digest(table, month) for table in TABLES} != digests
     if drift and is_new:

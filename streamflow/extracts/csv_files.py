@@ -3,9 +3,10 @@
 import csv
 import io
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.csv
@@ -64,7 +65,7 @@ def read_extract(path: Path, table: Table, older: Table | None = None) -> pa.Tab
     """
     text = _text(path)
     _check_lines(path, text)
-    header = next(csv.reader(io.StringIO(text)), [])
+    header = next(_records(path, csv.reader(io.StringIO(text))), [])
     if older is not None and sorted(header) == sorted(older.header):
         columns = _string_columns(path, text, header)
         with suppress(ExtractError):
@@ -130,6 +131,30 @@ def _check_header(path: Path, header: list[str], table: Table) -> None:
 
 
 def _string_columns(path: Path, text: str, header: list[str]) -> pa.Table:
+    columns = _parsed(path, text, header)
+    if columns.num_rows + 1 != text.count("\n"):
+        _refuse_other_lines(path, text)
+    return columns
+
+
+def _refuse_other_lines(path: Path, text: str) -> None:
+    """Name the first line that is not one record: messages count rows as an editor does."""
+    reader, before = csv.reader(io.StringIO(text, newline="")), 0
+    for record in _records(path, reader):
+        what = "is empty" if not record else "has a field with a line feed" if reader.line_num > before + 1 else ""
+        if what:
+            raise ExtractError(f"{path}: row {before + 1}: {what}; fix the extract; nothing was written")
+        before = reader.line_num
+
+
+def _records(path: Path, reader: Any) -> Iterator[list[str]]:
+    try:
+        yield from reader
+    except csv.Error as error:
+        raise ExtractError(f"{path}: row {reader.line_num}: {error}; fix the extract; nothing was written") from error
+
+
+def _parsed(path: Path, text: str, header: list[str]) -> pa.Table:
     try:
         return pyarrow.csv.read_csv(
             pa.BufferReader(text.encode()),

@@ -10,9 +10,9 @@ from streamflow.online.months import bring_online
 from streamflow.pipeline.dvc_hash import content_of
 from streamflow.pipeline.layout import SNAPSHOTS
 from streamflow.provenance.cache import fetch, local_cache
-from streamflow.provenance.erasure_files import erasures
 from streamflow.provenance.record import PREFIX
 from streamflow.registry.loading import LoadedModel
+from streamflow.trust.erasure_records import signed_erasures
 
 
 def publish_users(url: str, model: LoadedModel, say: Callable[[str], None]) -> None:
@@ -31,7 +31,7 @@ def publish_users(url: str, model: LoadedModel, say: Callable[[str], None]) -> N
 
 def _publish(url: str, model: LoadedModel) -> int:
     snapshots = json.loads(model.tags.get(f"{PREFIX}snapshots", "{}"))
-    md5, known = snapshots.get(model.as_of, ""), erasures().snapshots
+    md5, known = snapshots.get(model.as_of, ""), signed_erasures().snapshots
     md5 = known[md5].now if md5 in known else md5
     here = SNAPSHOTS / model.as_of
     content = content_of(here)

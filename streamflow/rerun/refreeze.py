@@ -13,8 +13,8 @@ from streamflow.pipeline.layout import SNAPSHOTS
 from streamflow.postgres.connection import URL_VARIABLE
 from streamflow.postgres.server import database
 from streamflow.provenance.cache import Cache, local_cache
-from streamflow.provenance.erasure_files import erasures
 from streamflow.provenance.result import Result
+from streamflow.trust.erasure_records import signed_erasures
 from streamflow.warehouse.history import Warehouse, warehouse
 from streamflow.warehouse.source_drift import source_drift
 
@@ -50,7 +50,7 @@ def refreeze(folder: Path, result: Result, run: Callable[..., str]) -> dict[str,
 
 
 def _known_at(store: Warehouse, month: str, digests: dict[str, str]) -> str:
-    known = erasures()
+    known = signed_erasures()
     moment = store.known_when(month, {name: known.left_of(digest) for name, digest in digests.items()})
     if moment is None:
         raise HistoryError(

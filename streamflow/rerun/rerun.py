@@ -22,7 +22,6 @@ from streamflow.pipeline.lifeline import VARIABLE, lifeline
 from streamflow.pipeline.lock import contradictions
 from streamflow.pipeline.project import state_dir
 from streamflow.provenance.cache import fetch, local_cache
-from streamflow.provenance.erasure_files import erasures
 from streamflow.provenance.result import Result, read_result
 from streamflow.registry.references import Target
 from streamflow.rerun.checkout import checkout
@@ -31,6 +30,7 @@ from streamflow.rerun.erased import erased_from, prove_the_rest
 from streamflow.rerun.refreeze import refreeze
 from streamflow.rerun.verdict import Circumstances, Rederivation, compare_outputs, verdict
 from streamflow.trust.claims import received_digest
+from streamflow.trust.erasure_records import signed_erasures
 from streamflow.trust.python_files import python_of
 from streamflow.warehouse.source_drift import frozen_rows
 
@@ -62,7 +62,7 @@ def rerun(target: Target, fresh_env: bool, from_source: bool, say: Say) -> Rerun
         lock = [*contradictions(whole.stages), *disagreements(whole.stages, folder)]
         named = [declared.name for declared in declarations(folder) if declared.name in whole.stages]
         result = replace(whole, stages={name: whole.stages[name] for name in named})
-        if users := erased_from(result, known := erasures()):
+        if users := erased_from(result, known := signed_erasures()):
             judged, first, proven = prove_the_rest(folder, result, known, say)
             seconds = time.monotonic() - started
             model = target.model_sha256 or result.model_sha256

@@ -8,9 +8,9 @@ from streamflow.core.errors import ModelError
 from streamflow.pipeline.layout import ERASURES
 from streamflow.pipeline.project import replacing
 from streamflow.provenance.erasure_files import erasures, record_files
-from streamflow.provenance.erasures import Erasure
+from streamflow.provenance.erasures import Erasure, Erasures, merged
 from streamflow.trust.envelope import open_envelope, sign
-from streamflow.trust.keys import machine_signer, private_path
+from streamflow.trust.keys import machine_signer, private_path, trusted_keys
 from streamflow.trust.trusted import TrustedKeys
 
 PAYLOAD = "application/vnd.streamflow.erasure+json"
@@ -44,6 +44,18 @@ def write_records(texts: Mapping[int, str]) -> list[Path]:
             _write(signature_path(number), sign(text.encode(), PAYLOAD, machine_signer()) + "\n")
             made.append(signature_path(number))
     return made
+
+
+def signed_erasures() -> Erasures:
+    """The erasures whose records a trusted key signed; others change nothing. Raises ModelError for a wrong signature.
+
+    Who may write a record may say that any rows are what is left of others, so nobody's word counts.
+    """
+    found = erasures()
+    if not found.records:
+        return found
+    trusted = trusted_keys()
+    return merged(tuple(record for record in found.records if signer_of(record, trusted)))
 
 
 def signer_of(record: Erasure, trusted: TrustedKeys) -> str:

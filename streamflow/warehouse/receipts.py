@@ -2,14 +2,15 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from streamflow.core.errors import HistoryError
 from streamflow.pipeline.layout import INGEST_RECEIPTS
-from streamflow.provenance.erasure_files import erasures
+from streamflow.provenance.erasures import Erasures
 from streamflow.provenance.git import file_at, resolve
+from streamflow.trust.erasure_records import signed_erasures
 from streamflow.warehouse.chain import versions_in
 
 FILLED_ANEW = "; if it was filled anew on purpose: `streamflow repro`, then commit artifacts/ingest"
@@ -22,6 +23,7 @@ class Receipt:
     where: str
     content: Mapping[str, Any]
     is_committed: bool
+    erased: Erasures = field(default_factory=Erasures)
 
     def versions(self, table: str, source: str) -> tuple[str, ...] | None:
         """The versions of a table as they are now; None if it has none, or is of another source.
@@ -29,7 +31,7 @@ class Receipt:
         A receipt from before an erasure stays as it is; who was erased is in none of the versions that it names.
         """
         versions = versions_in(self.content, table, source)
-        return erasures().versions(versions) if versions else versions
+        return self.erased.versions(versions) if versions else versions
 
 
 def receipts_of(month: str) -> list[Receipt]:
@@ -43,7 +45,12 @@ def receipts_of(month: str) -> list[Receipt]:
         (f"the receipt in git (commit {head})", file_at("HEAD", path), True),
         ("the receipt in the working tree", _bytes(path), False),
     ]
-    return [Receipt(where, _read(where, path, text), committed) for where, text, committed in found if text is not None]
+    erased = signed_erasures()
+    return [
+        Receipt(where, _read(where, path, text), committed, erased)
+        for where, text, committed in found
+        if text is not None
+    ]
 
 
 def _read(where: str, path: Path, text: bytes) -> dict[str, Any]:

@@ -108,8 +108,19 @@ def test_one_changed_value_among_the_rest_is_not_proven(project):
     digest = next(d for d, c in forged["contents"].items() if (c["table"], c["month"]) == ("labels", "2024-01-31"))
     forged["contents"][digest]["tombstones"] = ["00" * 32]
     record.write_text(json.dumps(forged))
+    unsigned = project.streamflow("rerun", "exp/before", check=False)
+    assert unsigned.returncode == 2
+    assert "artifacts/erasures/0001.dsse.json signs another record than artifacts/erasures/0001.json" in unsigned.stderr
+    signature = project.path / "artifacts/erasures/0001.dsse.json"
+    signed = signature.read_text()
+    signature.unlink()
+    nobody = project.streamflow("rerun", "exp/before", check=False)
+    assert nobody.returncode == 2, "a record that nobody signed changes nothing, and the rows are not there"
+    sign = "from streamflow.trust.erasure_records import write_records; write_records({1: ''})"
+    project.run(project.python, "-c", sign.replace("''", "open('artifacts/erasures/0001.json').read()"))
     refused = project.streamflow("rerun", "exp/before", check=False)
     record.write_text(text)
+    signature.write_text(signed)
     assert path.exists()
     assert refused.returncode == 1
     assert "is DIVERGED: what is left of its rows can't be proven" in refused.stdout

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from streamflow.core.config import source_identity
-from streamflow.core.errors import HistoryError, shown
+from streamflow.core.errors import HistoryError, StreamFlowError, shown
 from streamflow.core.schema import ENTITY_KEY
 from streamflow.online.forget import forget_users
 from streamflow.operations.erase.commits import objects_with
@@ -33,6 +33,7 @@ from streamflow.postgres.server import database
 from streamflow.provenance.erasure_files import erasures
 from streamflow.provenance.erasures import Erasure, Erasures, merged, read_erasure
 from streamflow.provenance.git import tree
+from streamflow.registry.connection import TRACKING_VARIABLE
 from streamflow.trust.erasure_records import last_record, write_records
 from streamflow.warehouse.erased import (
     erase_rows,
@@ -99,7 +100,10 @@ def ask(users: Sequence[str], reason: str) -> Call:
 
 
 def erase(call: Call, say: Say) -> Outcome:
-    """Carry out an erasure, from wherever an earlier call stopped. Raises a StreamFlowError if a step is not possible."""
+    """Carry out an erasure, from wherever an earlier call stopped. Raises a StreamFlowError if a step is not possible.
+
+    A call that can't be recorded is forgotten; from its record on it stays open until it is done.
+    """
     identity = source_identity(read_all_params().source)
     with (
         single_run(),
@@ -108,13 +112,14 @@ def erase(call: Call, say: Say) -> Outcome:
         warehouse(url, identity),
         closing(connect(url)) as connection,
     ):
+        _write_known(connection)
         with ingest_stopped(connection):
             outcome = _recorded(connection, call, places, say)
         known = _write_known(connection)
         outcome.objects = _remove_objects(places, call)
         say(f"objects: {outcome.objects} removed from {', '.join(place.name for place in places)}")
         outcome.cleaned = clean_files(call.users, [_journal()])
-        outcome.left = rewrite_pages(url)
+        outcome.left = [*rewrite_pages(url), *_elsewhere()]
         say("Postgres: tables, statistics and write-ahead log are written anew")
         outcome.versions = mark_versions(url, known, read_all_params().erasure.serving)
         outcome.traces = [*_traces(call, places)]
@@ -151,7 +156,11 @@ def _recorded(connection: Any, call: Call, places: Sequence[Store], say: Say) ->
     if call.id in records:
         return Outcome(_number(records[call.id]))
     known = merged(tuple(read_erasure(text.encode(), "history.erasures") for text in records.values()))
-    plan = _plan(connection, call, places, known)
+    try:
+        plan = _plan(connection, call, places, known)
+    except StreamFlowError:
+        _journal().unlink()  # nothing was changed, and the same call would fail again
+        raise
     if not plan.contents and not _is_in_database(connection, call.users):
         return Outcome(
             last_record()[0]
@@ -207,6 +216,14 @@ def _remove_objects(places: Sequence[Store], call: Call) -> int:
                 place.remove(md5)
                 removed.add(md5)
     return len(removed)
+
+
+def _elsewhere() -> Iterator[str]:
+    if os.environ.get(TRACKING_VARIABLE):
+        yield (
+            f"the files of MLflow's server ({TRACKING_VARIABLE}) were not searched; versions from before golden rows were"
+            " nobody's have rows of users in golden.json"
+        )
 
 
 def _traces(call: Call, places: Sequence[Store]) -> Iterator[Path | str]:

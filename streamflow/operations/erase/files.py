@@ -8,12 +8,13 @@ from pathlib import Path
 
 from streamflow.core.arrow import without_users
 from streamflow.operations.erase.frozen import parquet_bytes
-from streamflow.operations.erase.traces import Traces, parquet_rows
+from streamflow.operations.erase.traces import SHORTEST, Traces, parquet_rows
 from streamflow.pipeline.layout import SNAPSHOTS
 from streamflow.pipeline.project import replacing, state_dir
 
 _OURS = (Path("data"), Path("artifacts"))
 _SERVER = "postgres"
+_BACKUPS = "backups"  # SQL text, in which a short id can't be told from anything else
 _SKIPPED = {".git", ".venv", "node_modules", "__pycache__"}
 
 
@@ -37,7 +38,8 @@ def clean_files(users: Sequence[str], spared: Sequence[Path]) -> list[Cleaned]:
         below = path.relative_to(state).parts
         if path in spared or (below[0] == _SERVER and below[1] != "log"):
             continue
-        if traces.in_bytes(path.read_bytes()):
+        is_dump = below[0] == _BACKUPS and any(len(user) < SHORTEST for user in users)
+        if is_dump or traces.in_bytes(path.read_bytes()):
             if below[0] == _SERVER:
                 _mask(path, traces.needles)
                 done.append(Cleaned(path, "masked"))

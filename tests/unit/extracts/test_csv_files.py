@@ -225,3 +225,33 @@ def test_a_month_that_is_not_there_says_what_was_looked_for(tmp_path):
 
 def test_every_table_is_covered():
     assert len(TABLES) == len(file_names()) == 6
+
+
+@pytest.mark.parametrize(
+    ("put", "said"),
+    [
+        (lambda lines: [*lines[:5], "", *lines[5:]], "users.csv: row 6: is empty"),
+        (
+            lambda lines: [*lines[:3], lines[3].replace(",", '\n",', 1).replace("", '"', 1), *lines[4:]],
+            "users.csv: row 4: has",
+        ),
+        (lambda lines: [*lines, ""], "users.csv: row 122: is empty"),
+    ],
+)
+def test_rows_are_counted_as_an_editor_counts_lines(folder, put, said):
+    path = folder / "users.csv"
+    path.write_text("\n".join(put(path.read_text().splitlines())) + "\n")
+    assert said in refusal(folder)
+
+
+def test_a_field_that_is_longer_than_a_reader_takes_is_refused_in_one_line(folder):
+    path = folder / "users.csv"
+    header, rest = path.read_text().split("\n", 1)
+    path.write_text(header + "\n" + '"' + ("x" * 90_000 + "\n") * 2 + '",' + rest)
+    assert "users.csv" in refusal(folder)
+
+
+def test_carriage_returns_before_line_feeds_are_lines_as_well(folder):
+    path = folder / "users.csv"
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    assert accept(folder)["users"].num_rows == 120
