@@ -67,7 +67,7 @@ def test_a_healthy_project_has_nothing_to_name(project, looked_at):
         ["ok", "environment"],
         ["ok", "configuration"],
     ]
-    assert done.stdout.count("ok ") == 11
+    assert done.stdout.count("ok ") == 12
 
 
 @pytest.mark.parametrize("attack", IN_PLACE, ids=lambda attack: attack.name)
