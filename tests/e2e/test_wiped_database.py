@@ -27,7 +27,7 @@ def test_a_wiped_database_is_put_right_with_the_same_bytes_and_every_signed_move
     done = project.streamflow("repro")
     assert "version 1 becomes Production" in done.stdout
     assert "the ledger lacked move 1 of Production; put right" in done.stderr + done.stdout
-    assert "400 users as of 2024-01-31 are online in 5 feature views" in done.stdout
+    assert "400 users of synthetic users=400 seed=42 as of 2024-01-31 are online" in done.stdout
     assert "train:" not in done.stdout
     assert project.status() == ""
     after = moves(project)
