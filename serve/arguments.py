@@ -27,7 +27,7 @@ class Arguments(BaseModel):
     feature_service: str | None = Field(
         None,
         description="feature service to look up; default: the one of the model",
-        pattern=f"^({'|'.join(FEATURE_SERVICES)})$",
+        pattern=f"^({'|'.join(FEATURE_SERVICES)})( without [a-z0-9_]+(, [a-z0-9_]+)*)?$",
     )
     max_age_days: float = Field(62, gt=0, description="features older than this are stale")
     stale_policy: StalePolicy = Field("flag", description="flag: answer and name the stale features; refuse: 422")

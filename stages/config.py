@@ -6,6 +6,7 @@ Stops before any work if params.yaml was composed from another conf/, lacks a va
 from streamflow.core.config import Config, choices, main_overrides
 from streamflow.core.config_checks import check
 from streamflow.core.errors import ConfigError
+from streamflow.core.schema import FEATURE_SERVICES, features_of, service_name
 from streamflow.pipeline.file_digest import tree_sha256
 from streamflow.pipeline.layout import CHOICES, CONF
 from streamflow.pipeline.project import write_json
@@ -25,7 +26,17 @@ def run(config: Config) -> None:
         )
 
     write_json(CHOICES, {"conf_sha256": conf_sha256, "choices": choices(config)})
+    if missing := left_out(config):
+        service, source = service_name(config.features.service), config.source.name
+        say(f"config: {source} has no {', '.join(config.source.absent)}; {service} is without {', '.join(missing)}")
     say(f"config: as of {config.as_of}, {config.features.service}, {config.model_name}, source {config.source.name}")
+
+
+def left_out(config: Config) -> list[str]:
+    """The features of the chosen service that the source does not deliver."""
+    service = config.features.service
+    kept = features_of(service)
+    return [name for name in FEATURE_SERVICES[service_name(service)] if name not in kept]
 
 
 def main() -> None:

@@ -61,8 +61,10 @@ def run(config: Config) -> None:
     features = schema_features(_json(FEATURE_SCHEMA))
     model = ChurnModel(ONNX.read_bytes(), features)
     check_golden(model, _json(GOLDEN))
+    frozen = SNAPSHOTS / config.as_of / f"{SUBSCRIPTIONS.name}.parquet"
+    delivered = set(pq.read_schema(frozen).names)
     subscriptions = pq.read_table(
-        SNAPSHOTS / config.as_of / f"{SUBSCRIPTIONS.name}.parquet", columns=[ENTITY_KEY, *SEGMENT_COLUMNS]
+        frozen, columns=[ENTITY_KEY, *(each for each in SEGMENT_COLUMNS if each in delivered)]
     )
 
     churned = test[LABEL].to_pylist()

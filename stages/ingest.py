@@ -17,9 +17,10 @@ from streamflow.core.commitments import commitments_sha256
 from streamflow.core.config import Config, LimitConfig, SourceConfig, source_identity
 from streamflow.core.digest import rows_sha256
 from streamflow.core.errors import ExtractError, HistoryError
-from streamflow.core.schema import TABLES, USERS, Table
+from streamflow.core.schema import TABLES, Table
 from streamflow.extracts.csv_files import month_folder, read_month
-from streamflow.extracts.plausibility import REFUSE, Limit, implausible
+from streamflow.extracts.mapped import read_mapped
+from streamflow.extracts.plausibility import REFUSE, Limit, implausible, tables_with_facts
 from streamflow.extracts.synthetic import generate_month
 from streamflow.extracts.validation import check_month, check_row_count
 from streamflow.pipeline.layout import INGEST_RECEIPTS
@@ -77,6 +78,8 @@ def run(config: Config, month: str, store: Warehouse) -> None:
 
 def read_extracts(source: SourceConfig, month: str, store: Warehouse) -> tuple[Extracts, dict[str, str]]:
     """The typed rows of a month from the configured source, and where each table came from."""
+    if source.tables:
+        return read_mapped(source, month, store.answer)
     if source.name == "csv":
         folder = month_folder(Path(str(source.dir)), month, source.folders, str(source.first_month))
         return read_month(folder, recorded_tables(store, month))
@@ -135,7 +138,7 @@ def plausibility(
     """What is not plausible in a month beside the recorded month before, but let pass. Raises ExtractError for the rest."""
     before = month_before(store, month)
     tables = {table.name: store.history_rows(table, before) for table in TABLES} if before else None
-    facts = {name: digest for name, digest in digests.items() if name != USERS.name}
+    facts = {name: digests[name] for name in tables_with_facts(rows)}
     given = {name: Limit(each.limit, each.action) for name, each in limits.items()}
     found = implausible(rows, tables, before or "", months_with(store, month, facts), given)
     refused = [each for each in found if each.action == REFUSE]

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from streamflow.core.schema import FEATURE_SERVICES
+from streamflow.core.schema import features_of
 from streamflow.operations.skew.compare import ABSENT, Skew
 from streamflow.pipeline.reporting import say
 from streamflow.postgres.server import database
@@ -39,7 +39,7 @@ def _in_words(found: Skew) -> list[str]:
     lines = [
         f"Production is version {found.version}: {found.service} as of {found.as_of}",
         f"  users          {found.users:,} compared",
-        f"  features       {len(FEATURE_SERVICES[found.service])} of each: "
+        f"  features       {len(features_of(found.service))} of each: "
         + ", ".join(f"{count:,} values by {reader}" for reader, count in values.compared.items()),
         f"  probabilities  {sum(scores.compared.values()):,} compared by {', '.join(scores.compared)},"
         f" largest difference {found.largest_difference:.1e}",

@@ -28,6 +28,7 @@ from streamflow.cli import (
     rerun,
     rollback,
     servers,
+    source,
     tag,
     tune,
 )
@@ -123,6 +124,7 @@ cli.add_command(check_skew.check_skew)
 cli.add_command(drift.drift)
 cli.add_command(batch.batch)
 cli.add_command(db.db)
+cli.add_command(source.source)
 cli.add_command(models.models)
 cli.add_command(servers.serve)
 cli.add_command(servers.ui)

@@ -1,6 +1,7 @@
 """The extracts as Arrow tables: types from the schema, and strict conversion of text to these types."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -32,13 +33,18 @@ def arrow_schema(table: Table) -> pa.Schema:
     return pa.schema([key, *(pa.field(c.name, ARROW_TYPES[c.kind], nullable=c.nullable) for c in table.columns)])
 
 
-def typed_rows(table: Table, text: pa.Table, origin: str) -> pa.Table:
+def typed_rows(table: Table, text: pa.Table, origin: str, names: Mapping[str, str] | None = None) -> pa.Table:
     """The rows of `text` (all columns string, NULL for an empty field), typed by the schema, order kept.
 
-    Raises ExtractError naming `origin`, column, row and value of the first field that is empty or not of its type.
+    Raises ExtractError naming `origin`, column, row and value of the first field that is empty or not of its type; `names`
+    says what a message calls a column.
     """
     key = Column(ENTITY_KEY, "text", "")
-    arrays = [_typed(column, text[column.name], text[ENTITY_KEY], origin) for column in (key, *table.columns)]
+    called = {
+        column.name: replace(column, name=(names or {}).get(column.name, column.name))
+        for column in (key, *table.columns)
+    }
+    arrays = [_typed(column, text[name], text[ENTITY_KEY], origin) for name, column in called.items()]
     return pa.Table.from_arrays(arrays, schema=arrow_schema(table))
 
 

@@ -11,6 +11,10 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from streamflow.core.errors import ConfigError, first_line
+from streamflow.core.schema import service_name
+
+MAPPED = "mapped"
+"""What the identity of a mapped source begins with: its rows may lack columns."""
 
 
 @dataclass
@@ -23,15 +27,24 @@ class LimitConfig:
 
 @dataclass
 class SourceConfig:
-    """Where the monthly extracts come from; a field that a source does not use stays None."""
+    """Where the monthly extracts come from; a field that a source does not use stays None.
+
+    A source with `tables` is mapped: streamflow/core/source_mapping.py says what they, and `reading` for all of them, may
+    hold, and `absent` names the tables and columns (TABLE or TABLE.COLUMN) that it does not deliver. `name` is then the
+    team's own, the one of its file in conf/source, and `kind` says what is read: csv or postgres.
+    """
 
     name: str = MISSING
+    kind: str | None = None
     max_row_drop: float = MISSING
     users: int | None = None
     seed: int | None = None
     dir: str | None = None
     first_month: str | None = None
     folders: dict[str, str] = field(default_factory=dict)
+    reading: dict[str, Any] = field(default_factory=dict)
+    tables: dict[str, Any] = field(default_factory=dict)
+    absent: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -166,7 +179,7 @@ def choices(config: Config) -> dict[str, str]:
     """Config group to the option that was chosen, for the groups that name themselves."""
     return {
         "calibration": config.calibration.method,
-        "features": config.features.service,
+        "features": service_name(config.features.service),
         "model": config.model_name,
         "promotion": config.promotion.policy,
         "source": config.source.name,
@@ -188,14 +201,24 @@ def main_overrides(config: Config) -> list[str]:
     ]
 
 
+def plain(section: Any) -> dict[str, Any]:
+    """A section of the configuration as plain dictionaries and lists."""
+    found = OmegaConf.to_container(section) if OmegaConf.is_config(section) else dict(section)
+    return found  # type: ignore[return-value]
+
+
 def source_identity(source: SourceConfig) -> str:
     """The name under which the warehouse keeps a source's history. CSV folders are deliveries of one source."""
-    return identity_in({"name": source.name, "users": source.users, "seed": source.seed})
+    return identity_in(
+        {"name": source.name, "users": source.users, "seed": source.seed, "tables": dict(source.tables or {})}
+    )
 
 
 def identity_in(source: Mapping[str, Any]) -> str:
     """`source_identity` of the section `source` of params.yaml; empty if it names none."""
     name = source.get("name", "")
+    if source.get("tables"):
+        return f"{MAPPED} {name}"
     return f"synthetic users={source.get('users')} seed={source.get('seed')}" if name == "synthetic" else str(name)
 
 

@@ -1,13 +1,15 @@
 """The checks of a configuration that types can't make: what is allowed, and how the values fit together."""
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from streamflow.core.calendar import FIRST_SYNTHETIC_MONTH, month_later, parse_date
-from streamflow.core.config import Config, DriftConfig, LimitConfig, PromotionConfig, SourceConfig, SplitConfig
-from streamflow.core.errors import ConfigError
-from streamflow.core.schema import FEATURE_SERVICES, service_features
+from streamflow.core.config import Config, DriftConfig, LimitConfig, PromotionConfig, SourceConfig, SplitConfig, plain
+from streamflow.core.errors import ConfigError, shown
+from streamflow.core.schema import FEATURE_SERVICES, features_of, service_features, service_name, service_without
+from streamflow.core.source_mapping import KINDS, mapped_tables
 
 LIMITS = ("row_growth", "turnover", "same_month", "constant", "scale", "label_rate_min", "label_rate_max")
 """The limits on a month as a whole, in the order in which they are checked."""
@@ -37,7 +39,7 @@ def check(config: Config) -> None:
         raise ConfigError(f"label_as_of={config.label_as_of} must be {expected}; it is derived, do not set it")
     _one_of("label_as_of", config.label_as_of, months, "add it: 'months=[…]'")
     _check_known_at(config.known_at)
-    _one_of("features.service", config.features.service, FEATURE_SERVICES, "choose one of them")
+    _check_service(config.features.service, config.source)
     _check_promotion(config.promotion)
     _check_source(config.source, months)
     _check_limits(config.limits)
@@ -64,11 +66,17 @@ def _check_limits(limits: Mapping[str, LimitConfig]) -> None:
 
 
 def _check_source(source: SourceConfig, months: list[str]) -> None:
-    _one_of("source.name", source.name, SOURCES, "choose one of them")
+    kind = source.kind or source.name
+    if source.tables:
+        _check_mapping(source, kind)
+    else:
+        _one_of("source.name", source.name, SOURCES, "choose one of them, or map your own: docs/mapping.md")
     if not 0 < source.max_row_drop <= 1:
         raise ConfigError(f"source.max_row_drop={source.max_row_drop} must be above 0 and at most 1")
-    if source.name == "csv" and not source.dir:
-        raise ConfigError("source=csv needs a folder: `streamflow repro source=csv source.dir=PATH`")
+    if kind == "csv" and not source.dir:
+        raise ConfigError(
+            f"source={source.name} needs a folder: `streamflow repro source={source.name} source.dir=PATH`"
+        )
     if source.name == "synthetic" and (source.users is None or source.users < 100):
         raise ConfigError(f"source.users={source.users} is too few to train on; use 100 or more")
     if source.name == "synthetic" and min(months) < FIRST_SYNTHETIC_MONTH:
@@ -77,6 +85,28 @@ def _check_source(source: SourceConfig, months: list[str]) -> None:
         )
     if source.seed is not None and source.seed < 0:
         raise ConfigError(f"source.seed={source.seed} is negative; use 0 or more")
+
+
+def _check_mapping(source: SourceConfig, kind: str) -> None:
+    if not re.fullmatch(r"[a-z][a-z0-9_]{0,39}", source.name) or source.name in SOURCES:
+        raise ConfigError(
+            f"source.name={shown(source.name)}: a mapped source has the name of its file in conf/source, lower case letters,"
+            f" digits and _, none of {', '.join(SOURCES)}"
+        )
+    _one_of("source.kind", kind, KINDS, "choose one of them")
+    mapped_tables(kind, plain(source.reading), plain(source.tables), source.absent)
+
+
+def _check_service(service: str, source: SourceConfig) -> None:
+    name = service_name(service)
+    _one_of("features.service", name, FEATURE_SERVICES, "choose one of them")
+    expected = service_without(name, list(source.absent))
+    if service != expected:
+        raise ConfigError(
+            f"features.service={shown(service)} must be {shown(expected)}, by source.absent; it is derived"
+        )
+    if not features_of(service):
+        raise ConfigError(f"features.service={name}: source {source.name} has none of its features; map some of them")
 
 
 def _check_shares(split: SplitConfig) -> None:

@@ -3,6 +3,7 @@
 Validation, Postgres, Parquet, Feast, training and serving derive from this module.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date
 from typing import Literal
@@ -164,6 +165,44 @@ _CHURN_V2 = (
 )
 FEATURE_SERVICES: dict[str, tuple[str, ...]] = {"churn_v1": _CHURN_V1, "churn_v2": _CHURN_V2}
 """Feature service name to its features, in the order in which the model takes them."""
+_WITHOUT = " without "
+
+
+def service_without(service: str, absent: Collection[str]) -> str:
+    """Name of a feature service whose source lacks what `absent` names: TABLE, or TABLE.COLUMN.
+
+    The name says what is left out, tables and then columns in schema order: `churn_v1 without usage_agg_30d`. It is the
+    service itself if nothing of it is absent; KeyError if there is no such service.
+    """
+    wanted = FEATURE_SERVICES[service]
+    feeding = [table for table in TABLES if any(name in wanted for name in table.header[1:])]
+    tables = [table.name for table in feeding if table.name in absent]
+    columns = [
+        column.name
+        for table in feeding
+        for column in table.columns
+        if column.name in wanted and table.name not in absent and f"{table.name}.{column.name}" in absent
+    ]
+    return service + (_WITHOUT + ", ".join([*tables, *columns]) if tables or columns else "")
+
+
+def service_name(service: str) -> str:
+    """The feature service as conf/features calls it, whatever is left out of it."""
+    return service.partition(_WITHOUT)[0]
+
+
+def features_of(service: str) -> tuple[str, ...]:
+    """The features of a service, or of one without something, in model order; KeyError if there is no such service."""
+    name, _, rest = service.partition(_WITHOUT)
+    left_out = rest.split(", ") if rest else []
+    columns = [f"{table.name}.{each}" for each in left_out for table in TABLES if each in table.header[1:]]
+    if service_without(name, {*left_out, *columns}) != service:
+        raise KeyError(service)
+    return tuple(
+        feature
+        for feature in FEATURE_SERVICES[name]
+        if feature not in left_out and FEATURE_VIEWS[feature_view_of(feature)].name not in left_out
+    )
 
 
 def feature_view_of(feature: str) -> str:
@@ -181,12 +220,12 @@ def feature_column(feature: str) -> Column:
 
 def service_features(service: str) -> tuple[Column, ...]:
     """The columns of a feature service in model order; KeyError if there is no such service."""
-    return tuple(feature_column(name) for name in FEATURE_SERVICES[service])
+    return tuple(feature_column(name) for name in features_of(service))
 
 
 def views_of(service: str) -> dict[str, tuple[str, ...]]:
     """Feature view name to the features that a service takes from it, both in schema order."""
-    wanted = FEATURE_SERVICES[service]
+    wanted = features_of(service)
     return {
         view: features
         for view, table in FEATURE_VIEWS.items()

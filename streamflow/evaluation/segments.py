@@ -49,7 +49,8 @@ class Segment:
 
 
 def segment_values(subscriptions: pa.Table, user_ids: Sequence[str]) -> dict[str, list[str]]:
-    """The value of each segment for `user_ids`, which are sorted; `subscriptions` are the frozen rows of their date.
+    """The value of each segment for `user_ids`, which are sorted; `subscriptions` are the frozen rows of their date. A
+    column that the source does not deliver makes no segment.
 
     Raises ModelError if a user is not among them.
     """
@@ -59,11 +60,10 @@ def segment_values(subscriptions: pa.Table, user_ids: Sequence[str]) -> dict[str
             f"{SUBSCRIPTIONS.name} of the snapshot has {rows.num_rows} of {len(user_ids)} users of the training set;"
             " `dvc repro --force --single-item dataset` joins them again"
         )
-    return {
-        "contract_type": rows["contract_type"].to_pylist(),
-        "net_service": rows["net_service"].to_pylist(),
-        TENURE: [tenure_band(months) for months in rows["months_active"].to_pylist()],
-    }
+    found = {name: rows[name].to_pylist() for name in SEGMENT_COLUMNS if name in rows.column_names}
+    if "months_active" in found:
+        found[TENURE] = [tenure_band(months) for months in found.pop("months_active")]
+    return found
 
 
 def tenure_band(months_active: int) -> str:

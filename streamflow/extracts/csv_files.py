@@ -3,8 +3,9 @@
 import csv
 import io
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,41 @@ def read_extract(path: Path, table: Table, older: Table | None = None) -> pa.Tab
     return typed_rows(table, _string_columns(path, text, header), str(path))
 
 
-def _text(path: Path) -> str:
+def file_columns(path: Path, encoding: str, delimiter: str, wanted: Collection[str]) -> pa.Table:
+    """The columns of a team's own CSV file as text, NULL for an empty field; others than `wanted` may be there twice.
+
+    Raises ExtractError for a missing, empty, truncated or malformed file.
+    """
+    return _own_columns(path, _text(path, encoding, delimiter), delimiter, wanted)
+
+
+def query_columns(origin: str, answer: bytes, wanted: Collection[str]) -> pa.Table:
+    """`file_columns` of the answer to a query. Raises ExtractError."""
+    return _own_columns(Path(origin), answer.decode(), ",", wanted)
+
+
+def closest(name: str, names: list[str]) -> str:
+    """What a message says of a column that is not among `names`."""
+    near = get_close_matches(name, names, 1) or [each for each in names if each.lower() == name.lower()]
+    listed = ", ".join(names)
+    return f"did you mean {near[0]}?" if near else f"there are {listed if len(listed) < 200 else listed[:200] + '…'}"
+
+
+def _own_columns(path: Path, text: str, delimiter: str, wanted: Collection[str]) -> pa.Table:
+    _check_lines(path, text)
+    header = next(_records(path, csv.reader(io.StringIO(text), delimiter=delimiter)), [])
+    for name in header:
+        if name in wanted and header.count(name) > 1:
+            raise ExtractError(f"{path}: column {name[:LONGEST_VALUE]}, row 1: is there twice; nothing was written")
+    # Names of columns that nobody reads may be there twice, or be empty.
+    unique = [name if header.count(name) == 1 else f"{name} #{number}" for number, name in enumerate(header, 1)]
+    rows = _string_columns(path, text, unique, delimiter)
+    if rows.num_rows == 0:
+        raise ExtractError(f"{path}: no rows below the header; deliver the extract again; nothing was written")
+    return rows
+
+
+def _text(path: Path, encoding: str = "utf-8", delimiter: str = ",") -> str:
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             raise ExtractError(f"{path}: is not a regular file; deliver it as one; nothing was written")
@@ -84,19 +119,21 @@ def _text(path: Path) -> str:
     except OSError as error:
         raise ExtractError(f"{path}: {error.strerror}; make it a readable file") from error
     for magic, what in _OTHER_FORMATS.items():
-        if content.startswith(magic):
+        if content.startswith(magic) and not (
+            encoding.lower().replace("-", "").startswith("utf16") and "UTF-16" in what
+        ):
             raise ExtractError(f"{path}: row 1: it is {what}; deliver it as CSV in UTF-8; nothing was written")
     if not content.strip():
         raise ExtractError(f"{path}: the file is empty ({len(content)} bytes); deliver it again; nothing was written")
     try:
-        text = content.decode("utf-8-sig")
+        text = content.decode("utf-8-sig" if encoding.lower() in ("utf-8", "utf8") else encoding)
     except UnicodeDecodeError as error:
         line_start = content.rfind(b"\n", 0, error.start) + 1
-        names = content.split(b"\n", 1)[0].decode("ascii", "replace").strip().split(",")
-        column = names[min(content.count(b",", line_start, error.start), len(names) - 1)][:LONGEST_VALUE]
+        names = content.split(b"\n", 1)[0].decode("ascii", "replace").strip().split(delimiter)
+        column = names[min(content.count(delimiter.encode(), line_start, error.start), len(names) - 1)][:LONGEST_VALUE]
         raise ExtractError(
             f"{path}: column {column}, row {content.count(10, 0, error.start) + 1}: byte 0x{content[error.start]:02x} is"
-            " not UTF-8; save the extract as UTF-8; nothing was written"
+            f" not {encoding.upper()}; save the extract as {encoding.upper()}; nothing was written"
         ) from error
     if not text.endswith("\n"):
         last = text.rsplit("\n", 1)[-1]
@@ -130,16 +167,16 @@ def _check_header(path: Path, header: list[str], table: Table) -> None:
             )
 
 
-def _string_columns(path: Path, text: str, header: list[str]) -> pa.Table:
-    columns = _parsed(path, text, header)
+def _string_columns(path: Path, text: str, header: list[str], delimiter: str = ",") -> pa.Table:
+    columns = _parsed(path, text, header, delimiter)
     if columns.num_rows + 1 != text.count("\n"):
-        _refuse_other_lines(path, text)
+        _refuse_other_lines(path, text, delimiter)
     return columns
 
 
-def _refuse_other_lines(path: Path, text: str) -> None:
+def _refuse_other_lines(path: Path, text: str, delimiter: str) -> None:
     """Name the first line that is not one record: messages count rows as an editor does."""
-    reader, before = csv.reader(io.StringIO(text, newline="")), 0
+    reader, before = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter), 0
     for record in _records(path, reader):
         what = "is empty" if not record else "has a field with a line feed" if reader.line_num > before + 1 else ""
         if what:
@@ -154,11 +191,12 @@ def _records(path: Path, reader: Any) -> Iterator[list[str]]:
         raise ExtractError(f"{path}: row {reader.line_num}: {error}; fix the extract; nothing was written") from error
 
 
-def _parsed(path: Path, text: str, header: list[str]) -> pa.Table:
+def _parsed(path: Path, text: str, header: list[str], delimiter: str) -> pa.Table:
     try:
         return pyarrow.csv.read_csv(
             pa.BufferReader(text.encode()),
-            read_options=pyarrow.csv.ReadOptions(use_threads=False),
+            read_options=pyarrow.csv.ReadOptions(use_threads=False, column_names=header, skip_rows=1),
+            parse_options=pyarrow.csv.ParseOptions(delimiter=delimiter),
             convert_options=pyarrow.csv.ConvertOptions(
                 column_types=dict.fromkeys(header, pa.string()), null_values=[""], strings_can_be_null=True
             ),

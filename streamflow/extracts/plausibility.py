@@ -53,6 +53,11 @@ def implausible(
     return found
 
 
+def tables_with_facts(month: Month) -> list[str]:
+    """The tables that say something of the users, of those that the source delivers; not `users` itself."""
+    return [table.name for table in TABLES if table is not USERS and month[table.name].num_columns > 1]
+
+
 def _row_growth(month: Month, before: Month | None, as_of: str, _: object, limit: float) -> Iterator[str]:
     for name in _in_both(month, before):
         now, then = month[name].num_rows, _rows(before, name).num_rows
@@ -69,8 +74,8 @@ def _turnover(month: Month, before: Month | None, as_of: str, _: object, limit: 
         yield f"{gone:,} of the {len(then):,} users of {as_of} are gone, {gone / len(then):.0%} (at most {limit:.0%})"
 
 
-def _same_month(_: Month, __: object, ___: str, same: Mapping[str, int], limit: float) -> Iterator[str]:
-    facts = len(TABLES) - 1
+def _same_month(month: Month, __: object, ___: str, same: Mapping[str, int], limit: float) -> Iterator[str]:
+    facts = len(tables_with_facts(month))
     for as_of, count in sorted(same.items()):
         if count > limit * facts:
             yield f"{count} of {facts} tables with facts have the same rows as {as_of} (at most {limit:.0%})"
@@ -128,7 +133,7 @@ def _columns(month: Month, before: Month | None) -> Iterator[tuple[str, Column]]
     names = set(_in_both(month, before))
     for table in TABLES:
         for column in table.columns if table.name in names else ():
-            if column.name in _rows(before, table.name).column_names:
+            if column.name in _rows(before, table.name).column_names and column.name in month[table.name].column_names:
                 yield table.name, column
 
 

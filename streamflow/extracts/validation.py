@@ -15,6 +15,7 @@ from streamflow.core.schema import EARLIEST_DATE, ENTITY_KEY, LONGEST_ID, NO_INT
 if TYPE_CHECKING:
     from pandera.pandas import DataFrameSchema
 
+_PLANS = ("plan_stream_tv", "plan_stream_movies")
 _ID_RULE = "is not an id: printable characters in normal form NFC, no white space around them"
 
 
@@ -29,8 +30,10 @@ def check_month(extracts: Mapping[str, pa.Table], origins: Mapping[str, str], as
         known = Table(table.name, tuple(column for column in table.columns if column.name in rows.column_names))
         _check_table(known, rows, origins[table.name])
     _check_keys(extracts, origins)
-    _check_plans(extracts["subscriptions"], origins["subscriptions"])
-    _check_signup(extracts["users"], origins["users"], as_of)
+    if {"net_service", *_PLANS} <= set(extracts["subscriptions"].column_names):  # a mapped source may lack them
+        _check_plans(extracts["subscriptions"], origins["subscriptions"])
+    if "signup_date" in extracts["users"].column_names:
+        _check_signup(extracts["users"], origins["users"], as_of)
 
 
 def check_row_count(rows: int, before: int, before_name: str, max_drop: float, origin: str) -> None:
@@ -142,7 +145,7 @@ def _check_keys(extracts: Mapping[str, pa.Table], origins: Mapping[str, str]) ->
 
 def _check_plans(rows: pa.Table, origin: str) -> None:
     offline = pc.equal(rows["net_service"], NO_INTERNET)
-    for name in ("plan_stream_tv", "plan_stream_movies"):
+    for name in _PLANS:
         breach = pc.not_equal(pc.is_null(rows[name]), offline)
         row = pc.index(breach, True).as_py()
         if row >= 0:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from streamflow.core.schema import ENTITY_KEY, EVENT_TIMESTAMP, FEAST_PROJECT, FEATURE_SERVICES
+from streamflow.core.schema import ENTITY_KEY, EVENT_TIMESTAMP, FEAST_PROJECT, features_of
 from streamflow.pipeline.complete import complete_month
 from streamflow.pipeline.layout import SNAPSHOTS
 from streamflow.pipeline.project import project_root, reading_from
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 REPO = "feature_repo"
 MONTH_VARIABLE = "STREAMFLOW_SNAPSHOT_MONTH"
+SERVICE_VARIABLE = "STREAMFLOW_FEATURE_SERVICE"
+"""A feature service that feature_repo defines beside those of the schema: one without what a source lacks."""
 
 
 def import_feast() -> None:
@@ -50,8 +52,9 @@ def point_in_time_rows(service: str, entities: pa.Table, month: str) -> pa.Table
     """
     import_feast()
     os.environ[MONTH_VARIABLE] = month
+    os.environ[SERVICE_VARIABLE] = service
     root = project_root()
-    with complete_month(root / SNAPSHOTS / month) as folder, reading_from(folder.parent):
+    with complete_month(root / SNAPSHOTS / month, features_of(service)) as folder, reading_from(folder.parent):
         return _joined(root, service, entities)
 
 
@@ -76,7 +79,7 @@ def _joined(root: Path, service: str, entities: pa.Table) -> pa.Table:
         job = store.get_historical_features(entity_df=named, features=store.get_feature_service(service))
         rows = job.to_arrow()
     rows = rows.rename_columns([EVENT_TIMESTAMP if name == "event_timestamp" else name for name in rows.column_names])
-    return rows.select([ENTITY_KEY, EVENT_TIMESTAMP, *FEATURE_SERVICES[service]])
+    return rows.select([ENTITY_KEY, EVENT_TIMESTAMP, *features_of(service)])
 
 
 def definitions(repo: Path) -> "RepoContents":

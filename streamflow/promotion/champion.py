@@ -79,7 +79,7 @@ def frozen_features(names: Sequence[str], user_ids: pa.ChunkedArray, as_of: str)
     if content is None or content.md5 != locked:
         raise ModelError(f"{folder} differs from dvc.lock (MD5 {locked[:12]}); `dvc checkout {folder}`")
     found: dict[str, list[Any]] = {}
-    with complete_month(folder) as whole:
+    with complete_month(folder, names) as whole:
         for name in names:
             file = f"{FEATURE_VIEWS[feature_view_of(name)].name}.parquet"
             rows = pq.read_table(whole / file, columns=[ENTITY_KEY, name])

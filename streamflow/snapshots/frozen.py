@@ -14,11 +14,11 @@ from streamflow.core.errors import ConfigError, HistoryError, first_line
 from streamflow.core.schema import (
     ENTITY_KEY,
     EVENT_TIMESTAMP,
-    FEATURE_SERVICES,
     FEATURE_VIEWS,
     USERS,
     Column,
     feature_view_of,
+    features_of,
     views_of,
 )
 from streamflow.pipeline.complete import complete_month
@@ -87,7 +87,7 @@ def snapshot_rows(service: str, folder: Path, rows: int = SLICE_ROWS) -> Iterato
     The tables are read in slices, so memory does not grow with the number of users. Raises HistoryError naming table and
     user if a table does not hold the same users as `users`, or can't be read.
     """
-    with complete_month(folder) as whole:
+    with complete_month(folder, features_of(service)) as whole:
         yield from _rows_of(service, whole, rows)
 
 
@@ -103,13 +103,13 @@ def _rows_of(service: str, folder: Path, rows: int) -> Iterator[pa.RecordBatch]:
             if not theirs.equals(users):
                 raise _other_users(folder / f"{table}.parquet", theirs, users)
             found |= {name: some[name] for name in columns}
-        names = [ENTITY_KEY, EVENT_TIMESTAMP, *FEATURE_SERVICES[service]]
+        names = [ENTITY_KEY, EVENT_TIMESTAMP, *features_of(service)]
         yield pa.RecordBatch.from_arrays([users, *(found[name] for name in names[1:])], names)
 
 
 def snapshot_column(feature: Column, folder: Path) -> pa.ChunkedArray:
     """One feature of all users of a snapshot, in the order of their ids. Raises HistoryError if it can't be read."""
-    with complete_month(folder) as whole:
+    with complete_month(folder, [feature.name]) as whole:
         path = whole / f"{FEATURE_VIEWS[feature_view_of(feature.name)].name}.parquet"
         with _readable(path):
             return pq.read_table(path, columns=[feature.name])[feature.name]

@@ -5,7 +5,7 @@ from typing import Any
 
 from streamflow.core.errors import HistoryError
 from streamflow.core.schema import TABLES, Column
-from streamflow.warehouse.definitions import HISTORY, SQL_TYPES
+from streamflow.warehouse.definitions import HISTORY, SQL_TYPES, complete_rows
 
 _COLUMNS = """
     SELECT nspname, relname, attname, format_type(atttypid, atttypmod) FROM pg_attribute
@@ -49,8 +49,8 @@ class Reshaping:
                     f"{self.space}.{self.table} has rows that were written without the column {self.column.name} of"
                     " streamflow/core/schema.py; make it nullable there, then `streamflow db upgrade`; nothing was changed"
                 )
-            name = self.column.name
-            required = " NOT NULL" if self.space == "live" else f" CHECK (retracted OR {name} IS NOT NULL)"
+            complete = complete_rows(self.column.name)
+            required = f" CHECK ({complete})" if self.space == "live" else f" CHECK (retracted OR {complete})"
         cursor.execute(
             f"ALTER TABLE {self.space}.{self.table} ADD COLUMN IF NOT EXISTS {self.column.name}"
             f" {SQL_TYPES[self.column.kind]}{required}"

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from streamflow.core.config import MAPPED
 from streamflow.core.schema import ENTITY_KEY, EVENT_TIMESTAMP, TABLES, Kind
 from streamflow.postgres.append_only import append_only, refuse_changes
 
@@ -27,18 +28,25 @@ def definitions() -> str:
     """The statements that make what is missing: schema.sql, both tables of each extract, and the protection."""
     statements = [Path(__file__).with_name("schema.sql").read_text(encoding="utf-8")]
     for table in TABLES:
-        plain = ", ".join(f"{c.name} {SQL_TYPES[c.kind]}{'' if c.nullable else ' NOT NULL'}" for c in table.columns)
-        versioned = ", ".join(f"{c.name} {SQL_TYPES[c.kind]}" for c in table.columns)
-        required = " AND ".join(f"{c.name} IS NOT NULL" for c in table.columns if not c.nullable) or "true"
+        values = ", ".join(f"{c.name} {SQL_TYPES[c.kind]}" for c in table.columns)
+        complete = complete_rows(*(c.name for c in table.columns if not c.nullable))
         key = f'{EVENT_TIMESTAMP} date NOT NULL, {ENTITY_KEY} text COLLATE "C" NOT NULL'
         statements.append(
             f"CREATE TABLE IF NOT EXISTS live.{table.name} (source text NOT NULL DEFAULT '{LANDED}',"
-            f" {key}, {plain}, PRIMARY KEY (source, {EVENT_TIMESTAMP}, {ENTITY_KEY}));"
+            f" {key}, {values}, CONSTRAINT {table.name}_complete CHECK ({complete}),"
+            f" PRIMARY KEY (source, {EVENT_TIMESTAMP}, {ENTITY_KEY}));"
             f" CREATE TABLE IF NOT EXISTS history.{table.name} (source text NOT NULL, {key},"
-            f" recorded_at timestamptz NOT NULL, {versioned}, retracted boolean NOT NULL, CHECK (retracted OR ({required})),"
+            f" recorded_at timestamptz NOT NULL, {values}, retracted boolean NOT NULL,"
+            f" CONSTRAINT {table.name}_complete CHECK (retracted OR {complete}),"
             f" PRIMARY KEY (source, {EVENT_TIMESTAMP}, {ENTITY_KEY}, recorded_at));"
         )
     return "\n".join([*statements, protection()])
+
+
+def complete_rows(*columns: str) -> str:
+    """The condition that a row has values in `columns`; a mapped source may lack them."""
+    required = " AND ".join(f"{name} IS NOT NULL" for name in columns) or "true"
+    return f"starts_with(source, '{MAPPED} ') OR ({required})"
 
 
 def protection() -> str:

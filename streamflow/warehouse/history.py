@@ -20,6 +20,7 @@ from streamflow.core.errors import HistoryError, first_line
 from streamflow.core.schema import ENTITY_KEY, TABLES, Table
 from streamflow.postgres.append_only import unprotected
 from streamflow.postgres.connection import connect
+from streamflow.postgres.query import answer
 from streamflow.warehouse.copying import copied_batches, copied_table
 from streamflow.warehouse.definitions import HISTORY, HISTORY_TABLES, LANDED, REFUSAL, protection
 from streamflow.warehouse.recorded_columns import recorded_table
@@ -71,6 +72,10 @@ class Warehouse:
         with self.transaction() as cursor:
             cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             return {table.name: copied_table(cursor, table, self._live_query(cursor, table, month)) for table in TABLES}
+
+    def answer(self, query: str) -> bytes:
+        """The answer to a query of a mapped source, as CSV; nothing can be written by it. Raises ExtractError."""
+        return answer(self._connection, query)
 
     def history_rows(self, table: Table, month: str, known_at: str | None = None) -> pa.Table:
         """The state of a month as known at `known_at` (None: now), sorted by user, with the columns of that version."""

@@ -84,8 +84,9 @@ def _land(cursor: Any, source: str, table: Table, month: str) -> None:
 
 def _append_versions(cursor: Any, source: str, table: Table, month: str, moment: Any, every_row: bool) -> Recorded:
     """Append the rows that differ from the state before; every row if the version has other columns than that."""
-    values = ", ".join(table.header[1:])
-    old, new = (", ".join(f"{alias}.{name}" for name in table.header[1:]) for alias in ("state", "staging"))
+    columns = ", ".join(table.header)
+    # The key is in both, so that a table of which a source delivers no column can be compared, too.
+    old, new = (", ".join(f"{alias}.{name}" for name in table.header) for alias in ("state", "staging"))
     state = state_query(cursor, source, table, month, None)
     cursor.execute(
         f"CREATE TEMP TABLE versions ON COMMIT DROP AS"
@@ -99,8 +100,8 @@ def _append_versions(cursor: Any, source: str, table: Table, month: str, moment:
         f" WHERE NOT EXISTS (SELECT FROM staging WHERE staging.{ENTITY_KEY} = state.{ENTITY_KEY})"
     )
     cursor.execute(
-        f"INSERT INTO history.{table.name} (source, as_of, recorded_at, {ENTITY_KEY}, {values}, retracted)"
-        f" SELECT %s, %s, %s, {ENTITY_KEY}, {values}, retracted FROM versions",
+        f"INSERT INTO history.{table.name} (source, as_of, recorded_at, {columns}, retracted)"
+        f" SELECT %s, %s, %s, {columns}, retracted FROM versions",
         (source, month, moment),
     )
     cursor.execute(

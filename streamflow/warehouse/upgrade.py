@@ -16,7 +16,7 @@ from streamflow.postgres.dump import dump
 from streamflow.warehouse.columns import Reshaping, reshapings
 from streamflow.warehouse.definitions import HISTORY, HISTORY_TABLES, definitions
 
-HEAD = "0002"
+HEAD = "0003"
 """The newest revision."""
 MADE = "tables made"
 """What is done to an empty database."""

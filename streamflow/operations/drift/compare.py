@@ -34,7 +34,13 @@ def data_drift(reference: str, current: str, ref: str | None, policy: Policy) ->
         means = (_mean(old), _mean(new))
         score = ScoreMeans(model.version, model.tags[f"{PREFIX}feature_service"], means)
     rates = (churn_rate(old[LABEL]), churn_rate(new[LABEL]))
-    return DataDrift(before, after, compare(old, new), rates, score, policy)
+    return DataDrift(before, after, compare(*_delivered(old, new)), rates, score, policy)
+
+
+def _delivered(old: pa.Table, new: pa.Table) -> tuple[pa.Table, pa.Table]:
+    """Both months without the columns that hold nothing in either: their source does not deliver them."""
+    empty = [name for name in old.column_names if all(rows[name].null_count == rows.num_rows for rows in (old, new))]
+    return old.drop_columns(empty), new.drop_columns(empty)
 
 
 def _model(ref: str | None) -> "LoadedModel | str":

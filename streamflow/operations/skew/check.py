@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from streamflow.core.arrow import ARROW_TYPES
 from streamflow.core.errors import EnvironmentFault, FeatureStoreError, HistoryError, ModelError, first_line
-from streamflow.core.schema import ENTITY_KEY, USERS, service_features, views_of
+from streamflow.core.schema import ENTITY_KEY, FEATURE_SERVICES, USERS, service_features, views_of
 from streamflow.features.dataset import entity_rows
 from streamflow.features.point_in_time import point_in_time_rows, quiet
 from streamflow.online.publication import online_feature_store
@@ -130,7 +130,7 @@ def _by_feast(store: "FeatureStore", service: str, users: Sequence[str]) -> User
     found: dict[str, dict[str, Any]] = {user: {} for user in users}
     try:
         with quiet():
-            wanted = store.get_feature_service(service)
+            wanted = _asked(store, service)
             for some in _chunks(users):
                 answer = store.get_online_features(wanted, [{ENTITY_KEY: user} for user in some]).proto
                 for name, column in zip(answer.metadata.feature_names.val, answer.results, strict=True):
@@ -141,6 +141,13 @@ def _by_feast(store: "FeatureStore", service: str, users: Sequence[str]) -> User
         reason = first_line(error)
         raise FeatureStoreError(f"Feast does not read {service}: {reason}; `dvc repro -s materialize`") from error
     return found
+
+
+def _asked(store: "FeatureStore", service: str) -> Any:
+    """The feature service, or the features of one without what a source lacks, which the store does not define."""
+    if service in FEATURE_SERVICES:
+        return store.get_feature_service(service)
+    return [f"{view}:{name}" for view, names in views_of(service).items() for name in names]
 
 
 def _scored_alone(model: LoadedModel, users: Sequence[UserFeatures]) -> dict[str, float]:

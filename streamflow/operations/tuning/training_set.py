@@ -8,7 +8,7 @@ from omegaconf import OmegaConf
 
 from streamflow.core.config import Config
 from streamflow.core.errors import ModelError
-from streamflow.core.schema import FEATURE_SERVICES
+from streamflow.core.schema import features_of
 from streamflow.pipeline.dvc_files import locked_stages, read_receipt
 from streamflow.pipeline.layout import DATASET, DATASET_COUNTS, DATASET_ROWS, PARAMS
 from streamflow.provenance.outputs import output_problems
@@ -39,6 +39,6 @@ def frozen_dataset(config: Config) -> pa.Table:
         if found != expected:
             raise ModelError(f"{DATASET} has {name}={found}, not {expected}; {fix}")
     service = counts["feature_service"]
-    if not set(FEATURE_SERVICES[features]) <= set(FEATURE_SERVICES[service]):
+    if not set(features_of(features)) <= set(features_of(service)):
         raise ModelError(f"{DATASET} has the features of {service}, not those of {features}; {fix}")
     return pq.read_table(DATASET_ROWS)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from streamflow.core.arrow import arrow_schema, sorted_by_user
 from streamflow.core.digest import rows_sha256
-from streamflow.core.errors import HistoryError
+from streamflow.core.errors import EnvironmentFault, HistoryError
 from streamflow.core.schema import PAYMENTS, TABLES, Column, Table
 from streamflow.extracts.synthetic import generate_month
 from streamflow.pipeline.project import state_dir
@@ -126,8 +126,11 @@ def test_a_database_of_an_earlier_version_is_brought_forward_with_nothing_lost(d
     assert sum(len(rows) for rows in before.values()) > 3 * 6 * 30
     done = upgrade(database_url, source=SOURCE)
     assert (
-        done[-2] == "revision 0002: Each recorded version keeps the columns that it had; those from before have the six"
+        "revision 0002: Each recorded version keeps the columns that it had; those from before have the six"
         " tables as they were until then."
+    ) in done
+    assert done[-2] == (
+        "revision 0003: A mapped source may lack columns: what has to be there is checked for the rows of all other sources."
     )
     assert rows_of(database_url) == before
     with warehouse(database_url, SOURCE) as store:
@@ -154,6 +157,36 @@ def test_a_database_of_an_earlier_version_is_brought_forward_with_nothing_lost(d
         assert cursor.fetchall() == [([["user_id", "text"], ["churn_label", "boolean"]],)]
         cursor.execute("SELECT DISTINCT source FROM history.users")
         assert cursor.fetchall() == [(SOURCE,)]
+
+
+def constraints(url):
+    with transaction(url) as cursor:
+        cursor.execute(
+            "SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint"
+            " WHERE contype = 'c' AND connamespace IN ('live'::regnamespace, 'history'::regnamespace) ORDER BY 1, 2"
+        )
+        found = cursor.fetchall()
+        cursor.execute(
+            "SELECT attrelid::regclass::text, attname FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid"
+            " WHERE relnamespace IN ('live'::regnamespace, 'history'::regnamespace) AND attnotnull AND attnum > 0"
+            " AND relkind = 'r' ORDER BY 1, 2"
+        )
+        return [*found, *cursor.fetchall()]
+
+
+@pytest.mark.parametrize("schema", ["without_sources.sql", "without_columns.sql"])
+def test_what_an_upgraded_database_demands_of_a_row_is_what_a_new_one_does(database_url, module_database_url, schema):
+    fill(database_url, schema)
+    upgrade(database_url, source=SOURCE)
+    upgrade(module_database_url)
+    demanded = constraints(database_url)
+    assert demanded == constraints(module_database_url)
+    assert len([each for each in demanded if each[1].endswith("_complete")]) == 2 * len(TABLES)
+    row = f"INSERT INTO live.labels (source, as_of, user_id) VALUES (%s, '{MONTHS[0]}', 'somebody')"
+    with transaction(database_url) as cursor:
+        cursor.execute(row, ("mapped telephone",))
+    with pytest.raises(EnvironmentFault, match="labels_complete"), transaction(database_url) as cursor:
+        cursor.execute(row, ("mapped",))
 
 
 def test_months_of_an_unnamed_source_are_not_guessed(database_url):

@@ -63,9 +63,34 @@ def test_next_month_takes_its_labels_a_month_later(project):
 
 
 def test_every_source_composes(project):
-    assert options("source") == ["csv", "postgres", "synthetic"]
+    assert options("source") == ["csv", "postgres", "synthetic", "telephone"]
     assert compose(["source=csv", "source.dir=extracts"]).source.dir == "extracts"
     assert compose(["source=postgres"]).source.name == "postgres"
+    mapped = compose(["source=telephone", "source.dir=extracts"])
+    assert mapped.features.service == "churn_v1 without usage_agg_30d, payments_agg_90d, support_agg_90d"
+    assert main_overrides(mapped)[:5] == [
+        "calibration=sigmoid", "features=churn_v1", "model=random_forest", "promotion=auto", "source=telephone",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["source.absent=[usage_agg_30d]"], "source.tables.payments_agg_90d is not mapped; map it, or say"),
+        (["source.name=csv"], "source.name='csv': a mapped source has the name of its file in conf/source"),
+        (["source.kind=excel"], "source.kind=excel is not one of csv, postgres"),
+        (["source.dir=null"], "source=telephone needs a folder: `streamflow repro source=telephone source.dir=PATH`"),
+        (
+            ["features.service=churn_v1"],
+            "features.service='churn_v1' must be 'churn_v1 without usage_agg_30d, payments",
+        ),
+        (["source.tables.labels.columns.churn_label={python: 1}"], "python is none of them"),
+    ],
+)
+def test_a_mapping_that_can_not_be_is_refused_before_anything(project, overrides, message):
+    with pytest.raises(ConfigError) as caught:
+        compose(["source=telephone", "source.dir=extracts", *overrides])
+    assert message in str(caught.value)
 
 
 def test_the_policies_differ_in_nothing_but_their_name(project):
