@@ -1,48 +1,107 @@
-"""Stage `ingest@MONTH`: reads one month's extract, writes Postgres live tables and history and artifacts/ingest/MONTH.json.
+"""Stage `ingest`: reads the months' extracts, writes Postgres live tables and history and artifacts/ingest/MONTH.json.
 
 Runs each time and is idempotent: an extract that is recorded changes nothing, a corrected one becomes a new version, an
-empty database is filled again. Everything is validated before one transaction writes it.
+empty database is filled again. A month that nothing has happened to since the last look is not read. Everything of a month
+is validated before one transaction writes it.
 """
 
 import json
 import sys
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 
 import pyarrow as pa
 
 from streamflow.core.arrow import sorted_by_user
-from streamflow.core.calendar import parse_date
+from streamflow.core.calendar import months_between, parse_date
 from streamflow.core.commitments import commitments_sha256
-from streamflow.core.config import Config, LimitConfig, SourceConfig, source_identity
+from streamflow.core.config import Config, LimitConfig, SourceConfig, plain, source_identity
 from streamflow.core.digest import rows_sha256
 from streamflow.core.errors import ExtractError, HistoryError
 from streamflow.core.schema import TABLES, Table
 from streamflow.extracts.csv_files import month_folder, read_month
-from streamflow.extracts.mapped import read_mapped
+from streamflow.extracts.mapped import delivered_files, read_mapped
 from streamflow.extracts.plausibility import REFUSE, Limit, implausible, tables_with_facts
 from streamflow.extracts.synthetic import generate_month
 from streamflow.extracts.validation import check_month, check_row_count
+from streamflow.pipeline.file_digest import file_sha256, tree_sha256
 from streamflow.pipeline.layout import INGEST_RECEIPTS
 from streamflow.pipeline.project import write_json
-from streamflow.pipeline.reporting import progress, say
+from streamflow.pipeline.reporting import one_line_errors, progress, say
 from streamflow.pipeline.stage import stage
 from streamflow.postgres.server import database
 from streamflow.trust.erasure_records import signed_erasures
 from streamflow.warehouse.chain import chained
+from streamflow.warehouse.closed_months import ClosedMonths, touched, witness
 from streamflow.warehouse.differences import describe_differences
 from streamflow.warehouse.erased import refuse_erased, without_erased
 from streamflow.warehouse.history import Warehouse, warehouse
 from streamflow.warehouse.recorded_columns import as_delivered, table_of
 from streamflow.warehouse.versions import RESTORE, ledger_versions, month_before, months_with
 
+PACKAGE = Path(__file__).resolve().parents[1] / "streamflow"
+CHECKING_ROOMS = ("core", "extracts", "trust", "warehouse")
+"""The rooms whose code decides what is recorded of a month; if it changes, every month is read again."""
 CHECK_IT = "Somebody changed the database: run `streamflow doctor`"
 
 Extracts = dict[str, pa.Table]
 
 
-def run(config: Config, month: str, store: Warehouse) -> None:
-    """Record `month` in the warehouse and write its receipt."""
+def run_all(config: Config, store: Warehouse) -> None:
+    """Record every month, the earliest first, and write their receipts; months that are closed are not read."""
+    months, closed = sorted(config.months), ClosedMonths(store.source)
+    for before, after in pairwise(months):
+        if missing := months_between(before, after) - 1:
+            say(f"ingest: {missing} months are missing between {before} and {after}; nothing is derived from them")
+    rows, unread = touched(store), []
+    deliveries = {}
+    for month in months:
+        with one_line_errors(f"ingest {month}"):
+            deliveries[month] = delivery(config, month)
+    for month in months:
+        if closed.is_closed(month, witness(deliveries[month], receipt_path(month), rows.get(month))):
+            unread.append(month)
+            continue
+        with one_line_errors(f"ingest {month}"):
+            is_sound = run(config, month, store)
+        if is_sound and deliveries[month]:
+            closed.close({month: witness(deliveries[month], receipt_path(month), touched(store).get(month))})
+    if unread:
+        say(
+            f"ingest: {len(unread)} of {len(months)} months are as at the last look; `streamflow doctor` reads every row"
+        )
+
+
+def delivery(config: Config, month: str) -> dict[str, str]:
+    """What a month's rows come from and what they are checked by, as digests; empty if only reading tells."""
+    source = config.source
+    if source.tables and source.kind == "postgres":
+        return {}  # a query of tables that others change
+    files: list[Path] = []
+    if source.tables:
+        files = delivered_files(source, month)
+    elif source.name == "csv":
+        folder = month_folder(Path(str(source.dir)), month, source.folders, str(source.first_month))
+        files = [folder / f"{table.name}.csv" for table in TABLES]
+    if not all(path.is_file() for path in files):
+        return {}  # who reads them says which is missing
+    return {
+        **{str(path): file_sha256(path) for path in files},
+        "source": json.dumps(plain(source), sort_keys=True),
+        "limits": json.dumps({name: plain(limit) for name, limit in config.limits.items()}, sort_keys=True),
+        "stage": file_sha256(Path(__file__)),
+        **{room: tree_sha256(PACKAGE / room) for room in CHECKING_ROOMS},
+    }
+
+
+def receipt_path(month: str) -> Path:
+    """The file of a month's receipt."""
+    return INGEST_RECEIPTS / f"{month}.json"
+
+
+def run(config: Config, month: str, store: Warehouse) -> bool:
+    """Record `month` in the warehouse and write its receipt; returns whether the history is what it was recorded as."""
     for changed in store.protect():
         print(f"ingest {month}: {changed} no longer refused changes; restored. {CHECK_IT}", file=sys.stderr)
     extracts, origins = read_extracts(config.source, month, store)
@@ -71,9 +130,10 @@ def run(config: Config, month: str, store: Warehouse) -> None:
     tables = progress(TABLES, f"recording {month}")
     appended = store.record(month, rows, tables) if is_new or live_differs else []
 
-    write_json(INGEST_RECEIPTS / f"{month}.json", receipt(store, month, rows, digests, waved_through))
+    write_json(receipt_path(month), receipt(store, month, rows, digests, waved_through))
     counts = ", ".join(f"{each.table} +{each.total}" for each in appended if each.total)
     say(f"ingest {month}: {rows['users'].num_rows} users; {counts or 'nothing new'}")
+    return not drift
 
 
 def read_extracts(source: SourceConfig, month: str, store: Warehouse) -> tuple[Extracts, dict[str, str]]:
@@ -155,9 +215,8 @@ def plausibility(
 
 def kept(month: str, digests: dict[str, str]) -> list[str]:
     """What the receipt of a month keeps as let pass, if it is of the same rows."""
-    path = INGEST_RECEIPTS / f"{month}.json"
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(receipt_path(month).read_text(encoding="utf-8"))
         same = {name: table["content_sha256"] for name, table in content["tables"].items()} == digests
         return list(content.get("waved_through", ())) if same else []
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
@@ -188,13 +247,12 @@ def receipt(
 
 
 def main() -> None:
-    month = sys.argv[1]
     with (
-        stage("ingest", month) as config,
+        stage("ingest") as config,
         database() as url,
         warehouse(url, source_identity(config.source)) as store,
     ):
-        run(config, month, store)
+        run_all(config, store)
 
 
 if __name__ == "__main__":

@@ -57,7 +57,7 @@ def check_ingested(month: str, frozen: Mapping[str, str], receipt: Mapping[str, 
         if digest != (expected := receipt["tables"][name]["content_sha256"]):
             raise HistoryError(
                 f"history.{name} differs from what was ingested (receipt: {expected[:12]});"
-                f" `dvc repro ingest@{month}` names the rows that were changed"
+                f" `dvc repro ingest` names the rows that were changed"
             )
 
 

@@ -4,7 +4,7 @@ The dataclasses are OmegaConf structured configs (which can't be frozen); treat 
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, is_dataclass
 from typing import Any
 
 from omegaconf import MISSING, DictConfig, OmegaConf
@@ -203,8 +203,9 @@ def main_overrides(config: Config) -> list[str]:
 
 def plain(section: Any) -> dict[str, Any]:
     """A section of the configuration as plain dictionaries and lists."""
-    found = OmegaConf.to_container(section) if OmegaConf.is_config(section) else dict(section)
-    return found  # type: ignore[return-value]
+    if not OmegaConf.is_config(section):
+        section = OmegaConf.structured(section) if is_dataclass(section) else OmegaConf.create(dict(section))
+    return OmegaConf.to_container(section)  # type: ignore[return-value]
 
 
 def source_identity(source: SourceConfig) -> str:

@@ -131,7 +131,7 @@ def receipt_contradictions(folder: Path, result: Result) -> list[str]:
             rows = frozen_rows(table, folder / SNAPSHOTS / month / f"{table.name}.parquet")
             facts = {"content_sha256": rows_sha256(rows), "rows": rows.num_rows}
             if {name: recorded.get(table.name, {}).get(name) for name in facts} != facts:
-                found.append(f"ingest@{month} has a receipt for {table.name} that differs from the frozen rows")
+                found.append(f"the receipt of {month} for {table.name} differs from the frozen rows")
     return found
 
 

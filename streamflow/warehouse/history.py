@@ -177,9 +177,7 @@ class Warehouse:
         )
         first, is_before = cursor.fetchone()
         if first is None:
-            raise HistoryError(
-                f"history.{table.name} has no rows of {month}; ingest the month: `dvc repro ingest@{month}`"
-            )
+            raise HistoryError(f"history.{table.name} has no rows of {month}; ingest the month: `dvc repro ingest`")
         if is_before:
             raise HistoryError(
                 f"known_at={known_at}: {month} was first recorded at {first.isoformat()}; use a later known_at or none"

@@ -87,7 +87,7 @@ def skew(project, *options):
 
 def test_a_second_run_converges(project):
     done = project.streamflow("repro")
-    assert "nothing new" in done.stdout
+    assert "ingest: 2 of 2 months are as at the last look" in done.stdout
     assert "holds model" in done.stdout
     assert "are online already" in done.stdout
 

@@ -30,6 +30,7 @@ from streamflow.pipeline.layout import (
 from streamflow.pipeline.lifeline import VARIABLE, lifeline
 from streamflow.pipeline.params import read_all_params
 from streamflow.pipeline.project import replacing, state_dir
+from streamflow.warehouse.closed_months import witness_file
 
 PLUGINS = CONF / "plugins"
 # Tracked files that the first stages write; a failed run restores them.
@@ -109,6 +110,8 @@ def reproduce(force: bool = False) -> None:
     for name in STEERING:
         os.environ.pop(name, None)
     # Stages call `python`; it must be the one of this environment.
+    if force:
+        witness_file().unlink(missing_ok=True)
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     _announce_stages()
     try:
