@@ -71,8 +71,13 @@ def _covers(name: str, read: Mapping[str, Any]) -> bool:
 
 
 def tracked_outputs() -> list[str]:
-    """Outputs that are in git and not in DVC's cache: receipts and metrics."""
-    return [path for each in declarations() for path in each.tracked]
+    """The files of outputs that are in git and not in DVC's cache: receipts and metrics."""
+    return [file for each in declarations() for path in each.tracked for file in _files_of(Path(path))]
+
+
+def _files_of(output: Path) -> list[str]:
+    """The files of an output that is a folder; a file is itself, there or not."""
+    return sorted(str(path) for path in output.rglob("*") if path.is_file()) if output.is_dir() else [str(output)]
 
 
 def locked_stages() -> dict[str, LockedStage]:
