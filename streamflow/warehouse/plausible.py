@@ -110,13 +110,14 @@ def _other_receipts(month: str) -> Iterator[Mapping[str, Any]]:
 
 
 def _findings(receipt: Mapping[str, Any]) -> list[Finding]:
-    # Receipts of before have the words only, which say nothing of whose rows they are.
-    return [each for each in receipt.get("waved_through", ()) if isinstance(each, dict)]
+    # Older receipts have the words only, which do not say whose rows they are about.
+    findings = (each for each in receipt.get("waved_through", ()) if isinstance(each, dict))
+    return [each for each in findings if isinstance(each.get("contents"), list)]
 
 
-def _key(finding: Finding, erased: Erasures) -> tuple[Any, Any, tuple[str, ...]]:
-    contents = tuple(sorted(erased.left_of(digest) for digest in finding.get("contents", ())))
-    return finding.get("limit"), finding.get("of"), contents
+def _key(finding: Finding, erased: Erasures) -> tuple[str, str, tuple[str, ...]]:
+    contents = sorted(erased.left_of(str(digest)) for digest in finding["contents"])
+    return str(finding.get("limit")), str(finding.get("of")), tuple(contents)
 
 
 def _kept_of(found: Implausible) -> Finding:

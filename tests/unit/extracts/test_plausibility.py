@@ -294,6 +294,6 @@ def test_figures_show_enough_digits_to_see_what_is_beyond_the_limit_and_no_more(
         *(f"{table.name} has 800 rows, 2 times the 400 of 2024-01-31 (at most 1.999 times)" for table in TABLES[1:]),
         "50% of 800 users churned (at most 7%)",
     ]
-    for limit, rows, words in [(20, 8001, "20.002 times"), (20.01, 8005, "20.012 times"), (1.9999, 800, "2 times")]:
+    for limit, rows, words in [(20, 8001, "20.003 times"), (20.01, 8005, "20.012 times"), (1.9999, 800, "2 times")]:
         (first, *_) = found(generate_month(rows, FEBRUARY, 42), limits={"row_growth": Limit(limit, "refuse")})
         assert first.what == f"users has {rows:,} rows, {words} the 400 of 2024-01-31 (at most {limit} times)"
