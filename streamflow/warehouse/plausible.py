@@ -78,7 +78,7 @@ def _refuse(month: str, refused: list[Implausible]) -> None:
         more = f" (and {len(refused) - 1} more)" if refused[1:] else ""
         passes = " ".join(dict.fromkeys(f"limits.{each.name}.action=warn" for each in refused))
         raise ExtractError(
-            f"{month} is not plausible: {refused[0].what}{more}; deliver it again, or let it pass: `streamflow repro"
+            f"{month} is not plausible: {refused[0].what}{more}; deliver it again, or let it pass: `streamflow repro …"
             f" {passes}`; nothing was written"
         )
 

@@ -365,7 +365,7 @@ def test_a_month_that_is_not_plausible_is_refused_and_changes_nothing(project, d
     words = str(refused.value)
     assert words.startswith("2024-02-29 is not plausible: the median of subscriptions.monthly_fee is ")
     assert " times the " in words
-    assert words.endswith("`streamflow repro limits.scale.action=warn`; nothing was written")
+    assert words.endswith("`streamflow repro … limits.scale.action=warn`; nothing was written")
     assert content(database_url) == before
     assert not (project / "artifacts/ingest" / f"{FEBRUARY}.json").exists()
 
@@ -527,6 +527,6 @@ def test_all_that_is_refused_is_in_the_command_that_lets_it_pass(project, databa
     with pytest.raises(ExtractError) as refused:
         ingest_month(database_url, FEBRUARY, limits=LIMITS)
     assert str(refused.value).endswith(
-        "(and 1 more); deliver it again, or let it pass: `streamflow repro limits.constant.action=warn"
+        "(and 1 more); deliver it again, or let it pass: `streamflow repro … limits.constant.action=warn"
         " limits.scale.action=warn`; nothing was written"
     )

@@ -11,9 +11,11 @@ from project import ROOT
 
 from streamflow.core.config_checks import LIMITS
 from streamflow.core.schema import LABELS, SUBSCRIPTIONS, TABLES, USAGE, USERS
+from streamflow.extracts.csv_files import read_month
 from streamflow.extracts.plausibility import Limit, Month, implausible
 from streamflow.extracts.synthetic import generate_month
 
+EXTRACTS = ROOT.parent / "shared" / "data" / "streamflow"
 JANUARY, FEBRUARY, MARCH = "2024-01-31", "2024-02-29", "2024-03-31"
 DEFAULTS = {
     name: Limit(**each) for name, each in yaml.safe_load((ROOT / "conf/source/limits/default.yaml").read_text()).items()
@@ -47,6 +49,12 @@ def test_synthetic_months_are_plausible(users):
     assert found(months[0], None) == []
     assert found(months[1], months[0], after=months[2]) == []
     assert found(months[2], months[1]) == []
+
+
+@pytest.mark.skipif(not EXTRACTS.is_dir(), reason="needs the real extracts in ../shared/data/streamflow")
+def test_the_real_extracts_are_plausible():
+    first, second = (read_month(EXTRACTS / f"month_00{number}")[0] for number in (0, 1))
+    assert found(first, None) == found(second, first) == found(first, None, as_of=FEBRUARY, after=second) == []
 
 
 def constant(value, kind, count=400):
