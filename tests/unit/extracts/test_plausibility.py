@@ -201,6 +201,11 @@ def test_a_small_team_is_not_refused_by_chance():
     assert found(none, small) == []
     assert found(labels(0, 60), labels(0.05, 60)) == []
     assert found(labels(0.95, 60), labels(0.95, 60)) == []
+    others = {name: rows.slice(33) for name, rows in generate_month(93, FEBRUARY, 42).items()}
+    assert found(others, generate_month(60, JANUARY, 42)) == []  # 33 of 60 are gone
+    low, high = (pa.chunked_array([pa.array([1.0] * ones + [10.0] * (60 - ones))]) for ones in (31, 29))
+    lower, higher = (with_column(small, SUBSCRIPTIONS.name, "monthly_fee", fees) for fees in (low, high))
+    assert found(higher, lower) == found(lower, higher) == []  # the median is 10 times the other
     limits = {"label_rate_min": Limit(0.1, "refuse")}
     assert found(labels(0.05, 60), limits=limits) == []
     assert [each.name for each in found(labels(0.05, 2000), limits=limits)] == ["label_rate_min"]
@@ -277,6 +282,11 @@ def test_a_correction_is_compared_with_the_version_before_unless_it_mends_it():
     assert len(implausible(wrong, [neighbour, right], {}, DEFAULTS)) == 2
     assert implausible(right, [neighbour, wrong], {}, DEFAULTS) == []
     assert len(implausible(right, [wrong], {}, DEFAULTS)) == 1  # nothing tells which of them is right
+    worse = Month(FEBRUARY, times(MONTH, SUBSCRIPTIONS.name, "monthly_fee", 0.01))
+    assert [each.what.split(" the ")[-1] for each in implausible(worse, [neighbour, wrong], {}, DEFAULTS)] == [
+        "72.75 of 2024-01-31 (at most 5 times)",
+        "version before (at most 5 times)",
+    ]
     zero = Month(FEBRUARY, with_column(MONTH, USAGE.name, "skips_7d", constant(0, pa.int64())))
     assert [each.what for each in implausible(zero, [right], {}, DEFAULTS)] == [
         "usage_agg_30d.skips_7d is 0 for all 400 users, it had several values in the version before"
