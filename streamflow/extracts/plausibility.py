@@ -73,6 +73,11 @@ def implausible(
     return found
 
 
+def tables_with_facts(tables: Mapping[str, pa.Table]) -> list[str]:
+    """The tables that say something of the users, of those that the source delivers; not `users` itself."""
+    return [table.name for table in TABLES if table is not USERS and tables[table.name].num_columns > 1]
+
+
 def _beside(name: str, month: Month, others: Sequence[Month], limit: Limit) -> Iterator[Implausible]:
     neighbours = [each for each in others if each.as_of != month.as_of]
     by_neighbour = list(_compared(name, month, neighbours, limit))
@@ -122,7 +127,7 @@ def _share_new(month: Month, other: Month, limit: float) -> Iterator[tuple[str, 
 
 
 def _same_month(month: Month, same: Mapping[str, Sequence[str]], limit: Limit) -> Iterator[Implausible]:
-    facts = len(TABLES) - 1
+    facts = len(tables_with_facts(month.tables))
     for as_of, shared in sorted(same.items()):
         if len(shared) > limit.limit * facts:
             most = _digits(limit.limit * 100, 12)

@@ -14,8 +14,8 @@ import pyarrow as pa
 
 from streamflow.core.config import LimitConfig
 from streamflow.core.errors import ExtractError
-from streamflow.core.schema import TABLES, USERS
-from streamflow.extracts.plausibility import REFUSE, Implausible, Limit, Month, implausible
+from streamflow.core.schema import TABLES
+from streamflow.extracts.plausibility import REFUSE, Implausible, Limit, Month, implausible, tables_with_facts
 from streamflow.pipeline.layout import INGEST_RECEIPTS
 from streamflow.provenance.erasures import Erasures
 from streamflow.provenance.git import file_at
@@ -39,7 +39,7 @@ def plausibility(
     It is compared with the recorded months next to it, and with its version before.
     """
     others = [_recorded(store, each) for each in (*months_beside(store, month), month)]
-    facts = {name: digest for name, digest in digests.items() if name != USERS.name}
+    facts = {name: digests[name] for name in tables_with_facts(rows)}
     found = implausible(
         Month(month, rows, digests),
         [each for each in others if each.tables],

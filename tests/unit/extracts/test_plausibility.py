@@ -315,3 +315,16 @@ def test_figures_show_enough_digits_to_see_what_is_beyond_the_limit_and_no_more(
     for limit, rows, words in [(20, 8001, "20.003 times"), (20.01, 8005, "20.012 times"), (1.9999, 800, "2 times")]:
         (first, *_) = found(generate_month(rows, FEBRUARY, 42), limits={"row_growth": Limit(limit, "refuse")})
         assert first.what == f"users has {rows:,} rows, {words} the 400 of 2024-01-31 (at most {limit} times)"
+
+
+def test_a_source_that_lacks_tables_and_columns_is_asked_for_the_rest():
+    def without(month):
+        fewer = month[SUBSCRIPTIONS.name].drop_columns(["monthly_fee", "contract_type"])
+        return {**month, SUBSCRIPTIONS.name: fewer, USAGE.name: month[USAGE.name].select(["user_id"])}
+
+    assert found(without(MONTH), without(BEFORE)) == found(MONTH, without(BEFORE)) == found(without(MONTH)) == []
+    late = times(without(MONTH), SUBSCRIPTIONS.name, "total_paid", 80.0)
+    assert [each.of for each in found(late, without(BEFORE))] == ["subscriptions.total_paid"]
+    assert [each.what for each in found(without(MONTH), same={JANUARY: ["a", "b", "c"]})] == [
+        "3 of 4 tables with facts have the same rows as 2024-01-31 (at most 50%)"
+    ]
