@@ -7,7 +7,6 @@ is validated before one transaction writes it.
 
 import json
 import sys
-from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
 
@@ -16,13 +15,12 @@ import pyarrow as pa
 from streamflow.core.arrow import sorted_by_user
 from streamflow.core.calendar import months_between, parse_date
 from streamflow.core.commitments import commitments_sha256
-from streamflow.core.config import Config, LimitConfig, SourceConfig, plain, source_identity
+from streamflow.core.config import Config, SourceConfig, plain, source_identity
 from streamflow.core.digest import rows_sha256
 from streamflow.core.errors import ExtractError, HistoryError
 from streamflow.core.schema import TABLES, Table
 from streamflow.extracts.csv_files import month_folder, read_month
 from streamflow.extracts.mapped import delivered_files, read_mapped
-from streamflow.extracts.plausibility import REFUSE, Limit, implausible, tables_with_facts
 from streamflow.extracts.synthetic import generate_month
 from streamflow.extracts.validation import check_month, check_row_count
 from streamflow.pipeline.file_digest import file_sha256, tree_sha256
@@ -37,8 +35,9 @@ from streamflow.warehouse.closed_months import ClosedMonths, touched, witness
 from streamflow.warehouse.differences import describe_differences
 from streamflow.warehouse.erased import refuse_erased, without_erased
 from streamflow.warehouse.history import Warehouse, warehouse
+from streamflow.warehouse.plausible import Finding, kept, plausibility
 from streamflow.warehouse.recorded_columns import as_delivered, table_of
-from streamflow.warehouse.versions import RESTORE, ledger_versions, month_before, months_with
+from streamflow.warehouse.versions import RESTORE, ledger_versions
 
 PACKAGE = Path(__file__).resolve().parents[1] / "streamflow"
 CHECKING_ROOMS = ("core", "extracts", "trust", "warehouse")
@@ -111,7 +110,7 @@ def run(config: Config, month: str, store: Warehouse) -> bool:
 
     rows = {name: sorted_by_user(table) for name, table in extracts.items()}
     digests = {name: rows_sha256(table) for name, table in rows.items()}
-    refuse_erased(month, digests, signed_erasures())
+    refuse_erased(month, digests, known_erasures := signed_erasures())
     drift = history_drift(store, month, rows, digests)
     is_new = {table.name: store.recorded_digest(table, month) for table in TABLES} != digests
     if drift and is_new:
@@ -121,7 +120,9 @@ def run(config: Config, month: str, store: Warehouse) -> bool:
     if is_new:
         check_month(extracts, origins, parse_date(month, "months"))
         check_collapse(store, month, rows, config.source.max_row_drop, origins)
-    waved_through = plausibility(store, month, rows, digests, config.limits) if is_new else kept(month, digests)
+        waved_through = plausibility(store, month, rows, digests, config.limits, known_erasures)
+    else:
+        waved_through = kept(month, digests, known_erasures)
     live = store.live_month(month)
     live_differs = any(
         rows_sha256(as_delivered(live[table.name], table_of(table, rows[table.name].schema))) != digests[table.name]
@@ -192,39 +193,8 @@ def check_collapse(store: Warehouse, month: str, rows: Extracts, max_row_drop: f
             check_row_count(rows[table.name].num_rows, before[1], before[0], max_row_drop, origins[table.name])
 
 
-def plausibility(
-    store: Warehouse, month: str, rows: Extracts, digests: dict[str, str], limits: Mapping[str, LimitConfig]
-) -> list[str]:
-    """What is not plausible in a month beside the recorded month before, but let pass. Raises ExtractError for the rest."""
-    before = month_before(store, month)
-    tables = {table.name: store.history_rows(table, before) for table in TABLES} if before else None
-    facts = {name: digests[name] for name in tables_with_facts(rows)}
-    given = {name: Limit(each.limit, each.action) for name, each in limits.items()}
-    found = implausible(rows, tables, before or "", months_with(store, month, facts), given)
-    refused = [each for each in found if each.action == REFUSE]
-    if refused:
-        first, more = refused[0], f" (and {len(refused) - 1} more)" if refused[1:] else ""
-        raise ExtractError(
-            f"{month} is not plausible: {first.what}{more}; deliver it again, or let it pass: `streamflow repro"
-            f" limits.{first.name}.action=warn`; nothing was written"
-        )
-    for each in found:
-        print(f"ingest {month}: not plausible, let pass: {each.what}", file=sys.stderr)
-    return [each.what for each in found]
-
-
-def kept(month: str, digests: dict[str, str]) -> list[str]:
-    """What the receipt of a month keeps as let pass, if it is of the same rows."""
-    try:
-        content = json.loads(receipt_path(month).read_text(encoding="utf-8"))
-        same = {name: table["content_sha256"] for name, table in content["tables"].items()} == digests
-        return list(content.get("waved_through", ())) if same else []
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return []
-
-
 def receipt(
-    store: Warehouse, month: str, rows: Extracts, digests: dict[str, str], waved_through: list[str]
+    store: Warehouse, month: str, rows: Extracts, digests: dict[str, str], waved_through: list[Finding]
 ) -> dict[str, object]:
     """Facts of a month: rows, content digest and the chain of recorded versions of each table; no time, no path.
 

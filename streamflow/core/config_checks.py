@@ -11,7 +11,17 @@ from streamflow.core.errors import ConfigError, shown
 from streamflow.core.schema import FEATURE_SERVICES, features_of, service_features, service_name, service_without
 from streamflow.core.source_mapping import KINDS, mapped_tables
 
-LIMITS = ("row_growth", "turnover", "same_month", "constant", "scale", "label_rate_min", "label_rate_max")
+LIMITS = (
+    "row_growth",
+    "turnover",
+    "share_new",
+    "same_month",
+    "constant",
+    "scale",
+    "label_change",
+    "label_rate_min",
+    "label_rate_max",
+)
 """The limits on a month as a whole, in the order in which they are checked."""
 SOURCES = ("csv", "postgres", "synthetic")
 POLICIES = ("auto", "manual", "never")

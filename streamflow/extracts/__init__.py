@@ -1,4 +1,4 @@
 """The monthly extracts: read from CSV files or generated, and validated before anything is written.
 
-Pure: allowed_values, mapping, plausibility, synthetic, validation.
+Pure: allowed_values, chance, mapping, plausibility, synthetic, validation.
 """

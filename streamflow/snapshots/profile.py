@@ -58,10 +58,11 @@ def waved_through(as_of: str) -> tuple[str, ...]:
     """
     path = INGEST_RECEIPTS / f"{as_of}.json"
     try:
-        return tuple(json.loads(path.read_text(encoding="utf-8")).get("waved_through", ()))
+        found = json.loads(path.read_text(encoding="utf-8")).get("waved_through", ())
+        return tuple(each if isinstance(each, str) else each["what"] for each in found)
     except FileNotFoundError:
         return ()
-    except (ValueError, AttributeError) as error:
+    except (ValueError, AttributeError, KeyError, TypeError) as error:
         raise HistoryError(f"{path} is damaged; `git checkout {path}`") from error
 
 

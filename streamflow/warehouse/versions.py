@@ -32,22 +32,24 @@ def ledger_versions(store: Warehouse, table: Table, month: str, known_at: str | 
         return [Version(moment, digest) for moment, digest in cursor.fetchall()]
 
 
-def month_before(store: Warehouse, month: str) -> str | None:
-    """The latest recorded month before one; None if there is none."""
+def months_beside(store: Warehouse, month: str) -> list[str]:
+    """The latest recorded month before one and the first after it; one or none if there are not both."""
     with store.transaction() as cursor:
         cursor.execute(
-            "SELECT max(as_of)::text FROM history.extracts WHERE source = %s AND as_of < %s", (store.source, month)
+            "SELECT max(as_of) FILTER (WHERE as_of < %s)::text, min(as_of) FILTER (WHERE as_of > %s)::text"
+            " FROM history.extracts WHERE source = %s",
+            (month, month, store.source),
         )
-        found: str | None = cursor.fetchone()[0]
-    return found
+        return [found for found in cursor.fetchone() if found]
 
 
-def months_with(store: Warehouse, month: str, digests: Mapping[str, str]) -> dict[str, int]:
-    """Each other recorded month that has one of some contents (digest by table name), with how many of them it has."""
+def months_with(store: Warehouse, month: str, digests: Mapping[str, str]) -> dict[str, list[str]]:
+    """Each other recorded month that has one of some contents (digest by table name), with those that it has."""
     with store.transaction() as cursor:
         cursor.execute(
-            "SELECT as_of::text, count(*) FROM (SELECT DISTINCT ON (as_of, table_name) as_of, table_name, content_sha256"
-            " FROM history.extracts WHERE source = %s AND as_of <> %s ORDER BY as_of, table_name, recorded_at DESC) last"
+            "SELECT as_of::text, array_agg(content_sha256) FROM (SELECT DISTINCT ON (as_of, table_name)"
+            " as_of, table_name, content_sha256 FROM history.extracts WHERE source = %s AND as_of <> %s"
+            " ORDER BY as_of, table_name, recorded_at DESC) last"
             " JOIN unnest(%s::text[], %s::text[]) AS given(name, digest) ON (name, digest) = (table_name, content_sha256)"
             " GROUP BY as_of ORDER BY as_of",
             (store.source, month, list(digests), list(digests.values())),

@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import shutil
+import subprocess
 from contextlib import closing
 
 import pandas as pd
@@ -17,8 +18,10 @@ from streamflow.core.config import Config, LimitConfig, SourceConfig
 from streamflow.core.errors import ExtractError, HistoryError
 from streamflow.core.schema import SUBSCRIPTIONS, TABLES, USAGE, USERS
 from streamflow.postgres.connection import connect
+from streamflow.provenance.erasures import ErasedContent, Erasures
 from streamflow.snapshots.profile import waved_through
 from streamflow.warehouse.history import warehouse
+from streamflow.warehouse.plausible import kept
 
 JANUARY, FEBRUARY = "2024-01-31", "2024-02-29"
 
@@ -344,9 +347,12 @@ LIMITS = {
 }
 
 
-def dearer(text):
+WARNED = {**LIMITS, "scale": LimitConfig(limit=5, action="warn")}
+
+
+def dearer(text, times=80):
     frame = pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False)
-    frame["monthly_fee"] = [str(float(fee) * 80) for fee in frame["monthly_fee"]]
+    frame["monthly_fee"] = [str(float(fee) * times) for fee in frame["monthly_fee"]]
     return frame.to_csv(index=False)
 
 
@@ -359,7 +365,7 @@ def test_a_month_that_is_not_plausible_is_refused_and_changes_nothing(project, d
     words = str(refused.value)
     assert words.startswith("2024-02-29 is not plausible: the median of subscriptions.monthly_fee is ")
     assert " times the " in words
-    assert words.endswith("`streamflow repro limits.scale.action=warn`; nothing was written")
+    assert words.endswith("`streamflow repro … limits.scale.action=warn`; nothing was written")
     assert content(database_url) == before
     assert not (project / "artifacts/ingest" / f"{FEBRUARY}.json").exists()
 
@@ -377,15 +383,150 @@ def test_what_is_let_pass_is_said_and_stays_in_the_receipt(project, database_url
     receipt = project / "artifacts/ingest" / f"{JANUARY}.json"
     assert "waved_through" not in json.loads(receipt.read_text())
     edit(project / "extracts" / FEBRUARY / "subscriptions.csv", dearer)
-    warned = {**LIMITS, "scale": LimitConfig(limit=5, action="warn")}
-    ingest_month(database_url, FEBRUARY, limits=warned)
+    ingest_month(database_url, FEBRUARY, limits=WARNED)
     assert (
         "ingest 2024-02-29: not plausible, let pass: the median of subscriptions.monthly_fee" in capsys.readouterr().err
     )
     path = project / "artifacts/ingest" / f"{FEBRUARY}.json"
     first = path.read_bytes()
-    (words,) = json.loads(first)["waved_through"]
-    assert words.startswith("the median of subscriptions.monthly_fee is ")
+    (kept,) = json.loads(first)["waved_through"]
+    assert kept["what"].startswith("the median of subscriptions.monthly_fee is ")
+    digests = [json.loads(each.read_text())["tables"]["subscriptions"]["content_sha256"] for each in (receipt, path)]
+    assert {**kept, "what": ""} == {
+        "limit": "scale",
+        "of": "subscriptions.monthly_fee",
+        "contents": sorted(digests),
+        "what": "",
+    }
     ingest_month(database_url, FEBRUARY, limits=LIMITS)  # it is recorded, so it is not asked again
     assert path.read_bytes() == first
-    assert waved_through(FEBRUARY) == tuple(json.loads(first)["waved_through"])
+    assert waved_through(FEBRUARY) == (kept["what"],)
+
+
+def wipe(url):
+    with closing(connect(url)) as connection, connection, connection.cursor() as cursor:
+        cursor.execute("DROP SCHEMA live CASCADE; DROP SCHEMA history CASCADE")
+
+
+def receipts(project):
+    return {path.name: path.read_bytes() for path in (project / "artifacts/ingest").glob("*.json")}
+
+
+def fees(project, month):
+    return project / "extracts" / month / "subscriptions.csv"
+
+
+@pytest.mark.parametrize("order", [(JANUARY, FEBRUARY), (FEBRUARY, JANUARY)])
+@pytest.mark.parametrize("wrong", [JANUARY, FEBRUARY])
+def test_what_was_let_pass_is_let_pass_again_in_an_empty_database(project, database_url, capsys, order, wrong):
+    edit(fees(project, wrong), dearer)
+    for month in order:
+        ingest_month(database_url, month, limits=WARNED)
+    first = receipts(project)
+    assert [name for name in first if b"waved_through" in first[name]] == [f"{order[1]}.json"]
+    for again in (order, order[::-1]):
+        wipe(database_url)
+        capsys.readouterr()
+        for month in again:
+            ingest_month(database_url, month, limits=LIMITS)
+        assert "not plausible, let pass before: the median of subscriptions.monthly_fee" in capsys.readouterr().err
+        assert receipts(project) == first
+
+
+def test_only_the_same_finding_of_the_same_rows_is_let_pass_again(project, database_url):
+    edit(fees(project, FEBRUARY), dearer)
+    for month in (JANUARY, FEBRUARY):
+        ingest_month(database_url, month, limits=WARNED)
+    first = receipts(project)
+    wipe(database_url)
+    ingest_month(database_url, limits=LIMITS)
+    good = fees(project, FEBRUARY).read_text()
+    edit(fees(project, FEBRUARY), lambda text: dearer(text, 1.01))
+    with pytest.raises(ExtractError, match=r"limits\.scale\.action=warn"):
+        ingest_month(database_url, FEBRUARY, limits=LIMITS)
+    fees(project, FEBRUARY).write_text(good)
+    path = project / "artifacts/ingest" / f"{FEBRUARY}.json"
+    edit(path, lambda text: text.replace('"scale"', '"constant"'))
+    with pytest.raises(ExtractError, match=r"limits\.scale\.action=warn"):
+        ingest_month(database_url, FEBRUARY, limits=LIMITS)
+    assert path.read_bytes() != first[path.name]
+
+
+def test_what_git_holds_as_let_pass_counts_after_another_delivery(project, database_url):
+    def git(*words):
+        subprocess.run(["git", "-c", "user.name=t", "-c", "user.email=t@t", *words], cwd=project, check=True)
+
+    sent = fees(project, FEBRUARY).read_text()
+    edit(fees(project, FEBRUARY), dearer)
+    accepted = fees(project, FEBRUARY).read_text()
+    for month in (JANUARY, FEBRUARY):
+        ingest_month(database_url, month, limits=WARNED)
+    first = json.loads(receipts(project)[f"{FEBRUARY}.json"])
+    git("init", "-q")
+    git("add", "artifacts")
+    git("commit", "-qm", "receipts")
+    fees(project, FEBRUARY).write_text(sent)
+    ingest_month(database_url, FEBRUARY, limits=LIMITS)  # mends it, so it is not compared with what was wrong
+    assert "waved_through" not in json.loads(receipts(project)[f"{FEBRUARY}.json"])
+    fees(project, FEBRUARY).write_text(accepted)
+    with pytest.raises(ExtractError, match="of the version before"):  # beside January it was let pass, not beside this
+        ingest_month(database_url, FEBRUARY, limits=LIMITS)
+    wipe(database_url)
+    for month in (JANUARY, FEBRUARY):
+        ingest_month(database_url, month, limits=LIMITS)
+    assert json.loads(receipts(project)[f"{FEBRUARY}.json"])["waved_through"] == first["waved_through"]
+
+
+def test_a_correction_is_compared_with_the_month_after_and_with_the_version_before(project, database_url):
+    for month in (JANUARY, FEBRUARY):
+        ingest_month(database_url, month, limits=LIMITS)
+    before = content(database_url)
+    edit(fees(project, JANUARY), dearer)
+    with pytest.raises(ExtractError, match=rf"of {FEBRUARY} \(at most 5 times\) \(and 1 more\); deliver it again"):
+        ingest_month(database_url, JANUARY, limits=LIMITS)
+    assert content(database_url) == before
+    ingest_month(database_url, JANUARY, limits=WARNED)
+    first = json.loads(receipts(project)[f"{JANUARY}.json"])
+    assert [each["what"].split(" of ")[-1] for each in first["waved_through"]] == [
+        f"{FEBRUARY} (at most 5 times)",
+        "the version before (at most 5 times)",
+    ]
+    set_value(project / "extracts" / JANUARY / "users.csv", 3, "user_gender", "Male")
+    set_value(project / "extracts" / JANUARY / "users.csv", 4, "user_gender", "Female")
+    ingest_month(database_url, JANUARY, limits=LIMITS)  # the fees are those that were let pass
+    again = json.loads(receipts(project)[f"{JANUARY}.json"])
+    assert again["tables"]["users"] != first["tables"]["users"]
+    assert again["waved_through"] == first["waved_through"][:1]
+
+
+def test_what_was_let_pass_stays_after_an_erasure_and_beside_damaged_receipts(project, database_url):
+    edit(fees(project, FEBRUARY), dearer)
+    for month in (JANUARY, FEBRUARY):
+        ingest_month(database_url, month, limits=WARNED)
+    receipt = json.loads(receipts(project)[f"{FEBRUARY}.json"])
+    digests = {name: table["content_sha256"] for name, table in receipt["tables"].items()}
+    assert kept(FEBRUARY, digests, Erasures()) == receipt["waved_through"]
+    gone = ErasedContent("users", FEBRUARY, 120, "f" * 64, "c" * 64, (), "")
+    erased = Erasures(contents={digests["users"]: gone})
+    assert kept(FEBRUARY, {**digests, "users": "f" * 64}, erased) == receipt["waved_through"]
+    assert kept(FEBRUARY, digests, erased) == []
+    for damage in ("", "[]", '{"waved_through": 1}', '{"waved_through": [1, {}, {"contents": 3}], "tables": 7}'):
+        (project / f"artifacts/ingest/{FEBRUARY}.json").write_text(damage)
+        assert kept(FEBRUARY, digests, Erasures()) == []
+        wipe(database_url)
+        ingest_month(database_url, limits=LIMITS)
+        with pytest.raises(ExtractError, match="is not plausible"):
+            ingest_month(database_url, FEBRUARY, limits=LIMITS)
+
+
+def test_all_that_is_refused_is_in_the_command_that_lets_it_pass(project, database_url):
+    ingest_month(database_url, limits=LIMITS)
+    edit(fees(project, FEBRUARY), dearer)
+    for row in range(120):
+        set_value(project / "extracts" / FEBRUARY / "usage_agg_30d.csv", row, "skips_7d", "0")
+    with pytest.raises(ExtractError) as refused:
+        ingest_month(database_url, FEBRUARY, limits=LIMITS)
+    assert str(refused.value).endswith(
+        "(and 1 more); deliver it again, or let it pass: `streamflow repro … limits.constant.action=warn"
+        " limits.scale.action=warn`; nothing was written"
+    )

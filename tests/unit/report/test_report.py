@@ -1,6 +1,7 @@
 """The report says what it was given, escapes it, has the same bytes anywhere, and publishing adds without changing."""
 
 import hashlib
+import json
 import os
 import re
 import subprocess
@@ -17,6 +18,7 @@ from small_evaluation import month, small_evaluation, small_publication
 from streamflow.core.errors import ModelError
 from streamflow.registry.decision import DecisionRecord
 from streamflow.report.report import MARKS, evaluation_of, publish, render_report
+from streamflow.snapshots.profile import waved_through
 
 REPORT = render_report(small_evaluation())
 PUBLISHED = publish(REPORT, small_publication())
@@ -265,3 +267,21 @@ def test_text_is_readable_on_light_and_on_dark():
         for mood in ("good", "held"):
             assert contrast(scheme[mood], scheme[f"{mood}-soft"]) >= 4.5, (scheme, mood)
         assert contrast(scheme["second"], scheme["soft"]) >= 3
+
+
+def test_a_published_report_says_what_was_let_pass_by_the_receipts_of_its_months(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "artifacts/ingest").mkdir(parents=True)
+    kept = [
+        {"limit": "scale", "of": "subscriptions.monthly_fee", "contents": [], "what": "the median <b>is</b> 80 times"},
+        "an older receipt has words only",
+    ]
+    (tmp_path / "artifacts/ingest/2024-02-29.json").write_text(json.dumps({"waved_through": kept}))
+    months = [replace(each, waved_through=waved_through(each.as_of)) for each in small_publication().months]
+    page = publish(REPORT, replace(small_publication(), months=months))
+    line = (
+        "<p>Not plausible at the ingest of 2024-02-29, and let pass: the median &lt;b&gt;is&lt;/b&gt; 80 times;"
+        " an older receipt has words only.</p>"
+    )
+    assert [each for each in page.splitlines() if "let pass" in each] == [line]
+    assert "let pass" not in PUBLISHED
