@@ -35,7 +35,7 @@ def promote(version: str | None, force: bool, reason: str | None, adopt: bool) -
 
     --adopt takes no VERSION: it is for a registry from before signatures, and for an alias that was moved on MLflow's pages.
     It derives that version again, signs what comes out identical, and makes the move a signed one, if its gates pass;
-    doctor's checks of the working tree are not asked.
+    doctor's checks of the working tree are not asked. What is Production already is not moved, and nothing is written.
     """
     if force and not reason:
         raise ConfigError("--force needs --reason TEXT: it is kept with the version")
@@ -57,12 +57,13 @@ def promote(version: str | None, force: bool, reason: str | None, adopt: bool) -
         shut = version_gates(registry, found, champion_of(registry, ledger), ledger.chain)
         failed += [gate for gate in shut if not gate.passed]
         never = [gate for gate in failed if gate.name in NEVER_FORCED]
+        stays = is_production(ledger, registry, number)
         if never or (failed and not force):
-            hint = "" if never else " | to promote it all the same: --force --reason TEXT"
-            raise RegistryError(_refusal(version or f"v{number}", failed) + hint)
-        if is_production(ledger, registry, number):
+            hint = "" if never or stays else " | to promote it all the same: --force --reason TEXT"
+            raise RegistryError(_refusal(version or f"v{number}", failed, stays) + hint)
+        if stays:
             publish_users(url, registry.load(found), say)
-            say(f"version {number} is Production already; nothing to move")
+            say(f"version {number} is Production already; nothing was moved or written")
             return
         why = f"forced by {person()}: {reason}" if failed else reason or ("adopted" if adopt else "every gate passed")
         model = registry.load(found, warn=False)
@@ -102,5 +103,6 @@ def _publish(registry: "Registry", version: str, why: str) -> None:
         say(f"the report of version {version} is not published again: {error}")
 
 
-def _refusal(version: str, failed: list[Gate]) -> str:
-    return f"{version} is not promoted: " + " | ".join(f"{gate.name}: {gate.detail}" for gate in failed)
+def _refusal(version: str, failed: list[Gate], stays: bool = False) -> str:
+    what = "is Production already and stays it, but would not be promoted now" if stays else "is not promoted"
+    return f"{version} {what}: " + " | ".join(f"{gate.name}: {gate.detail}" for gate in failed)

@@ -83,6 +83,41 @@ def test_a_model_judged_by_users_who_trained_the_champion_is_refused(workspace, 
     assert ": a new split; failed gates overridden: " in said
 
 
+def test_promoting_what_is_production_already_says_so_and_writes_nothing(workspace, monkeypatch):
+    workspace.train(1.0, "a")
+    workspace.commit()
+    workspace.register()
+    monkeypatch.setenv("STREAMFLOW_DATABASE_URL", workspace.url)
+    monkeypatch.setattr(promotion, "health_gates", lambda: [])
+    before = everything_of(workspace)
+    assert len(before["moves"]) == 1
+    for more in ([], ["--reason", "once more"], ["--force", "--reason", "once more"]):
+        done = CliRunner().invoke(promote, ["v1", *more], catch_exceptions=False)
+        assert done.exit_code == 0
+        assert done.output.splitlines()[-1] == "version 1 is Production already; nothing was moved or written"
+        assert everything_of(workspace) == before
+
+    failed = gates.Gate("git", "stages/train.py changed since the commit")
+    monkeypatch.setattr(promotion, "health_gates", lambda: [failed])
+    refused = CliRunner().invoke(promote, ["v1"])
+    assert f"{refused.exception or refused.stderr}".startswith(
+        "v1 is Production already and stays it, but would not be promoted now: git: stages/train.py changed"
+    )
+    assert everything_of(workspace) == before
+
+
+def everything_of(workspace):
+    """What a promotion writes: moves, tags and description of version 1, files of its run, tags of git."""
+    version = workspace.version("1")
+    files = sorted((workspace.folder / "var/mlartifacts").rglob("*"))
+    return {
+        "moves": entries(workspace.url),
+        "version": (version.tags, version.description, version.last_updated_timestamp),
+        "files": [(path, path.read_bytes()) for path in files if path.is_file()],
+        "git": workspace.git("for-each-ref"),
+    }
+
+
 def test_a_training_set_whose_split_is_not_the_hash_s_is_refused(workspace):
     first, *others = workspace.rows["split"].to_pylist()
     parts = ["train" if first == "test" else "test", *others]
