@@ -3,13 +3,10 @@
 import os
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from json import JSONDecodeError
 from pathlib import Path
+from typing import Any
 
 import click
-import yaml
 
 from streamflow.cli import (
     attest,
@@ -31,39 +28,15 @@ from streamflow.cli import (
     tag,
     tune,
 )
-from streamflow.core.errors import first_line
+from streamflow.cli.endings import damage_in_one_line, run_in_one_line
 from streamflow.pipeline.environment import silence_telemetry
 from streamflow.pipeline.project import project_root
-from streamflow.pipeline.reporting import USER_ERROR, one_line_errors
+from streamflow.pipeline.reporting import one_line_errors
 
-_INTERRUPTED = 130
 _RUN_BY_OTHERS = ("serve", "ui", "db")
 _ANYWHERE = ("verify",)
 """Runs outside of a project too."""
 _COMMAND = "streamflow.command"
-
-
-@contextmanager
-def _damage_in_one_line(where: str) -> Iterator[None]:
-    """Turn the exceptions of damaged files and packages into one line."""
-    try:
-        yield
-    except ImportError as error:
-        sys.exit(
-            _print_error(f"{where}: the environment is incomplete: {error}; `make install` installs requirements.lock")
-        )
-    except (yaml.YAMLError, UnicodeError, JSONDecodeError) as error:
-        reason = first_line(error)
-        sys.exit(
-            _print_error(f"{where}: a file can't be read ({reason}); `git status` shows which tracked file was edited")
-        )
-    except KeyboardInterrupt:
-        sys.exit(_INTERRUPTED)
-
-
-def _print_error(line: str) -> int:
-    print(line, file=sys.stderr)
-    return USER_ERROR
 
 
 def _terminated(number: int, frame: object) -> None:
@@ -73,6 +46,11 @@ def _terminated(number: int, frame: object) -> None:
 class _OneLineErrors(click.Group):
     """Runs commands in the project's root; a failure is one line and exit code 2."""
 
+    def main(self, *arguments: Any, **settings: Any) -> Any:
+        """Run the command line, and end the process."""
+        settings["standalone_mode"] = False
+        sys.exit(run_in_one_line(lambda: super(_OneLineErrors, self).main(*arguments, **settings)))
+
     def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
         # click knows the name of the command only when it is about to run it.
         context.meta[_COMMAND] = args[0] if args else ""
@@ -80,7 +58,7 @@ class _OneLineErrors(click.Group):
 
     def invoke(self, context: click.Context) -> object:
         name = f"streamflow {context.invoked_subcommand or ''}".strip()
-        with one_line_errors(name), _damage_in_one_line(name):
+        with one_line_errors(name), damage_in_one_line(name):
             if context.invoked_subcommand not in _RUN_BY_OTHERS:
                 signal.signal(signal.SIGTERM, _terminated)  # so that cleanup runs
             silence_telemetry()

@@ -17,6 +17,7 @@ from streamflow.pipeline.project import state_dir
 from streamflow.pipeline.reporting import USER_ERROR, say
 from streamflow.postgres.server import database
 from streamflow.provenance.gather import reasons_against_promotion
+from streamflow.registry.connection import answering_server
 from streamflow.trust.installed import known_differences
 
 
@@ -48,6 +49,7 @@ def run(overrides: Sequence[str], choose: Callable[[], object] | None, force: bo
     `overrides` are the changes by `choose`: if there are any, a failed run leaves the tracked files as they were.
     """
     started = time.monotonic()
+    answering_server()
     try:
         with single_run(), restore_on_failure(overrides):
             if choose:
