@@ -74,10 +74,20 @@ class _OneLineErrors(click.Group):
 
 
 @click.group(cls=_OneLineErrors, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="streamflow-churn", prog_name="streamflow", message="%(prog)s %(version)s")
 def cli() -> None:
     """StreamFlow churn: a pipeline whose every model can be derived again.
 
     `streamflow repro` composes the configuration and runs the pipeline, `streamflow serve` answers over HTTP.
+
+    \b
+    Exit codes of every command:
+      0    done, or a verdict that says yes
+      1    a verdict that says no: doctor, fsck, rerun, verify, check-skew, drift, history, promote, tune, erase
+      2    a mistake in the call, or a fault: one line says what, where, the value and the command that fixes it
+      130  ended by Ctrl-C
+
+    --json prints one JSON object on stdout; all other lines then go to stderr.
     """
 
 

@@ -1,5 +1,6 @@
 """Stage `register` over a real MLflow: what shuts the way to Production whatever the scores say."""
 
+import json
 from datetime import UTC, datetime
 
 import pyarrow as pa
@@ -73,7 +74,8 @@ def test_a_model_judged_by_users_who_trained_the_champion_is_refused(workspace, 
     monkeypatch.setenv("STREAMFLOW_DATABASE_URL", workspace.url)
     monkeypatch.setattr(promotion, "health_gates", lambda: [])  # what doctor finds here is not what is asked
     by_hand = CliRunner().invoke(promote, ["v2"])
-    assert f"overlap: {trained} of" in str(by_hand.exception)
+    assert by_hand.exit_code == 1
+    assert f"overlap: {trained} of" in by_hand.stderr
     assert str(open_registry(workspace.url).production().version) == "1"
     assert CliRunner().invoke(promote, ["v2", "--force", "--reason", "a new split"]).exit_code == 0
     line = entries(workspace.url)[-1]
@@ -97,12 +99,28 @@ def test_promoting_what_is_production_already_says_so_and_writes_nothing(workspa
         assert done.output.splitlines()[-1] == "version 1 is Production already; nothing was moved or written"
         assert everything_of(workspace) == before
 
+    done = CliRunner().invoke(promote, ["v1", "--json"], catch_exceptions=False)
+    assert json.loads(done.stdout) == {
+        "version": "1",
+        "promoted": True,
+        "moved": False,
+        "why": "version 1 is Production already; nothing was moved or written",
+        "failed_gates": {},
+    }
+    assert everything_of(workspace) == before
+
     failed = gates.Gate("git", "stages/train.py changed since the commit")
     monkeypatch.setattr(promotion, "health_gates", lambda: [failed])
     refused = CliRunner().invoke(promote, ["v1"])
-    assert f"{refused.exception or refused.stderr}".startswith(
-        "v1 is Production already and stays it, but would not be promoted now: git: stages/train.py changed"
+    assert refused.exit_code == 1
+    assert refused.stderr.startswith(
+        "streamflow: v1 is Production already and stays it, but would not be promoted now: git: stages/train.py changed"
     )
+    refused = CliRunner().invoke(promote, ["v1", "--json"])
+    assert refused.exit_code == 1
+    told = json.loads(refused.stdout)
+    assert (told["promoted"], told["moved"]) == (False, False)
+    assert told["failed_gates"] == {"git": "stages/train.py changed since the commit"}
     assert everything_of(workspace) == before
 
 

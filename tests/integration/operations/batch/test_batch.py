@@ -1,5 +1,6 @@
 """`streamflow batch` over a real registry and frozen files: whose scores, by which model, and what is refused."""
 
+import json
 import shutil
 
 import pyarrow as pa
@@ -17,6 +18,7 @@ from streamflow.core.errors import ConfigError, HistoryError, ModelError, Regist
 from streamflow.core.schema import FEATURE_SERVICES
 from streamflow.features.dataset import entity_rows
 from streamflow.features.point_in_time import point_in_time_rows
+from streamflow.pipeline.file_digest import file_sha256
 from streamflow.snapshots.frozen import proven_snapshot, snapshot_rows
 
 pytestmark = pytest.mark.filterwarnings("default")
@@ -85,6 +87,17 @@ def test_production_scores_the_frozen_users_in_a_file_where_the_person_stands(pr
     )
     assert lines[2] == "  users       of an unknown source, the model is of synthetic users=7043 seed=42"
     assert lines[3].startswith("  written     scores.parquet, SHA-256 ")
+
+
+def test_json_tells_what_the_lines_tell(project, registry, tmp_path):
+    told = json.loads("\n".join(run("--as-of", JANUARY, "--out", "scores.csv", "--json", started_in=tmp_path)))
+    loaded = registry.load(registry.version("Production"))
+    assert told["model"] == {
+        "version": "1", "model_sha256": loaded.model_sha256, "feature_service": "churn_v1", "as_of": JANUARY,
+        "source": loaded.source, "threshold": loaded.threshold,
+    }  # fmt: skip
+    assert (told["users"], told["out"], told["reasons"]) == (USERS, "scores.csv", 0)
+    assert told["sha256"] == file_sha256(tmp_path / "scores.csv")
 
 
 def test_a_version_is_named_as_everywhere_and_gives_its_own_scores(project, tmp_path):
