@@ -68,7 +68,7 @@ def history(as_json: bool) -> None:
     the table, and the exit code is then 1.
     """
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
     from streamflow.promotion.ledger import read_ledger
     from streamflow.registry.registry import open_registry, unrecorded_move
@@ -80,7 +80,8 @@ def history(as_json: bool) -> None:
     if as_json:
         say_json([{**asdict(line), "at": line.at.isoformat()} for line in lines])
         sys.exit(SAYS_NO if ledger.chain.problems else 0)
-    table = Table("when (UTC)", "who", "move", "from", "to", "why", "failed gates overridden", "signed by", box=None)
+    names = ("when (UTC)", "who", "move", "from", "to", "why", "failed gates overridden", "signed by")
+    table = Table(*(Column(name, overflow="fold") for name in names), box=None)  # folded on a terminal, never cut
     for line in lines:
         table.add_row(
             f"{line.at:%Y-%m-%d %H:%M:%S}",

@@ -168,5 +168,6 @@ def test_a_better_challenger_is_promoted_with_the_numbers_in_the_ledger_and_roll
     assert listed[0]["decision_in_short"] == f"promoted, roc_auc {each.delta:+.4f}"
     assert listed[0]["comparison"] == record.to_json()
     table = CliRunner().invoke(models, []).output
-    assert "decision" in table.splitlines()[0]
+    assert table.split()[:6] == ["version", "model", "as", "of", "metrics", "alias"]
+    assert f"decision: promoted, roc_auc {each.delta:+.4f}; source " in table
     assert "it was a trial" not in table
