@@ -3,12 +3,11 @@
 import os
 import sys
 from collections.abc import Mapping
-from difflib import get_close_matches
 
 from pydantic import ValidationError
 
 from serve.arguments import Arguments
-from streamflow.core.errors import ConfigError, RegistryError, shown
+from streamflow.core.errors import ConfigError, RegistryError, did_you_mean, shown
 from streamflow.postgres.server import hold_database
 
 
@@ -21,10 +20,10 @@ def parse_arguments(texts: tuple[str, ...]) -> Arguments:
         first = error.errors()[0]
         name = str(first["loc"][0])
     if name not in Arguments.model_fields:
-        close = get_close_matches(name, Arguments.model_fields, 1)
-        meant = f" Did you mean {close[0]}?" if close else ""
-        known = ", ".join(Arguments.model_fields)
-        raise ConfigError(f"{shown(name)} is no argument.{meant} KEY=VALUE takes {known}")
+        known = list(Arguments.model_fields)
+        raise ConfigError(
+            f"{shown(name)} is no argument{did_you_mean(name, known)}; KEY=VALUE takes {', '.join(known)}"
+        )
     raise ConfigError(f"{name}={shown(values[name])}: {first['msg']}; `streamflow serve --help`")
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from streamflow.core.digest import bytes_sha256
-from streamflow.core.errors import ModelError, RegistryError, first_line
+from streamflow.core.errors import ModelError, RegistryError, did_you_mean, first_line
 from streamflow.core.schema import MODEL_NAME
 from streamflow.pipeline.layout import MODEL_FILES
 from streamflow.provenance.record import PREFIX
@@ -81,7 +81,8 @@ class Registry:
                     found = self._client.get_model_version(MODEL_NAME, number)
         found = found or (None if number.isdigit() else self.version_behind(name))
         if found is None:
-            raise RegistryError(f"{MODEL_NAME} has no version or alias {name}; `streamflow models` lists them")
+            near = did_you_mean(name, [PRODUCTION])
+            raise RegistryError(f"{MODEL_NAME} has no version or alias {name}{near}; `streamflow models` lists them")
         return found
 
     def version_behind(self, alias: str) -> "ModelVersion | None":

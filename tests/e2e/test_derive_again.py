@@ -93,12 +93,19 @@ def test_an_experiment_of_dvc_becomes_a_tag(project):
     assert (again.returncode, "the tag exp/deep exists" in again.stderr) == (2, True)
     unknown = project.streamflow("tag", "x", "--experiment", "nonesuch", check=False)
     assert "experiment nonesuch is not known; one of deep" in unknown.stderr
+    mistyped = project.streamflow("tag", "deeper", "--experiment", "dep", check=False)
+    assert "experiment dep is not known (did you mean deep?); one of deep" in mistyped.stderr
     project.run("dvc", "checkout", "--quiet", "--force")
 
 
 @pytest.mark.parametrize(
     ("ref", "said"),
-    [("nonesuch", "nonesuch is no tag, commit, version (v3) or Production"), ("v99", "has no version or alias v99")],
+    [
+        ("nonesuch", "nonesuch is no tag, commit, version (v3) or Production"),
+        ("production", "production is no tag, commit, version (v3) or Production (did you mean Production?)"),
+        ("dep", "dep is no tag, commit, version (v3) or Production (did you mean exp/deep?)"),
+        ("v99", "has no version or alias v99"),
+    ],
 )
 def test_what_can_not_be_found_is_one_line(project, ref, said):
     done = project.streamflow("rerun", ref, check=False)

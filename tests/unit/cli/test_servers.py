@@ -162,8 +162,8 @@ def test_the_pages_of_an_mlflow_server_are_its_own(monkeypatch):
 @pytest.mark.parametrize(
     ("texts", "message"),
     [
-        (("modle=3",), "'modle' is no argument. Did you mean model? KEY=VALUE takes graph, model, feature_service"),
-        (("fused",), "'fused' is no argument. KEY=VALUE takes graph, "),
+        (("modle=3",), "'modle' is no argument (did you mean model?); KEY=VALUE takes graph, model, feature_service"),
+        (("fused",), "'fused' is no argument; KEY=VALUE takes graph, "),
         (("graph=fussed",), "graph='fussed': Input should be 'split' or 'fused'; `streamflow serve --help`"),
         (("replicas=0",), "replicas='0': Input should be greater than or equal to 1"),
     ],

@@ -122,6 +122,15 @@ def test_a_version_or_alias_that_is_not_there_is_refused(project, tmp_path):
         assert said == f"streamflow_churn has no version or alias {name}; `streamflow models` lists them"
 
 
+def test_an_alias_that_is_mistyped_is_answered_with_what_was_meant(project, tmp_path):
+    said = refused(
+        RegistryError, "--as-of", JANUARY, "--out", "scores.parquet", "--model", "production", started_in=tmp_path
+    )
+    assert said == (
+        "streamflow_churn has no version or alias production (did you mean Production?); `streamflow models` lists them"
+    )
+
+
 def test_a_version_whose_files_are_not_the_registered_ones_is_refused(project, registry, tmp_path):
     digest = registry.version("2").tags["streamflow.model_sha256"]
     registry.set_tags("2", {"model_sha256": "0" * 64})
