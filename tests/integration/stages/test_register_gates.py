@@ -167,6 +167,11 @@ def test_a_dirty_run_is_registered_with_its_changes_and_waits_for_a_commit(works
     assert "dvc.lock" in patch.read_text()  # it is in no commit either
     assert workspace.register()["reason"] == "registered before; Production stays"
     assert find_target("v1", open_registry(workspace.url)).unsigned_changes == ""
+    first = next(version_gates(open_registry(workspace.url), workspace.version("1"), None))
+    assert first.name == "committed"
+    assert first.detail.startswith("version 1 was trained on files that are not committed; commit ")
+    assert first.detail.endswith(", then `streamflow repro` registers the result of the commit")
+    assert "streamflow tag" not in first.detail
 
     workspace.commit()
     promoted = workspace.register()
