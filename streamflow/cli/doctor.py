@@ -5,12 +5,13 @@ import sys
 import click
 
 from streamflow.cli.endings import SAYS_NO
+from streamflow.cli.examples import examples
 from streamflow.cli.json_output import json_option, say_json
 from streamflow.pipeline.reporting import say
 from streamflow.provenance.problems import Check
 
 
-@click.command()
+@click.command(epilog=examples("streamflow doctor", "streamflow doctor --json | jq .ok"))
 @json_option
 def doctor(as_json: bool) -> None:
     """Check every precondition of training, promoting and rerunning.
@@ -23,7 +24,7 @@ def doctor(as_json: bool) -> None:
     report_checks(all_checks(), as_json)
 
 
-@click.command()
+@click.command(epilog=examples("streamflow fsck", "streamflow fsck --repair"))
 @click.option("--repair", is_flag=True, help="Restore damaged files from intact outputs, the cache or the remote.")
 @json_option
 def fsck(repair: bool, as_json: bool) -> None:

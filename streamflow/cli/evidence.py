@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from streamflow.cli.endings import SAYS_NO, print_error
+from streamflow.cli.examples import examples
 from streamflow.core.errors import ConfigError, ModelError
 from streamflow.core.schema import MODEL_NAME
 from streamflow.pipeline.project import project_root, replacing
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 _WHOSE = "whoever made the archive chose its keys: compare their ids by another way, then use --key"
 
 
-@click.command()
+@click.command(epilog=examples("streamflow evidence Production --out evidence.zip"))
 @click.argument("ref")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="FILE.zip to write.")
 @click.pass_obj

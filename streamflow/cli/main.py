@@ -29,6 +29,7 @@ from streamflow.cli import (
     tune,
 )
 from streamflow.cli.endings import damage_in_one_line, run_in_one_line
+from streamflow.cli.examples import examples
 from streamflow.pipeline.environment import silence_telemetry
 from streamflow.pipeline.project import project_root
 from streamflow.pipeline.reporting import one_line_errors
@@ -36,11 +37,18 @@ from streamflow.pipeline.reporting import one_line_errors
 _RUN_BY_OTHERS = ("serve", "ui", "db")
 _ANYWHERE = ("verify",)
 """Runs outside of a project too."""
-_COMMAND = "streamflow.command"
+_COMMAND, _ASKS_FOR_HELP = "streamflow.command", "streamflow.help"
+_HELP = ("-h", "--help")
 
 
 def _terminated(number: int, frame: object) -> None:
     sys.exit(128 + number)
+
+
+_EXAMPLES = examples(
+    "streamflow repro experiment=best && streamflow tag best && streamflow rerun exp/best && streamflow promote v2",
+    'eval "$(_STREAMFLOW_COMPLETE=bash_source streamflow)"   completes commands and options (zsh_source, fish_source)',
+)
 
 
 class _OneLineErrors(click.Group):
@@ -54,6 +62,7 @@ class _OneLineErrors(click.Group):
     def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
         # click knows the name of the command only when it is about to run it.
         context.meta[_COMMAND] = args[0] if args else ""
+        context.meta[_ASKS_FOR_HELP] = any(each in _HELP for each in args)
         return super().parse_args(context, args)
 
     def invoke(self, context: click.Context) -> object:
@@ -63,7 +72,8 @@ class _OneLineErrors(click.Group):
                 signal.signal(signal.SIGTERM, _terminated)  # so that cleanup runs
             silence_telemetry()
             context.obj = Path.cwd()  # paths that a user names are relative to it
-            if context.meta[_COMMAND] in _ANYWHERE and not evidence.inside_project():
+            anywhere = context.meta[_COMMAND] in _ANYWHERE or context.meta[_ASKS_FOR_HELP]
+            if anywhere and not evidence.inside_project():
                 return super().invoke(context)
             root = project_root()
             os.chdir(root)
@@ -73,7 +83,7 @@ class _OneLineErrors(click.Group):
             return super().invoke(context)
 
 
-@click.group(cls=_OneLineErrors, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_OneLineErrors, epilog=_EXAMPLES, context_settings={"help_option_names": list(_HELP)})
 @click.version_option(package_name="streamflow-churn", prog_name="streamflow", message="%(prog)s %(version)s")
 def cli() -> None:
     """StreamFlow churn: a pipeline whose every model can be derived again.
@@ -83,11 +93,12 @@ def cli() -> None:
     \b
     Exit codes of every command:
       0    done, or a verdict that says yes
-      1    a verdict that says no: doctor, fsck, rerun, verify, check-skew, drift, history, promote, tune, erase
-      2    a mistake in the call, or a fault: one line says what, where, the value and the command that fixes it
+      1    a verdict that says no: doctor, fsck, rerun, verify, check-skew, drift, history, promote,
+           tune, erase
+      2    a mistake or a fault: one line says what, where, the value and the command that fixes it
       130  ended by Ctrl-C
 
-    --json prints one JSON object on stdout; all other lines then go to stderr.
+    --json prints one JSON document on stdout; all other lines then go to stderr.
     """
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from streamflow.cli.examples import examples
 from streamflow.core.errors import RegistryError
 from streamflow.postgres.server import database
 
@@ -19,7 +20,7 @@ _WIDTH = 100
 _BELOW = " " * 9
 
 
-@click.command()
+@click.command(epilog=examples("streamflow models", "streamflow models --json"))
 @click.option("--json", "as_json", is_flag=True, help="One JSON array, newest first, with the record of each decision.")
 def models(as_json: bool) -> None:
     """List the registered model versions, newest first, and the decision on each."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from streamflow.cli.endings import SAYS_NO, print_error
+from streamflow.cli.examples import examples
 from streamflow.cli.json_output import json_option, lines_on_stderr, say_json
 from streamflow.core.errors import ConfigError, RegistryError, StreamFlowError
 from streamflow.pipeline.params import read_all_params
@@ -43,7 +44,13 @@ class Outcome:
         }
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "streamflow promote v2",
+        'streamflow promote v2 --force --reason "the champion saw the test users"',
+        "streamflow promote --adopt",
+    )
+)
 @click.argument("version", required=False)
 @click.option("--force", is_flag=True, help="Promote although gates failed; needs --reason.")
 @click.option("--reason", help="Why, for the ledger.")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from streamflow.cli.endings import SAYS_NO
+from streamflow.cli.examples import examples
 from streamflow.cli.json_output import json_option, lines_on_stderr, say_json
 from streamflow.core.errors import RegistryError
 from streamflow.pipeline.reporting import say
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from streamflow.promotion.entries import Entry
 
 
-@click.command()
+@click.command(epilog=examples("streamflow rollback", 'streamflow rollback --reason "scores too high since Monday"'))
 @click.option("--reason", default="rolled back", show_default=True, help="Why, for the ledger.")
 @json_option
 def rollback(reason: str, as_json: bool) -> None:
@@ -59,7 +60,7 @@ def _roll_back(reason: str) -> "Entry":
     return entry
 
 
-@click.command()
+@click.command(epilog=examples("streamflow history", "streamflow history --json"))
 @click.option("--json", "as_json", is_flag=True, help="One JSON array, oldest first.")
 def history(as_json: bool) -> None:
     """List every move of Production: when, who, from and to which version, why, and whose key signed it.

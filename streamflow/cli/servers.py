@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 import psutil
 
+from streamflow.cli.examples import examples
 from streamflow.cli.listening import LOOPBACK, PORT, require_free, web_address
 from streamflow.core.errors import ConfigError
 from streamflow.pipeline import lifeline
@@ -24,7 +25,13 @@ FRONT_FOLDER = "STREAMFLOW_FRONT_FOLDER"
 _PR_SET_CHILD_SUBREAPER = 36
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "streamflow serve",
+        "streamflow serve --port 8080 graph=fused replicas=2",
+        "streamflow serve model=v3 stale_policy=refuse max_age_days=31",
+    )
+)
 @click.option("--host", default=LOOPBACK, show_default=True, help="Address to listen on.")
 @click.option("--port", type=PORT, default=8000, show_default=True, help="Port of the HTTP endpoints.")
 @click.option(
@@ -53,7 +60,7 @@ def _serve(command: list[str]) -> None:
         sys.exit(_foreground(command))
 
 
-@click.command()
+@click.command(epilog=examples("streamflow ui", "streamflow ui --port 5001"))
 @click.option("--host", default=LOOPBACK, show_default=True, help="Address to listen on.")
 @click.option("--port", type=PORT, default=5000, show_default=True, help="Port of the pages.")
 def ui(host: str, port: int) -> None:

@@ -19,8 +19,8 @@ def tag(name: str, experiment: str | None, as_json: bool) -> None:
     """Commit the current result, or take the commit of a DVC experiment, and make the annotated git tag exp/NAME.
 
     \b
-    streamflow tag spring                       the current result
-    streamflow tag deep --experiment oaken-bits the result of `dvc exp run`
+    streamflow tag spring                        the current result
+    streamflow tag deep --experiment oaken-bits  the result of `dvc exp run`
 
     The current result's own files (params.yaml, dvc.lock, receipts, metrics) are committed on the branch you are on; code
     must be committed before. The message has as_of, metrics and the digests of dataset, model and locks. The tags of a

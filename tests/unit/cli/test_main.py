@@ -1,7 +1,9 @@
 """The command line as a whole: version, exit codes, `--json`, examples, and mistakes in one line."""
 
 import json
+import os
 import re
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -55,8 +57,9 @@ def test_the_version_is_the_project_s():
 def test_help_tells_the_exit_codes_and_names_every_command_that_may_say_no():
     told = run("--help").stdout
     assert [int(code) for code in re.findall(r"^ +(\d+)  +\S", told, re.MULTILINE)] == [0, 1, 2, 130]
-    (named,) = re.findall(r"a verdict that says no: (.*)", told)
-    assert tuple(named.split(", ")) == SAY_NO
+    (named,) = re.findall(r"a verdict that says no: ([a-z,\s-]+?)\n +2 ", told)
+    assert tuple(re.split(r",\s+", named)) == SAY_NO
+    assert max(map(len, told.splitlines())) <= 120
     assert {(name,) for name in SAY_NO} <= set(COMMANDS)
 
 
@@ -139,3 +142,45 @@ def test_without_json_the_lines_stay_on_stdout(capsys):
     assert capsys.readouterr().out == "one\n[]\n"
     assert doctor.SAYS_NO == 1
     assert main.cli is cli
+
+
+def examples_of(path):
+    """The words of each call of a command that its own help shows, without `streamflow`."""
+    told = run(*path, "--help").stdout
+    for line in told.splitlines():
+        for call in re.findall(rf"(?<=streamflow ){' '.join(path)}(?![\w-]).*", line if "Usage:" not in line else ""):
+            # What follows two spaces is an explanation; then what a shell would take for its own.
+            yield shlex.split(re.split(r"  +| \| | && |\)|`|…", call)[0].removesuffix('"' * (call.count('"') % 2)))
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+def test_each_help_has_an_example_that_the_command_itself_accepts(path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "ids.txt").write_text("a")
+    found = list(examples_of(path))
+    assert found
+    for words in found:
+        command = COMMANDS[path]
+        assert words[: len(path)] == list(path)
+        with command.make_context(" ".join(path), words[len(path) :]) as context:
+            assert context.args == []
+
+
+def test_completion_as_the_readme_sets_it_up_knows_commands_and_options():
+    (line,) = re.findall(r'`(eval "\$\(_STREAMFLOW_COMPLETE=[^`]+)`', (ROOT / "README.md").read_text())
+    assert line == 'eval "$(_STREAMFLOW_COMPLETE=bash_source streamflow)"'
+    for words, expected in (("streamflow prom", "promote"), ("streamflow promote --f", "--force")):
+        done = subprocess.run(
+            [sys.executable, "-c", "from streamflow.cli.main import cli; cli(prog_name='streamflow')"],
+            cwd=ROOT,
+            env={
+                **os.environ,
+                "_STREAMFLOW_COMPLETE": "bash_complete",
+                "COMP_WORDS": words,
+                "COMP_CWORD": str(len(words.split()) - 1),
+            },
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert done.stdout == f"plain,{expected}\n"
