@@ -16,7 +16,7 @@ from streamflow.postgres.connection import ensure_schema, sqlalchemy_url, withou
 TRACKING_VARIABLE = "MLFLOW_TRACKING_URI"
 SCHEMA = "mlflow"
 ROOT_VARIABLE = "_MLFLOW_SERVER_ARTIFACT_ROOT"
-_PATIENCE_SECONDS = 8
+_PATIENCE_SECONDS = 7
 _NOT_AT_WORK = (502, 503, 504)
 
 
@@ -40,7 +40,7 @@ def prepare_database(url: str) -> None:
 def answering_server() -> str | None:
     """The MLflow server that MLFLOW_TRACKING_URI names, once it gave any answer; None if none is named.
 
-    Asked before MLflow asks, which tries again for two minutes. Raises RegistryError after 8 s at most.
+    Asked before MLflow asks, which tries again for two minutes. Raises RegistryError after 7 s at most.
     """
     uri = os.environ.get(TRACKING_VARIABLE)
     if not uri:
