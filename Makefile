@@ -59,7 +59,7 @@ environment: $(if $(shell test -e $(RECORD) && cmp -s requirements.lock $(STAMP)
 # nobody hashes again, is left aside (2 s here, a download elsewhere). Compiled modules come from these files too: none is read
 # from beside the standard library. The last step signs what was installed.
 install: export PYTHONPYCACHEPREFIX = $(CURDIR)/$(VENV)/bytecode
-install:
+install:  ## make .venv anew, every file from requirements.lock
 	$(if $(shell command -v git),,$(error git is not installed; install git, then run make again))
 	$(if $(shell command -v $(PYTHON)),,$(error $(PYTHON) is not installed; install Python 3.11, or name it: make PYTHON=/path/to/python3.11))
 	$(if $(shell $(PYTHON) -c 'import sys; print("yes" * (sys.version_info[:2] == (3, 11)))'),,$(error $(PYTHON) is $(shell $(PYTHON) -V 2>&1), this project needs Python 3.11; name it: make PYTHON=/path/to/python3.11))

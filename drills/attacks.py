@@ -184,8 +184,8 @@ def survives(project: Project, attack: Attack, say: Callable[[str], object] = pr
     rerun = project.streamflow("rerun", TAG, "--json", check=False)
     problems = [p["what"] for check in json.loads(doctor.stdout)["checks"] for p in check["problems"]]
     answer = json.loads(rerun.stdout) if rerun.returncode in (0, 1) else {"verdict": rerun.stderr.strip()}
-    named = doctor.returncode == 2 and any(attack.named in problem for problem in problems)
-    refused = promote.returncode == 2 and attack.named in promote.stderr
+    named = doctor.returncode == 1 and any(attack.named in problem for problem in problems)
+    refused = promote.returncode == 1 and attack.named in promote.stderr
     identical = rerun.returncode == 0 and answer["verdict"] == "identical"
     attack.undo(project)
     where = answer.get("environment", {}).get("kind", "")

@@ -39,6 +39,8 @@ sys.path.append({str(ROOT / "tests/support")!r})
 runpy.run_module("drills.judge", run_name="__main__")
 """
 STOLEN = "DRILL_REVOKED_KEY"
+# A verdict that says no; promote also says by 2 that there is no such version, or that it can not be adopted.
+_REFUSED = {"doctor": (1,), "promote": (1, 2)}
 
 
 class Court:
@@ -94,7 +96,7 @@ def judge_registry(forgery: Forgery, asked: dict[str, Any]) -> tuple[list[str], 
     for who, expected in (("doctor", forgery.doctor), ("promote", forgery.promote)):
         if expected is not None:
             answer = asked[who]
-            if answer["code"] != 2:
+            if answer["code"] not in _REFUSED[who]:
                 faults.append(f"GOT THROUGH: {who} ends with {answer['code']}: {answer['said'][-200:]}")
             faults += _unnamed(who, expected, answer["said"])
             words.append(f"{who}: {_part(expected, answer)}")
@@ -134,7 +136,7 @@ def try_taint(court: Court, taint: Taint) -> bool:
         faults.append("GOT THROUGH: the run made version 2 Production")
     if taint.by_dvc is None and "version 2 made" not in ran:
         faults.append(f"no version 2 was registered: {ran[-300:]}")
-    if asked["promote"]["code"] != 2:
+    if asked["promote"]["code"] not in _REFUSED["promote"]:
         faults.append(f"GOT THROUGH: promote ends with {asked['promote']['code']}: {asked['promote']['said'][-200:]}")
     faults += _unnamed("promote", taint.promote, asked["promote"]["said"])
     faults += _unnamed("doctor", taint.doctor, asked["doctor"]["said"])

@@ -76,10 +76,8 @@ def offline_scores(registry: Registry, *versions: str) -> Scores:
 class Server:
     """`streamflow serve` on a free port, ready; ended by Ctrl-C at the end of the block unless it has ended."""
 
-    def __init__(
-        self, project: Project, *arguments: str, port: int | None = None, until: int = 200, **environment: str
-    ) -> None:
-        self.project, self.port, self._until = project, port or free_port(), until
+    def __init__(self, project: Project, *arguments: str, port: int | None = None, **environment: str) -> None:
+        self.project, self.port = project, port or free_port()
         self.log = project.path / "var" / "drill.log"
         with self.log.open("w") as output:
             self.process = subprocess.Popen(
@@ -111,12 +109,12 @@ class Server:
         self.process.wait(60)
 
     def _says(self, path: str) -> bool:
-        """Whether the graph, not the front before it, answers with the status waited for."""
+        """Whether the graph, not the front before it, answers with 200."""
         try:
             answer = self.client.get(path)
         except httpx.TransportError:
             return False
-        return answer.status_code == self._until and "serving starts" not in answer.text
+        return answer.status_code == 200 and "serving starts" not in answer.text
 
     def status(self, path: str) -> int:
         """Status of a GET; 0 if nothing answers."""

@@ -14,9 +14,12 @@ from pathlib import Path
 
 import click
 
+from serve.checks import parse_arguments, require_version
 from streamflow.pipeline import lifeline
+from streamflow.pipeline.reporting import one_line_errors, say
 
 LOOPBACK = "127.0.0.1"
+_INTERRUPTED = 130
 # Below the ports that Linux gives to outgoing connections.
 _FIRST_PORT, _LAST_PORT, _PORTS = 20000, 32000, 150
 # Read once, when Ray is imported and by the processes that it starts.
@@ -47,21 +50,18 @@ def main(host: str, port: int, arguments: tuple[str, ...]) -> None:
     with ExitStack() as stack:
         os.environ.update({**_SETTINGS, **_private_places(stack), **os.environ})
         _end_with_the_command()
-        _run(host, port, dict(each.partition("=")[::2] for each in arguments))
+        try:
+            _run(host, port, arguments)
+        except KeyboardInterrupt:
+            sys.exit(_INTERRUPTED)
 
 
-def _run(host: str, port: int, arguments: dict[str, str]) -> None:
-    from pydantic import ValidationError
-
-    from serve.arguments import Arguments
-
-    try:
-        chosen = Arguments.model_validate(arguments)
-    except ValidationError as error:
-        first = error.errors()[0]
-        known = ", ".join(Arguments.model_fields)
-        print(f"serve: {first['loc'][0]}: {first['msg']}; arguments are {known}", file=sys.stderr)
-        sys.exit(2)
+def _run(host: str, port: int, arguments: tuple[str, ...]) -> None:
+    with one_line_errors("streamflow serve"):
+        chosen = parse_arguments(arguments)
+        require_version(chosen)
+    name = f"[{host}]" if ":" in host else host
+    say(f"StreamFlow churn will be ready on http://{name}:{port} (about 15 s from now); Ctrl-C stops it")
     import ray
     from ray import serve
     from ray.serve.config import HTTPOptions, ProxyLocation

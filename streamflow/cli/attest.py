@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from streamflow.cli.examples import examples
 from streamflow.pipeline.reporting import say
 
 
@@ -12,7 +13,10 @@ def attest() -> None:
     """Exchange signed statements with other clones: provenances, verdicts, moves of Production."""
 
 
-@attest.command(name="import")
+@attest.command(
+    name="import",
+    epilog=examples("streamflow attest import verdict-of-ben.jsonl"),
+)
 @click.argument("file", type=click.Path(path_type=Path))
 @click.pass_obj
 def import_file(started_in: Path, file: Path) -> None:
@@ -26,7 +30,7 @@ def import_file(started_in: Path, file: Path) -> None:
         say(line)
 
 
-@attest.command()
+@attest.command(epilog=examples("streamflow attest push", "streamflow attest push backup"))
 @click.argument("remote", default="origin")
 def push(remote: str) -> None:
     """Push the statements to a git remote: notes of commits, results beside the branches, tags of Production."""
@@ -36,7 +40,7 @@ def push(remote: str) -> None:
     say(f"notes, results and tags of Production are at {remote}")
 
 
-@attest.command()
+@attest.command(epilog=examples("streamflow attest pull"))
 @click.argument("remote", default="origin")
 def pull(remote: str) -> None:
     """Fetch the statements of a git remote, and merge them with those here."""

@@ -1,13 +1,19 @@
 """`streamflow batch`: the scores of all users of a frozen snapshot, in a file."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from streamflow.cli.json_output import json_option, say_json
 from streamflow.core.errors import ModelError
 from streamflow.pipeline.reporting import progress, say
 from streamflow.postgres.server import database
 from streamflow.provenance.record import PREFIX
+
+if TYPE_CHECKING:
+    from streamflow.operations.batch.scores import Scores
+    from streamflow.registry.loading import LoadedModel
 
 
 @click.command()
@@ -16,8 +22,9 @@ from streamflow.provenance.record import PREFIX
 @click.option("--model", default="Production", show_default=True, metavar="REF", help="v3, or an alias.")
 @click.option("--reasons", default=0, metavar="N", help="Add the N features that change each score most.")
 @click.option("--force", is_flag=True, help="Score users of another source than the model's, too.")
+@json_option
 @click.pass_obj
-def batch(started_in: Path, as_of: str, out: Path, model: str, reasons: int, force: bool) -> None:
+def batch(started_in: Path, as_of: str, out: Path, model: str, reasons: int, force: bool, as_json: bool) -> None:
     """Score all users of a frozen snapshot with a registered model.
 
     \b
@@ -47,6 +54,9 @@ def batch(started_in: Path, as_of: str, out: Path, model: str, reasons: int, for
     scores = score_snapshot(
         folder, loaded, place, reasons, lambda slices, total: progress(slices, f"scoring {as_of}", total)
     )
+    if as_json:
+        say_json(_to_json(loaded, scores, as_of, source, str(out), reasons))
+        return
     tags = loaded.tags
     say(f"{scores.users:,} users as of {as_of} scored, {scores.churners:,} of them predicted to churn")
     say(
@@ -59,6 +69,29 @@ def batch(started_in: Path, as_of: str, out: Path, model: str, reasons: int, for
     other = f", the model is of {loaded.source}" if loaded.source and loaded.source != source else ""
     say(f"  users       of {source or 'an unknown source'}{other}")
     say(f"  written     {out}, SHA-256 {scores.sha256[:12]}")
+
+
+def _to_json(
+    loaded: "LoadedModel", scores: "Scores", as_of: str, source: str, out: str, reasons: int
+) -> dict[str, Any]:
+    return {
+        "as_of": as_of,
+        "source": source,
+        "users": scores.users,
+        "churners": scores.churners,
+        "model": {
+            "version": loaded.version,
+            "model_sha256": loaded.model_sha256,
+            "feature_service": loaded.tags[f"{PREFIX}feature_service"],
+            "as_of": loaded.tags[f"{PREFIX}as_of"],
+            "source": loaded.source,
+            "threshold": loaded.threshold,
+        },
+        "reasons": reasons,
+        "reference": dict(scores.reference),
+        "out": out,
+        "sha256": scores.sha256,
+    }
 
 
 def _format(value: object) -> str:

@@ -1,11 +1,12 @@
 """`streamflow check-skew`: compare online features and scores with offline ones, for every user."""
 
-import json
 import sys
 from typing import Any
 
 import click
 
+from streamflow.cli.endings import SAYS_NO
+from streamflow.cli.json_output import json_option, say_json
 from streamflow.core.schema import features_of
 from streamflow.operations.skew.compare import ABSENT, Skew
 from streamflow.pipeline.reporting import say
@@ -15,7 +16,7 @@ from streamflow.postgres.server import database
 @click.command("check-skew")
 @click.option("--url", metavar="URL", help="Compare the answers of a running server too.")
 @click.option("--token", metavar="TOKEN", envvar="STREAMFLOW_TOKEN", help="The server's bearer token, if it has one.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object for machines.")
+@json_option
 def check_skew(url: str | None, token: str | None, as_json: bool) -> None:
     """Compare the online store with the data that Production was trained on, for every user.
 
@@ -30,8 +31,11 @@ def check_skew(url: str | None, token: str | None, as_json: bool) -> None:
 
     with database() as database_url:
         found = skew(database_url, url, token)
-    say(json.dumps(found.to_json(), indent=2, ensure_ascii=False) if as_json else "\n".join(_in_words(found)))
-    sys.exit(1 if found.findings else 0)
+    if as_json:
+        say_json(found.to_json())
+    else:
+        say("\n".join(_in_words(found)))
+    sys.exit(SAYS_NO if found.findings else 0)
 
 
 def _in_words(found: Skew) -> list[str]:

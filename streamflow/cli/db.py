@@ -7,6 +7,7 @@ import sys
 
 import click
 
+from streamflow.cli.examples import examples
 from streamflow.core.errors import EnvironmentFault
 from streamflow.pipeline.project import state_dir
 from streamflow.pipeline.reporting import say
@@ -21,7 +22,7 @@ def db() -> None:
     """The Postgres server: STREAMFLOW_DATABASE_URL, or an embedded one under var/postgres."""
 
 
-@db.command()
+@db.command(epilog=examples("streamflow db start"))
 def start() -> None:
     """Start the embedded server and keep it up until `streamflow db stop`."""
     server = _embedded()
@@ -31,13 +32,13 @@ def start() -> None:
     say(url)
 
 
-@db.command()
+@db.command(epilog=examples("streamflow db stop"))
 def stop() -> None:
     """Stop the embedded server; fails while a pipeline or a server uses it."""
     say("stopped" if _embedded().stop() else "was not running")
 
 
-@db.command()
+@db.command(epilog=examples('psql "$(streamflow db url)"'))
 def url() -> None:
     """Print the URL of the database (the embedded server is up while something uses it)."""
     with database() as address:
@@ -58,7 +59,7 @@ def env() -> None:
             say(f"export {name}={shlex.quote(value)}")
 
 
-@db.command()
+@db.command(epilog=examples("streamflow db upgrade", "streamflow db upgrade --source csv"))
 @click.option("--no-dump", is_flag=True, help="Don't dump what is there first.")
 @click.option("--source", help="Whose months they are, if they were recorded before each source had its own history.")
 def upgrade(no_dump: bool, source: str | None) -> None:
@@ -76,7 +77,7 @@ def upgrade(no_dump: bool, source: str | None) -> None:
         say(line)
 
 
-@db.command()
+@db.command(epilog=examples("streamflow db psql", 'streamflow db psql -- -c "TABLE live.users LIMIT 5"'))
 @click.argument("arguments", nargs=-1)
 def psql(arguments: tuple[str, ...]) -> None:
     """Open psql on the database; ARGUMENTS go to psql (put -- before options)."""

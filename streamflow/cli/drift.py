@@ -1,15 +1,13 @@
 """`streamflow drift`: one month's features, label and score against another's, and whether to train again."""
 
-import json
-import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import click
 
 from streamflow.cli import repro
+from streamflow.cli.endings import SAYS_NO
+from streamflow.cli.json_output import json_option, lines_on_stderr, say_json
 from streamflow.core.config import DriftConfig
 from streamflow.core.errors import ConfigError
 from streamflow.core.schema import LABEL
@@ -24,7 +22,7 @@ from streamflow.pipeline.reporting import say
 @click.argument("reference")
 @click.argument("current")
 @click.option("--model", "ref", metavar="REF", help="The version whose score is compared.  [default: Production]")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object for machines.")
+@json_option
 @click.option("--html", "page", metavar="FILE", help="Write a page with the histograms.")
 @click.option("--retrain", is_flag=True, help="If the verdict is RETRAIN, run the pipeline with as_of=CURRENT.")
 @click.pass_obj
@@ -62,11 +60,14 @@ def drift(
         from streamflow.operations.drift.page import render_page
 
         _write((started_in or Path()) / page, render_page(found))
-    say(json.dumps(found.to_json(), indent=2, ensure_ascii=False) if as_json else "\n".join(in_words(found)))
+    if as_json:
+        say_json(found.to_json())
+    else:
+        say("\n".join(in_words(found)))
     if retrain and found.verdict == RETRAIN:
-        with _stdout_on_stderr(as_json):
+        with lines_on_stderr(as_json):
             repro.run([f"as_of={current}"], lambda: redate(current))
-    sys.exit(1 if found.verdict == RETRAIN else 0)
+    sys.exit(SAYS_NO if found.verdict == RETRAIN else 0)
 
 
 def in_words(found: DataDrift) -> list[str]:
@@ -126,20 +127,3 @@ def _write(path: Path, text: str) -> None:
             partial.write_text(text, encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"--html {path} can't be written: {error.strerror}; name another file") from error
-
-
-@contextmanager
-def _stdout_on_stderr(wanted: bool) -> Iterator[None]:
-    """Keep stdout for the one JSON object: the output of the pipeline's stages goes to stderr."""
-    if not wanted:
-        yield
-        return
-    sys.stdout.flush()
-    kept = os.dup(1)
-    os.dup2(2, 1)
-    try:
-        yield
-    finally:
-        sys.stdout.flush()
-        os.dup2(kept, 1)
-        os.close(kept)

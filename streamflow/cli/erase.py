@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from streamflow.cli.endings import SAYS_NO
 from streamflow.core.errors import ConfigError, HistoryError, shown
 from streamflow.pipeline.reporting import say
 
@@ -48,7 +49,7 @@ def erase(users: tuple[str, ...], listed: Path | None, reason: str | None, yes: 
     wanted = _wanted(users, listed)
     if not wanted:
         if call is not None:
-            sys.exit(1)
+            sys.exit(SAYS_NO)
         raise ConfigError("no user is named; `streamflow erase USER --reason TEXT`, or --from FILE")
     if not reason or not reason.strip():
         raise ConfigError("an erasure needs a reason: `streamflow erase USER --reason TEXT`")
@@ -57,7 +58,7 @@ def erase(users: tuple[str, ...], listed: Path | None, reason: str | None, yes: 
     if not yes:
         click.confirm(f"Erase {_people(len(wanted))} for good? What is erased can't be restored", abort=True)
     if not _finish(carry_out(ask(wanted, reason.strip()), say)):
-        sys.exit(1)
+        sys.exit(SAYS_NO)
 
 
 def _wanted(users: tuple[str, ...], listed: Path | None) -> list[str]:

@@ -1,12 +1,15 @@
 """`streamflow evidence` and `verify`: what is signed about a model in one archive, and its check by a stranger."""
 
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from streamflow.core.errors import ConfigError
+from streamflow.cli.endings import SAYS_NO, print_error
+from streamflow.cli.examples import examples
+from streamflow.core.errors import ConfigError, ModelError
 from streamflow.core.schema import MODEL_NAME
 from streamflow.pipeline.project import project_root, replacing
 from streamflow.pipeline.reporting import say
@@ -18,7 +21,7 @@ if TYPE_CHECKING:
 _WHOSE = "whoever made the archive chose its keys: compare their ids by another way, then use --key"
 
 
-@click.command()
+@click.command(epilog=examples("streamflow evidence Production --out evidence.zip"))
 @click.argument("ref")
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="FILE.zip to write.")
 @click.pass_obj
@@ -61,7 +64,7 @@ def verify(started_in: Path, file: Path, keys: tuple[Path, ...], derive: bool) -
     streamflow verify evidence.zip --rerun            does the commit give this model here too?
 
     Needs no database, no network and no git, and runs in any folder. Nothing is written. Exit code 0 if every claim holds;
-    otherwise 2, with the first that does not.
+    1, with the first that does not; 2 if there is no such file or key.
     """
     from streamflow.operations.evidence.keys import NAMED_BY_ARCHIVE
     from streamflow.operations.evidence.verify import check, derive_again, open_archive, reason_in_one_line
@@ -69,14 +72,19 @@ def verify(started_in: Path, file: Path, keys: tuple[Path, ...], derive: bool) -
     started, inside = time.monotonic(), inside_project()
     if derive and not inside:
         raise ConfigError("--rerun needs a clone of the project that has the commit; cd into it, or leave --rerun out")
-    with reason_in_one_line():
-        subject, counted = open_archive(started_in / file, [started_in / each for each in keys], _clone_keys(inside))
-        for keyid in sorted(counted.trusted.keys):
-            say(f"key {counted.trusted.described(keyid)}: {counted.chosen_by[keyid]}")
-        for line in check(subject):
-            say(line)
-        if derive:
-            say(derive_again(subject, lambda line: say(f"  {line}")))
+    try:
+        with reason_in_one_line():
+            subject, counted = open_archive(
+                started_in / file, [started_in / each for each in keys], _clone_keys(inside)
+            )
+            for keyid in sorted(counted.trusted.keys):
+                say(f"key {counted.trusted.described(keyid)}: {counted.chosen_by[keyid]}")
+            for line in check(subject):
+                say(line)
+            if derive:
+                say(derive_again(subject, lambda line: say(f"  {line}")))
+    except ModelError as error:
+        sys.exit(print_error(f"streamflow: {error}", SAYS_NO))
     own = [keyid for keyid, why in counted.chosen_by.items() if why == NAMED_BY_ARCHIVE]
     say("every claim holds" + (f"; but {_WHOSE}" if own else ""))
     say(f"  time        {time.monotonic() - started:.1f} s")

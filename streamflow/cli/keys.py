@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from streamflow.cli.examples import examples
 from streamflow.core.errors import ConfigError
 from streamflow.pipeline.reporting import say
 
@@ -13,7 +14,7 @@ def keys() -> None:
     """Make, list, trust and revoke the keys that sign models, verdicts and moves of Production."""
 
 
-@keys.command()
+@keys.command(epilog=examples("streamflow keys init", "streamflow keys init --replace"))
 @click.option("--replace", is_flag=True, help="Keep the old key under another name, and make a new one.")
 def init(replace: bool) -> None:
     """Make the Ed25519 key of this machine, if it has none.
@@ -33,7 +34,7 @@ def init(replace: bool) -> None:
     say(f"  public      {public_path()}: give it to those who should trust this machine")
 
 
-@keys.command(name="list")
+@keys.command(name="list", epilog=examples("streamflow keys list"))
 def list_keys() -> None:
     """List the public keys of the project and of this machine, and whether their signatures count."""
     from rich.console import Console
@@ -47,7 +48,7 @@ def list_keys() -> None:
     Console(width=200).print(table if table.row_count else "no key is known; `streamflow keys init` makes one")
 
 
-@keys.command()
+@keys.command(epilog=examples("streamflow keys trust anna.pem --name anna"))
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--name", required=True, help="Whose key it is: letters, digits, - and _.")
 @click.pass_obj
@@ -62,7 +63,7 @@ def trust(started_in: Path, file: Path, name: str) -> None:
     say(f"{path} is written; it counts when it is committed: git add {path} && git commit -m 'Trust key {name}' {path}")
 
 
-@keys.command()
+@keys.command(epilog=examples("streamflow keys revoke anna"))
 @click.argument("name")
 def revoke(name: str) -> None:
     """Move keys/NAME.pem to keys/revoked/: none of its signatures counts any more, here at once, elsewhere when committed.

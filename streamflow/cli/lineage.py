@@ -1,18 +1,19 @@
 """`streamflow lineage` and `streamflow diff`: where a model came from, and what differs between two models."""
 
-import json
 import sys
 from typing import Any
 
 import click
 
+from streamflow.cli.examples import examples
+from streamflow.cli.json_output import json_option, say_json
 from streamflow.pipeline.reporting import say
 from streamflow.registry.registry import headline
 
 
-@click.command()
+@click.command(epilog=examples("streamflow lineage Production", "streamflow lineage exp/spring --json"))
 @click.argument("ref")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object for machines.")
+@json_option
 def lineage(ref: str, as_json: bool) -> None:
     """Show where REF (a tag, commit, v3 or Production) came from, down to the extracts."""
     from streamflow.operations.lineage.lineage import lineage as gather
@@ -21,7 +22,7 @@ def lineage(ref: str, as_json: bool) -> None:
     with registry_if_any() as registry:
         found = gather(find_target(ref, registry), registry)
     if as_json:
-        say(json.dumps(found, indent=2, ensure_ascii=False))
+        say_json(found)
         return
     from rich.console import Console
 
@@ -29,10 +30,10 @@ def lineage(ref: str, as_json: bool) -> None:
     Console(highlight=False, width=None if sys.stdout.isatty() else 200).print(_tree(found))
 
 
-@click.command()
+@click.command(epilog=examples("streamflow diff v1 v2", "streamflow diff exp/spring Production"))
 @click.argument("before")
 @click.argument("after")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object for machines.")
+@json_option
 def diff(before: str, after: str, as_json: bool) -> None:
     """Show what differs between two results: code, snapshots, packages, configuration, metrics."""
     from streamflow.operations.lineage.lineage import differences
@@ -40,7 +41,10 @@ def diff(before: str, after: str, as_json: bool) -> None:
 
     with registry_if_any() as registry:
         found = differences(find_target(before, registry), find_target(after, registry))
-    say(json.dumps(found, indent=2, ensure_ascii=False) if as_json else "\n".join(_in_words(found)))
+    if as_json:
+        say_json(found)
+    else:
+        say("\n".join(_in_words(found)))
 
 
 def _tree(found: dict[str, Any]) -> Any:

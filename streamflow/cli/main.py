@@ -3,13 +3,10 @@
 import os
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from json import JSONDecodeError
 from pathlib import Path
+from typing import Any
 
 import click
-import yaml
 
 from streamflow.cli import (
     attest,
@@ -32,61 +29,52 @@ from streamflow.cli import (
     tag,
     tune,
 )
-from streamflow.core.errors import first_line
+from streamflow.cli.endings import damage_in_one_line, run_in_one_line
+from streamflow.cli.examples import examples
 from streamflow.pipeline.environment import silence_telemetry
 from streamflow.pipeline.project import project_root
-from streamflow.pipeline.reporting import USER_ERROR, one_line_errors
+from streamflow.pipeline.reporting import one_line_errors
 
-_INTERRUPTED = 130
 _RUN_BY_OTHERS = ("serve", "ui", "db")
 _ANYWHERE = ("verify",)
 """Runs outside of a project too."""
-_COMMAND = "streamflow.command"
-
-
-@contextmanager
-def _damage_in_one_line(where: str) -> Iterator[None]:
-    """Turn the exceptions of damaged files and packages into one line."""
-    try:
-        yield
-    except ImportError as error:
-        sys.exit(
-            _print_error(f"{where}: the environment is incomplete: {error}; `make install` installs requirements.lock")
-        )
-    except (yaml.YAMLError, UnicodeError, JSONDecodeError) as error:
-        reason = first_line(error)
-        sys.exit(
-            _print_error(f"{where}: a file can't be read ({reason}); `git status` shows which tracked file was edited")
-        )
-    except KeyboardInterrupt:
-        sys.exit(_INTERRUPTED)
-
-
-def _print_error(line: str) -> int:
-    print(line, file=sys.stderr)
-    return USER_ERROR
+_COMMAND, _ASKS_FOR_HELP = "streamflow.command", "streamflow.help"
+_HELP = ("-h", "--help")
 
 
 def _terminated(number: int, frame: object) -> None:
     sys.exit(128 + number)
 
 
+_EXAMPLES = examples(
+    "streamflow repro experiment=best && streamflow tag best && streamflow rerun exp/best && streamflow promote v2",
+    'eval "$(_STREAMFLOW_COMPLETE=bash_source streamflow)"   completes commands and options (zsh_source, fish_source)',
+)
+
+
 class _OneLineErrors(click.Group):
     """Runs commands in the project's root; a failure is one line and exit code 2."""
+
+    def main(self, *arguments: Any, **settings: Any) -> Any:
+        """Run the command line, and end the process."""
+        settings["standalone_mode"] = False
+        sys.exit(run_in_one_line(lambda: super(_OneLineErrors, self).main(*arguments, **settings)))
 
     def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
         # click knows the name of the command only when it is about to run it.
         context.meta[_COMMAND] = args[0] if args else ""
+        context.meta[_ASKS_FOR_HELP] = any(each in _HELP for each in args)
         return super().parse_args(context, args)
 
     def invoke(self, context: click.Context) -> object:
         name = f"streamflow {context.invoked_subcommand or ''}".strip()
-        with one_line_errors(name), _damage_in_one_line(name):
+        with one_line_errors(name), damage_in_one_line(name):
             if context.invoked_subcommand not in _RUN_BY_OTHERS:
                 signal.signal(signal.SIGTERM, _terminated)  # so that cleanup runs
             silence_telemetry()
             context.obj = Path.cwd()  # paths that a user names are relative to it
-            if context.meta[_COMMAND] in _ANYWHERE and not evidence.inside_project():
+            anywhere = context.meta[_COMMAND] in _ANYWHERE or context.meta[_ASKS_FOR_HELP]
+            if anywhere and not evidence.inside_project():
                 return super().invoke(context)
             root = project_root()
             os.chdir(root)
@@ -96,11 +84,22 @@ class _OneLineErrors(click.Group):
             return super().invoke(context)
 
 
-@click.group(cls=_OneLineErrors, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_OneLineErrors, epilog=_EXAMPLES, context_settings={"help_option_names": list(_HELP)})
+@click.version_option(package_name="streamflow-churn", prog_name="streamflow", message="%(prog)s %(version)s")
 def cli() -> None:
     """StreamFlow churn: a pipeline whose every model can be derived again.
 
     `streamflow repro` composes the configuration and runs the pipeline, `streamflow serve` answers over HTTP.
+
+    \b
+    Exit codes of every command:
+      0    done, or a verdict that says yes
+      1    a verdict that says no: doctor, fsck, rerun, verify, check-skew, drift, history, promote,
+           tune, erase, source
+      2    a mistake or a fault: one line says what, where, the value and the command that fixes it
+      130  ended by Ctrl-C
+
+    --json prints one JSON document on stdout; all other lines then go to stderr.
     """
 
 

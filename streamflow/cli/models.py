@@ -1,11 +1,13 @@
 """`streamflow models`: the registered versions, and the decision on each."""
 
 import json
-import sys
+from collections.abc import Mapping, Sequence
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from streamflow.cli.examples import examples
 from streamflow.core.errors import RegistryError
 from streamflow.postgres.server import database
 
@@ -14,14 +16,14 @@ if TYPE_CHECKING:
 
     from streamflow.registry.registry import Registry
 
+_WIDTH = 100
+_BELOW = " " * 9
 
-@click.command()
+
+@click.command(epilog=examples("streamflow models", "streamflow models --json"))
 @click.option("--json", "as_json", is_flag=True, help="One JSON array, newest first, with the record of each decision.")
 def models(as_json: bool) -> None:
     """List the registered model versions, newest first, and the decision on each."""
-    from rich.console import Console
-    from rich.table import Table
-
     from streamflow.promotion.ledger import read_ledger
     from streamflow.registry.registry import open_registry, unrecorded_move
 
@@ -35,38 +37,8 @@ def models(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(listed, indent=2, ensure_ascii=False))
         return
-    columns = (
-        "version",
-        "alias",
-        "source",
-        "as of",
-        "model",
-        "metrics",
-        "decision",
-        "SHA-256",
-        "commit",
-        "signed by",
-        "derived again by",
-    )
-    table = Table(*columns, box=None)
-    for each in listed:
-        table.add_row(
-            each["version"],
-            ", ".join(each["aliases"]),
-            each["tags"].get("streamflow.source", "") or "unknown",
-            each["tags"].get("streamflow.as_of", ""),
-            each["model"],
-            _scores(each["metrics"]) or each["problem"],
-            each["decision_in_short"],
-            each["tags"].get("streamflow.model_sha256", "")[:12],
-            each["tags"].get("streamflow.git_commit", "")[:12]
-            + (" (dirty)" if each["tags"].get("streamflow.git_dirty") == "true" else ""),
-            ", ".join(each["signed_by"]) or "nobody",
-            ", ".join(each["derived_again_by"]) or each["tags"].get("streamflow.rerun_verdict", ""),
-        )
-    # A pipe has no width; nothing may be cut there.
-    width = None if sys.stdout.isatty() else 240
-    Console(width=width).print(table if listed else "no version is registered; run `make repro`")
+    for line in in_words(listed) or ["no version is registered; run `make repro`"]:
+        click.echo(line)
     if unrecorded := unrecorded_move(str(production.version) if production else None, ledger.last):
         click.echo(unrecorded)
     for problem in ledger.chain.problems:
@@ -96,9 +68,40 @@ def _signers(registry: "Registry", version: "ModelVersion") -> dict[str, list[st
     return {"signed_by": sorted(signed), "derived_again_by": sorted(again)}
 
 
-def _scores(metrics: dict[str, float]) -> str:
+def in_words(listed: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The versions for a terminal of 100 columns, nothing cut: a row of a table for each, and below it all else."""
+    rows = [("version", "model", "as of", "metrics", "alias"), *(_row(each) for each in listed)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    heads = ["  ".join(f"{text:<{width}}" for text, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    lines = heads[:1] if listed else []
+    for head, each in zip(heads[1:], listed, strict=True):
+        lines.append(head)
+        lines += [line for text in _details(each) for line in wrap(text, _WIDTH, initial_indent=_BELOW,
+                  subsequent_indent=f"{_BELOW}  ", break_long_words=False, break_on_hyphens=False)]  # fmt: skip
+    return lines
+
+
+def _row(each: Mapping[str, Any]) -> tuple[str, ...]:
+    as_of = each["tags"].get("streamflow.as_of", "")
+    model = each["model"].removesuffix(f" as of {as_of}")
     shown = (("AUC", "roc_auc"), ("F1", "f1"))
-    return ", ".join(f"{label} {metrics[name]:.4f}" for label, name in shown if name in metrics)
+    scores = ", ".join(f"{label} {each['metrics'][name]:.4f}" for label, name in shown if name in each["metrics"])
+    return each["version"], model, as_of, scores, ", ".join(each["aliases"])
+
+
+def _details(each: Mapping[str, Any]) -> list[str]:
+    """Decision and source; bytes and commit; whose keys signed for it, and whose reruns gave the same bytes."""
+    tags = each["tags"]
+    digest, commit = (tags.get(f"streamflow.{name}", "") for name in ("model_sha256", "git_commit"))
+    dirty = " (dirty)" if tags.get("streamflow.git_dirty") == "true" else ""
+    decided = ": ".join(filter(None, ("decision", each["decision_in_short"] or "none", each["problem"])))
+    signed = ", ".join(each["signed_by"]) or "nobody"
+    again = ", ".join(each["derived_again_by"]) or tags.get("streamflow.rerun_verdict", "") or "nobody"
+    return [
+        f"{decided}; source {tags.get('streamflow.source', '') or 'unknown'}",
+        f"SHA-256 {digest[:12]}, commit {commit[:12]}{dirty}",
+        f"signed by {signed}; derived again by {again}",
+    ]
 
 
 def _to_row(

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from streamflow.cli.json_output import json_option, lines_on_stderr, say_json
 from streamflow.core.schema import MODEL_NAME
 from streamflow.operations.repro.compose import StageFailed, compose, reproduce, restore_on_failure, single_run
 from streamflow.pipeline.layout import DATASET_COUNTS, METRICS, REPORT
@@ -17,13 +18,15 @@ from streamflow.pipeline.project import state_dir
 from streamflow.pipeline.reporting import USER_ERROR, say
 from streamflow.postgres.server import database
 from streamflow.provenance.gather import reasons_against_promotion
+from streamflow.registry.connection import answering_server
 from streamflow.trust.installed import known_differences
 
 
 @click.command()
 @click.argument("overrides", nargs=-1)
 @click.option("--force", is_flag=True, help="Run every stage, changed or not (dvc repro --force).")
-def repro(overrides: tuple[str, ...], force: bool) -> None:
+@json_option
+def repro(overrides: tuple[str, ...], force: bool, as_json: bool) -> None:
     """Compose params.yaml from conf/ and OVERRIDES, then run the pipeline (dvc repro).
 
     \b
@@ -39,17 +42,20 @@ def repro(overrides: tuple[str, ...], force: bool) -> None:
     Without OVERRIDES the choices in params.yaml stay. If a month's extract is rejected, the database and all tracked files
     stay as they were, and the exit code is 2.
     """
-    run(overrides, (lambda: compose(overrides)) if overrides else None, force)
+    run(overrides, (lambda: compose(overrides)) if overrides else None, force, as_json)
 
 
-def run(overrides: Sequence[str], choose: Callable[[], object] | None, force: bool = False) -> None:
+def run(
+    overrides: Sequence[str], choose: Callable[[], object] | None, force: bool = False, as_json: bool = False
+) -> None:
     """Call `choose` to write params.yaml (None: keep it), run the pipeline and print the result; exit if it failed.
 
     `overrides` are the changes by `choose`: if there are any, a failed run leaves the tracked files as they were.
     """
     started = time.monotonic()
+    answering_server()
     try:
-        with single_run(), restore_on_failure(overrides):
+        with lines_on_stderr(as_json), single_run(), restore_on_failure(overrides):
             if choose:
                 choose()
             for reason in reasons_against_promotion(known_differences()):
@@ -59,7 +65,26 @@ def run(overrides: Sequence[str], choose: Callable[[], object] | None, force: bo
                 reproduce(force)
     except StageFailed:
         sys.exit(USER_ERROR)
-    say(f"\n{_summary()}\n  time        {time.monotonic() - started:.0f} s")
+    seconds = time.monotonic() - started
+    if as_json:
+        say_json({**_to_json(), "seconds": round(seconds, 1)})
+    else:
+        say(f"\n{_summary()}\n  time        {seconds:.0f} s")
+
+
+def _to_json() -> dict[str, Any]:
+    config, registered = read_all_params(), _json(state_dir() / "registered.json")
+    return {
+        "as_of": config.as_of,
+        "model": config.model_name,
+        "features": config.features.service,
+        "counts": _json(DATASET_COUNTS),
+        "metrics": _json(METRICS),
+        "version": registered["version"],
+        "decision": registered["reason"],
+        "production": registered["production"],
+        "report": str(REPORT),
+    }
 
 
 def _summary() -> str:

@@ -1,10 +1,11 @@
 """`streamflow rerun`: derive a result again, and compare every output."""
 
-import json
 import sys
 
 import click
 
+from streamflow.cli.endings import SAYS_NO
+from streamflow.cli.json_output import json_option, say_json
 from streamflow.core.errors import StreamFlowError
 from streamflow.pipeline.reporting import say
 from streamflow.provenance.record import IDENTICAL
@@ -16,7 +17,7 @@ from streamflow.rerun.verdict import Rederivation
 @click.option("--fresh-env", is_flag=True, help="Install a new environment, even if a matching one exists.")
 @click.option("--from-source", is_flag=True, help="Freeze the snapshots again from Postgres history.")
 @click.option("--sign", is_flag=True, help="Sign also where the model comes from, if it is identical.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object for machines.")
+@json_option
 def rerun(ref: str, fresh_env: bool, from_source: bool, sign: bool, as_json: bool) -> None:
     """Derive REF again, byte for byte: a git tag, a commit, a model version (v3) or Production.
 
@@ -45,10 +46,10 @@ def rerun(ref: str, fresh_env: bool, from_source: bool, sign: bool, as_json: boo
         except StreamFlowError as error:
             kept = f"not kept: {error}"
     if as_json:
-        say(json.dumps(done.found.to_json(), indent=2))
+        say_json(done.found.to_json())
     else:
         say(_in_words(done.found, kept))
-    sys.exit(0 if done.found.verdict == IDENTICAL else 1)
+    sys.exit(0 if done.found.verdict == IDENTICAL else SAYS_NO)
 
 
 def _in_words(found: Rederivation, kept: str) -> str:

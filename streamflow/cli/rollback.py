@@ -1,24 +1,40 @@
 """`streamflow rollback` and `streamflow history`: the previous Production version, and every move of Production."""
 
-import json
 import sys
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import click
 
+from streamflow.cli.endings import SAYS_NO
+from streamflow.cli.examples import examples
+from streamflow.cli.json_output import json_option, lines_on_stderr, say_json
 from streamflow.core.errors import RegistryError
-from streamflow.pipeline.reporting import USER_ERROR, say
+from streamflow.pipeline.reporting import say
 from streamflow.postgres.server import database
 
+if TYPE_CHECKING:
+    from streamflow.promotion.entries import Entry
 
-@click.command()
+
+@click.command(epilog=examples("streamflow rollback", 'streamflow rollback --reason "scores too high since Monday"'))
 @click.option("--reason", default="rolled back", show_default=True, help="Why, for the ledger.")
-def rollback(reason: str) -> None:
+@json_option
+def rollback(reason: str, as_json: bool) -> None:
     """Make the previous Production version Production again; serving follows within seconds.
 
     A second rollback goes two versions back. The version must be intact and signed for: its files are downloaded and
     verified first. Doctor and the gates are not checked. `streamflow promote` goes forward again.
     """
+    with lines_on_stderr(as_json):
+        entry = _roll_back(reason)
+    if as_json:
+        say_json({**asdict(entry), "at": entry.at.isoformat()})
+    else:
+        say(f"version {entry.to_version} is Production again, version {entry.from_version} before: {reason}")
+
+
+def _roll_back(reason: str) -> "Entry":
     from streamflow.promotion.entries import rollback_target
     from streamflow.promotion.ledger import move, read_ledger
     from streamflow.promotion.users_online import publish_users
@@ -41,18 +57,19 @@ def rollback(reason: str) -> None:
         entry = move(url, registry, "rollback", model, reason)
         publish_users(url, model, say)
         registry.record_decision(target, f"promoted: {reason}")
-    say(f"version {target} is Production again, version {entry.from_version} before: {reason}")
+    return entry
 
 
-@click.command()
+@click.command(epilog=examples("streamflow history", "streamflow history --json"))
 @click.option("--json", "as_json", is_flag=True, help="One JSON array, oldest first.")
 def history(as_json: bool) -> None:
     """List every move of Production: when, who, from and to which version, why, and whose key signed it.
 
     The moves are a chain in git (tags production/N) and in the ledger of the database. What contradicts it is named below
-    the table, and the exit code is then 2."""
+    the table, and the exit code is then 1.
+    """
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
     from streamflow.promotion.ledger import read_ledger
     from streamflow.registry.registry import open_registry, unrecorded_move
@@ -62,9 +79,10 @@ def history(as_json: bool) -> None:
         champion = open_registry(url).production()
     lines = ledger.entries
     if as_json:
-        click.echo(json.dumps([{**asdict(line), "at": line.at.isoformat()} for line in lines], indent=2))
-        return
-    table = Table("when (UTC)", "who", "move", "from", "to", "why", "failed gates overridden", "signed by", box=None)
+        say_json([{**asdict(line), "at": line.at.isoformat()} for line in lines])
+        sys.exit(SAYS_NO if ledger.chain.problems else 0)
+    names = ("when (UTC)", "who", "move", "from", "to", "why", "failed gates overridden", "signed by")
+    table = Table(*(Column(name, overflow="fold") for name in names), box=None)  # folded on a terminal, never cut
     for line in lines:
         table.add_row(
             f"{line.at:%Y-%m-%d %H:%M:%S}",
@@ -83,4 +101,4 @@ def history(as_json: bool) -> None:
         click.echo(unrecorded)
     for problem in ledger.chain.problems:
         click.echo(problem)
-    sys.exit(USER_ERROR if ledger.chain.problems else 0)
+    sys.exit(SAYS_NO if ledger.chain.problems else 0)

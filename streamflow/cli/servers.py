@@ -1,34 +1,39 @@
 """`streamflow serve` and `streamflow ui`: servers in the foreground, on loopback unless told otherwise."""
 
 import ctypes
-import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
-import urllib.request
 from contextlib import suppress
 from pathlib import Path
 
 import click
 import psutil
 
-from streamflow.core.errors import EnvironmentFault
+from streamflow.cli.examples import examples
+from streamflow.cli.listening import LOOPBACK, PORT, require_free, web_address
+from streamflow.core.errors import ConfigError
 from streamflow.pipeline import lifeline
 from streamflow.pipeline.project import state_dir
 from streamflow.pipeline.reporting import say
+from streamflow.postgres.connection import connect, without_password
 from streamflow.postgres.server import database
 
-LOOPBACK = "127.0.0.1"
 FRONT_FOLDER = "STREAMFLOW_FRONT_FOLDER"
 _PR_SET_CHILD_SUBREAPER = 36
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "streamflow serve",
+        "streamflow serve --port 8080 graph=fused replicas=2",
+        "streamflow serve model=v3 stale_policy=refuse max_age_days=31",
+    )
+)
 @click.option("--host", default=LOOPBACK, show_default=True, help="Address to listen on.")
-@click.option("--port", default=8000, show_default=True, help="Port of the HTTP endpoints.")
+@click.option("--port", type=PORT, default=8000, show_default=True, help="Port of the HTTP endpoints.")
 @click.option(
     "--force", is_flag=True, help="Answer for users of another source than the model's, too (any_source=true)."
 )
@@ -41,26 +46,38 @@ def serve(host: str, port: int, force: bool, arguments: tuple[str, ...]) -> None
     """
     require_free(host, port)
     forced = ("any_source=true",) if force else ()
+    with database() as url:
+        connect(url).close()
+        # It checks ARGUMENTS and the version before it starts Ray.
+        _serve([sys.executable, "-m", "serve", "--host", host, "--port", str(port), *forced, *arguments])
+
+
+def _serve(command: list[str]) -> None:
     # Ray appends 56 characters to a path, and a socket path takes 97.
     front = tempfile.TemporaryDirectory(prefix="sf-", dir="/tmp", ignore_cleanup_errors=True)
-    with database(), lifeline.lifeline(state_dir()) as line, front as folder:
+    with lifeline.lifeline(state_dir()) as line, front as folder:
         os.environ.update({lifeline.VARIABLE: str(line), FRONT_FOLDER: folder})
-        say(f"StreamFlow churn will be ready on http://{host}:{port} (about 15 s from now); Ctrl-C stops it")
-        sys.exit(_foreground([sys.executable, "-m", "serve", "--host", host, "--port", str(port), *forced, *arguments]))
+        sys.exit(_foreground(command))
 
 
-@click.command()
+@click.command(epilog=examples("streamflow ui", "streamflow ui --port 5001"))
 @click.option("--host", default=LOOPBACK, show_default=True, help="Address to listen on.")
-@click.option("--port", default=5000, show_default=True, help="Port of the pages.")
+@click.option("--port", type=PORT, default=5000, show_default=True, help="Port of the pages.")
 def ui(host: str, port: int) -> None:
     """Start MLflow's web pages of the runs and models of this project."""
-    from streamflow.registry.connection import artifact_root, tracking_uri
+    from streamflow.registry.connection import TRACKING_VARIABLE, artifact_root, tracking_uri
     from streamflow.registry.registry import open_registry
 
+    named = os.environ.get(TRACKING_VARIABLE, "")
+    if named.startswith("http"):
+        raise ConfigError(
+            f"{TRACKING_VARIABLE} names a server with pages of its own: open {without_password(named)} in a browser, or"
+            f" `env -u {TRACKING_VARIABLE} streamflow ui` for the project's own database"
+        )
     require_free(host, port)
     with database() as url:
         open_registry(url)
-        say(f"MLflow on http://{host}:{port}; Ctrl-C stops it")
+        say(f"MLflow on {web_address(host, port)}; Ctrl-C stops it")
         # The URL may contain a password: pass it in the environment, which `ps` does not show.
         os.environ["MLFLOW_BACKEND_STORE_URI"] = tracking_uri(url)
         # Clients that come over HTTP hand their files to the server.
@@ -68,42 +85,26 @@ def ui(host: str, port: int) -> None:
         os.environ["MLFLOW_DEFAULT_ARTIFACT_ROOT"] = "mlflow-artifacts:/"
         # Workers for MLflow's own background jobs, none of which we use, would take half a gigabyte and 20 s of CPU.
         os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
-        sys.exit(_foreground([_program("mlflow"), "server", "--host", host, "--port", str(port), "--workers", "1"]))
-
-
-def require_free(host: str, port: int) -> None:
-    """Check that a port is free. Raises EnvironmentFault."""
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            what = _what_answers(host, port) or error.strerror
-            raise EnvironmentFault(f"{host}:{port} is taken ({what}); stop that server, or use --port N") from error
-
-
-def _what_answers(host: str, port: int) -> str | None:
-    """Which model a server of this project serves on that port; None if it is another program."""
-    try:
-        with urllib.request.urlopen(f"http://{host}:{port}/model", timeout=2) as answer:
-            model = json.load(answer)
-        return f"{model['name']} version {model['version']} is served there since {model['loaded_at'][:19]} UTC"
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+        command = [_program("mlflow"), "server", "--host", host, "--port", str(port), "--workers", "1"]
+        sys.exit(_foreground(command, gently=signal.SIGTERM))  # at SIGINT uvicorn prints a traceback
 
 
 def _program(name: str) -> str:
     return str(Path(sys.executable).with_name(name))
 
 
-def _foreground(command: list[str]) -> int:
-    """Run a server until it ends; pass SIGINT or SIGTERM on to it and its children once, as Ctrl-C."""
-    ended = False
+def _foreground(command: list[str], gently: signal.Signals = signal.SIGINT) -> int:
+    """Run a server until it ends; at SIGINT or SIGTERM, send `gently` to it and its children, at a second one SIGTERM.
 
-    def end(_signal: int, _frame: object) -> None:
-        nonlocal ended
-        os.killpg(child.pid, signal.SIGTERM if ended else signal.SIGINT)
-        ended = True
+    Returns its exit code; 130 after SIGINT and 143 after SIGTERM, as shells count, whatever it made of that.
+    """
+    ended_by = 0
+
+    def end(number: int, _frame: object) -> None:
+        nonlocal ended_by
+        with suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGTERM if ended_by else gently)
+        ended_by = ended_by or number
 
     _adopt_orphans()
     # Before the child is started: a signal that we handle is not ignored in the child, even if a shell that put us in
@@ -113,6 +114,9 @@ def _foreground(command: list[str]) -> int:
     child = subprocess.Popen(command, start_new_session=True)
     code = child.wait()
     _end_orphans()
+    if ended_by:
+        say("stopped")
+        return 128 + ended_by
     return code if code >= 0 else 128 - code
 
 

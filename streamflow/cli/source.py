@@ -1,12 +1,13 @@
 """`streamflow source`: a team's own extracts, before anything of them is loaded."""
 
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from streamflow.cli.endings import SAYS_NO
+from streamflow.cli.json_output import json_option, say_json
 from streamflow.core.errors import ConfigError
 from streamflow.pipeline.layout import CONF
 from streamflow.pipeline.project import replacing
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from streamflow.core.config import Config
     from streamflow.operations.source.check import Loaded
 
-_REFUSED = 1
 _ROWS = 10
 _WIDEST = 18
 
@@ -31,7 +31,7 @@ def source() -> None:
 @click.option(
     "--rows", type=click.IntRange(0, 1000), default=_ROWS, show_default=True, help="Rows of each table to show."
 )
-@click.option("--json", "as_json", is_flag=True, help="One JSON object for machines; without rows.")
+@json_option
 @click.argument("overrides", nargs=-1, metavar="[OVERRIDE]...")
 def check(month: str | None, rows: int, as_json: bool, overrides: tuple[str, ...]) -> None:
     """Show what a source would load of a month: rows, counts, and what is refused and why.
@@ -49,11 +49,11 @@ def check(month: str | None, rows: int, as_json: bool, overrides: tuple[str, ...
     config, _ = compose_config(overrides)
     found = loaded(config, month or config.as_of)
     if as_json:
-        say(json.dumps(_to_json(config, found), indent=2, ensure_ascii=False))
+        say_json(_to_json(config, found))
     else:
         for line in _in_words(config, found, rows):
             say(line)
-    sys.exit(_REFUSED if found.refused else 0)
+    sys.exit(SAYS_NO if found.refused else 0)
 
 
 @source.command()

@@ -4,18 +4,18 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from statistics import mean
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from streamflow.cli.endings import SAYS_NO
+from streamflow.cli.json_output import json_option, lines_on_stderr, say_json
 from streamflow.core.config import Config
 from streamflow.pipeline.reporting import say
 
 if TYPE_CHECKING:
     from streamflow.operations.tuning.search import Trial
-    from streamflow.operations.tuning.tune import Watch
-
-_NOTHING_FOUND = 1
+    from streamflow.operations.tuning.tune import Request, Tuned, Watch
 
 
 @click.command()
@@ -40,6 +40,7 @@ _NOTHING_FOUND = 1
 )
 @click.option("--name", metavar="EXPERIMENT", help="File of conf/experiment to write; default: tuned_MODEL.")
 @click.option("--force", is_flag=True, help="Overwrite an experiment of that name.")
+@json_option
 @click.argument("overrides", nargs=-1, metavar="[OVERRIDE]...")
 def tune(
     model: str | None,
@@ -50,6 +51,7 @@ def tune(
     metric: str,
     name: str | None,
     force: bool,
+    as_json: bool,
     overrides: tuple[str, ...],
 ) -> None:
     """Search for better parameters (Optuna) and write the best as conf/experiment/NAME.yaml.
@@ -67,7 +69,40 @@ def tune(
     from streamflow.operations.tuning.tune import Request, tune
 
     chosen = [f"{group}={choice}" for group, choice in (("model", model), ("features", features)) if choice]
-    tuned = tune(Request([*chosen, *overrides], metric, trials, timeout, seed, name, force), _progress_of(metric))
+    request = Request([*chosen, *overrides], metric, trials, timeout, seed, name, force)
+    with lines_on_stderr(as_json):
+        tuned = tune(request, _progress_of(metric))
+    if as_json:
+        say_json(_to_json(request, tuned))
+    else:
+        _say_in_words(request, tuned)
+    sys.exit(SAYS_NO if tuned.path is None else 0)
+
+
+def _to_json(request: "Request", tuned: "Tuned") -> dict[str, Any]:
+    found, spread = tuned.found, tuned.spread
+    return {
+        "metric": request.metric,
+        "model": tuned.config.model_name,
+        "features": tuned.config.features.service,
+        "as_of": tuned.config.as_of,
+        "score": spread.score,
+        "sd": spread.sd,
+        "untuned": spread.untuned,
+        "untuned_sd": spread.untuned_sd,
+        "gain": spread.gain,
+        "gain_sd": spread.gain_sd,
+        "is_noise": spread.is_noise,
+        "folds": spread.folds,
+        "trials": found.trials,
+        "pruned": found.given_up,
+        "ended": found.ended or None,
+        "written": str(tuned.path) if tuned.path else None,
+    }
+
+
+def _say_in_words(request: "Request", tuned: "Tuned") -> None:
+    metric, trials = request.metric, request.trials
     found, spread = tuned.found, tuned.spread
     if found.ended:
         say(f"tune: {found.ended} after {found.trials} of {trials} trials; using the best so far")
@@ -78,7 +113,7 @@ def tune(
     )
     if tuned.path is None:
         say("tune: on other folds that is not better than the untuned model; nothing was written")
-        sys.exit(_NOTHING_FOUND)
+        return
     say(f"tune: {tuned.path} is written: {found.trials} trials, {found.given_up} pruned")
     say(
         f"  next        git add {tuned.path} params.yaml && git commit, then streamflow repro experiment={tuned.path.stem}"

@@ -8,13 +8,16 @@ from dataclasses import dataclass, field, is_dataclass
 from typing import Any
 
 from omegaconf import MISSING, DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import ConfigKeyError, OmegaConfBaseException
 
-from streamflow.core.errors import ConfigError, first_line
+from streamflow.core.errors import ConfigError, did_you_mean, first_line
 from streamflow.core.schema import service_name
 
 MAPPED = "mapped"
 """What the identity of a mapped source begins with: its rows may lack columns."""
+_GROUPS = {"source", "features", "split", "model", "calibration", "threshold", "cross_validation", "promotion", "drift",
+            "compute"}  # fmt: skip
+_ELSEWHERE = {"model_name": "conf/model", "limits": "conf/source/limits"}
 
 
 @dataclass
@@ -168,7 +171,7 @@ def parse_config(values: Mapping[str, Any] | DictConfig, sections: Iterable[str]
         chosen = {key: given[key] for key in given if sections is None or key in wanted}
         merged = OmegaConf.merge(OmegaConf.structured(Config), chosen)
     except OmegaConfBaseException as error:
-        raise ConfigError(f"{_named_line(error)}; see conf/config.yaml for allowed values") from error
+        raise ConfigError(f"{_named_line(error)}; {_file_of(error)} shows what is allowed") from error
     missing = sorted(key for key in OmegaConf.missing_keys(merged) if key.split(".")[0] in wanted)
     if missing:
         raise ConfigError(f"{missing[0]} has no value; give it one: `streamflow repro … {missing[0]}=VALUE`")
@@ -224,5 +227,14 @@ def identity_in(source: Mapping[str, Any]) -> str:
 
 
 def _named_line(error: OmegaConfBaseException) -> str:
-    key = f"{error.full_key}: " if getattr(error, "full_key", None) else ""
-    return key + first_line(error.msg or error)
+    full_key = getattr(error, "full_key", None) or ""
+    known = getattr(error.object_type, "__dataclass_fields__", {}) if isinstance(error, ConfigKeyError) else {}
+    section = full_key.rpartition(".")[0]
+    meant = did_you_mean(full_key, [f"{section}.{name}".removeprefix(".") for name in known])
+    return (f"{full_key}: " if full_key else "") + first_line(error.msg or error) + meant
+
+
+def _file_of(error: OmegaConfBaseException) -> str:
+    """Where the section of a wrong key is written in conf/."""
+    section = (getattr(error, "full_key", None) or "").partition(".")[0]
+    return f"conf/{section}" if section in _GROUPS else _ELSEWHERE.get(section, "conf/config.yaml")

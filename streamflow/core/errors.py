@@ -12,6 +12,9 @@ StreamFlowError                 exit code 2, one line, no traceback
 A message has what, where, the value and the command that fixes it, in one line.
 """
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+
 LONGEST_VALUE = 80
 """Characters of a value that a message shows."""
 
@@ -64,6 +67,18 @@ def shown(value: object) -> str:
     start = text[:LONGEST_VALUE]
     more = f"… ({len(text)} characters)" if len(text) > LONGEST_VALUE else ""
     return (repr(start) if isinstance(value, str) else start) + more
+
+
+def cut(text: str) -> str:
+    """What somebody typed, at most LONGEST_VALUE characters of it."""
+    return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}…"
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """` (did you mean X?)` for the known word that is nearest to a mistyped one; empty if none is near."""
+    names = {each.lower(): each for each in known if each != word}
+    near = get_close_matches(word.lower(), names, 1)
+    return f" (did you mean {names[near[0]]}?)" if near else ""
 
 
 def first_line(error: BaseException | str, otherwise: str = "") -> str:

@@ -7,10 +7,9 @@ absent, so that nothing is left out by an oversight.
 import codecs
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
-from difflib import get_close_matches
 from typing import Any
 
-from streamflow.core.errors import ConfigError, shown
+from streamflow.core.errors import ConfigError, did_you_mean, shown
 from streamflow.core.schema import ENTITY_KEY, LABEL_TABLE, TABLES, USERS, Column, Table
 
 COMPUTED: Mapping[str, str] = {
@@ -235,9 +234,8 @@ def _section(where: str, given: Any) -> dict[str, Any]:
 def _known(where: str, name: Any, allowed: Iterable[str]) -> None:
     names = list(allowed)
     if name not in names:
-        near = get_close_matches(str(name), names, 1)
-        hint = f"did you mean {near[0]}?" if near else f"one of {', '.join(names)}"
-        raise ConfigError(f"{where}: {shown(name)} is not known; {hint}")
+        hint = did_you_mean(str(name), names) or f"; one of {', '.join(names)}"
+        raise ConfigError(f"{where}: {shown(name)} is not known{hint}")
 
 
 def _key(where: str, given: Any) -> str:

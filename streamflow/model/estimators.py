@@ -1,5 +1,6 @@
 """The estimator that the configuration's `model` section names; only this module instantiates configured objects."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,7 +11,7 @@ from sklearn.linear_model._base import LinearClassifierMixin
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
-from streamflow.core.errors import ModelError
+from streamflow.core.errors import ModelError, first_line
 
 
 def estimator_of(settings: Mapping[str, Any]) -> BaseEstimator:
@@ -53,5 +54,20 @@ def _standardised(member: BaseEstimator) -> BaseEstimator:
 
 def unusable_settings(settings: Mapping[str, Any], error: Exception) -> str:
     """The message for settings that an estimator rejects, in one line."""
-    reason = str(error.__cause__ or error).strip().splitlines() or [type(error).__name__]
-    return f"{settings['_target_']} refuses its settings: {reason[0]}; see conf/model"
+    reason = str(error.__cause__ or error).strip()
+    if named := re.match(r"Error loading '([^']+)':", reason):
+        return _unloadable(named[1], reason)
+    return f"{settings['_target_']} refuses its settings: {first_line(reason, type(error).__name__)}; see conf/model"
+
+
+def _unloadable(target: str, reason: str) -> str:
+    """Why a `_target_` can't be imported: `reason` is Hydra's."""
+    package = target.partition(".")[0]
+    if f"No module named '{package}'" in reason:
+        return (
+            f"package {package} of {target} is not installed; name it in requirements.in, then `make lock` and"
+            " `make install`, or choose another file of conf/model"
+        )
+    if lacking := re.search(r"'([^']+)' is importable from module '([^']+)'", reason):
+        return f"{lacking[2]} has no {lacking[1]}, which _target_: {target} names; see conf/model"
+    return f"{target} can't be imported: {' '.join(reason.splitlines()[1:2])}; see conf/model"

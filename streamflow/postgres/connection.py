@@ -22,7 +22,7 @@ def connect(url: str) -> Any:
     Raises EnvironmentFault naming the server (never the password) if that fails.
     """
     try:
-        return psycopg2.connect(url, options=_SESSION, connect_timeout=10)
+        return psycopg2.connect(url, options=_SESSION, connect_timeout=8)
     except psycopg2.OperationalError as error:
         reason = first_line(error, "no answer").split("failed: ")[-1]
         raise EnvironmentFault(f"Postgres at {without_password(url)}: {reason}; check {URL_VARIABLE}") from error

@@ -1,6 +1,7 @@
 """The provenance of the model that the pipeline has just made, and the files that its MLflow run keeps."""
 
 import os
+import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -77,6 +78,19 @@ def reasons_against_promotion(packages: Sequence[str]) -> list[str]:
     if packages:
         reasons.append(f"{', '.join(packages[:3])}; `make install` installs requirements.lock")
     return reasons
+
+
+def fix_of_changes(patch: bytes) -> str:
+    """How a run with these uncommitted changes comes to a commit: `tag` commits what a run writes, not code."""
+    results = {str(PARAMS), str(LOCK), *tracked_outputs()}
+    changed = [os.fsdecode(name) for name in re.findall(rb"^diff --git a/(.+?) b/", patch, re.MULTILINE)]
+    code = [name for name in changed if name not in results]
+    if code or not changed:
+        more = f" and {len(code) - 1} more" if len(code) > 1 else ""
+        return (
+            f"commit {code[0] + more if code else 'them'}, then `streamflow repro` registers the result of the commit"
+        )
+    return "`streamflow tag NAME` while it is the current result"
 
 
 def gather(

@@ -20,6 +20,17 @@ CODE_FOLDERS = ("conf", "feature_repo", "serve", "stages", "streamflow")
 _CODE_SUFFIXES = (".py", ".pyc", ".pyx", ".so", ".pth")
 _NO_CODE = ("__pycache__", "data", "node_modules", "var")
 _SYMLINK, _SUBMODULE = "120000", "160000"
+_COMMIT_ALL = "`git add --all && git commit -m start`"
+_PLAIN = {
+    "not a git repository": "{folder} is in no git repository, and every model is tied to a commit; use a clone (`git"
+    f" clone`), or make one here: `git init && {_COMMIT_ALL[1:]}",
+    "Not a valid object name HEAD": f"{{folder}} has no commit yet, and every model is tied to one; {_COMMIT_ALL}",
+    "ambiguous argument 'HEAD'": f"{{folder}} has no commit yet, and every model is tied to one; {_COMMIT_ALL}",
+    "dubious ownership": "the repository in {folder} is another user's, so git refuses it; `git config --global --add"
+    " safe.directory {folder}`",
+    "identity unknown": "git does not know who commits; `git config user.name NAME && git config user.email MAIL`",
+}
+"""What git says of common mistakes, in plain words."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +94,9 @@ def git_bytes(
         raise EnvironmentFault("git is not installed; install it and run the command again") from None
     except subprocess.CalledProcessError as error:
         reason = first_line(error.stderr.decode(errors="replace"), "no reason given")
-        raise EnvironmentFault(f"git {' '.join(arguments)}: {reason}") from error
+        known = next((text for words, text in _PLAIN.items() if words in reason), None)
+        plain = known.format(folder=Path.cwd()) if known else f"git {' '.join(arguments)}: {reason}"
+        raise EnvironmentFault(plain) from error
     return done.stdout
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from streamflow.core.digest import bytes_sha256
-from streamflow.core.errors import ConfigError, RegistryError, StreamFlowError
+from streamflow.core.errors import ConfigError, RegistryError, StreamFlowError, did_you_mean
 from streamflow.postgres.server import database, has_database
 from streamflow.provenance.git import experiment_tags, file_at, resolve
 from streamflow.provenance.record import PREFIX
@@ -70,10 +70,10 @@ def find_target(ref: str, registry: "Registry | None") -> Target:
                 f"{ref}: there is no registry here to ask; name a tag instead: {', '.join(experiment_tags()[:5]) or 'none'}"
             )
         if ref != PRODUCTION and not _VERSION.fullmatch(ref):
-            tags = ", ".join(experiment_tags()[:5])
-            raise ConfigError(
-                f"{ref} is no tag, commit, version (v3) or Production; tags: {tags or 'none, see `streamflow tag`'}"
-            )
+            tags = experiment_tags()
+            near = did_you_mean(ref, [PRODUCTION, *tags]) or did_you_mean(f"exp/{ref}", [f"exp/{ref}", *tags])
+            listed = ", ".join(tags[:5]) or "none, see `streamflow tag`"
+            raise ConfigError(f"{ref} is no tag, commit, version (v3) or Production{near}; tags: {listed}")
         assert registry is not None
         return _of_version(ref, registry.version(ref), registry)
     return _of_commit(ref, commit, registry)

@@ -14,18 +14,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from streamflow.core.digest import bytes_sha256
-from streamflow.core.errors import ModelError, RegistryError, first_line
+from streamflow.core.errors import ModelError, RegistryError, did_you_mean, first_line
 from streamflow.core.schema import MODEL_NAME
 from streamflow.pipeline.layout import MODEL_FILES
-from streamflow.postgres.connection import ensure_schema
 from streamflow.provenance.record import PREFIX
 from streamflow.registry.acceptance import load_model
 from streamflow.registry.connection import (
-    ROOT_VARIABLE,
-    SCHEMA,
     TRACKING_VARIABLE,
+    answering_server,
     artifact_root,
     mlflow_errors,
+    prepare_database,
     tracking_uri,
 )
 from streamflow.registry.decision import DECISION_TAG
@@ -82,7 +81,8 @@ class Registry:
                     found = self._client.get_model_version(MODEL_NAME, number)
         found = found or (None if number.isdigit() else self.version_behind(name))
         if found is None:
-            raise RegistryError(f"{MODEL_NAME} has no version or alias {name}; `streamflow models` lists them")
+            near = did_you_mean(name, [PRODUCTION])
+            raise RegistryError(f"{MODEL_NAME} has no version or alias {name}{near}; `streamflow models` lists them")
         return found
 
     def version_behind(self, alias: str) -> "ModelVersion | None":
@@ -284,16 +284,14 @@ def with_last_line(description: str, last_line: str) -> str:
 
 def open_registry(url: str) -> Registry:
     """The registry over the Postgres server at `url`, its tables made if they are missing. Raises RegistryError."""
-    external = os.environ.get(TRACKING_VARIABLE)
+    external = answering_server()
     with mlflow_errors():
         import mlflow
 
         for name in ("mlflow", "alembic"):
             logging.getLogger(name).setLevel(logging.ERROR)
         if not external:
-            ensure_schema(url, SCHEMA)
-            # Without it a client with a database creates ./mlruns in the current folder.
-            os.environ[ROOT_VARIABLE] = artifact_root()
+            prepare_database(url)
         mlflow.set_tracking_uri(tracking_uri(url))
         if not external:
             os.environ.pop(TRACKING_VARIABLE, None)  # set_tracking_uri exports it, which would look like a server

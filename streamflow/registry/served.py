@@ -70,7 +70,7 @@ class RegistrySource:
     ) -> None:
         self._open, self._name, self._service, self._users = open_registry, name, service, users
         self._registry: Registry | None = None
-        self._kept = state_dir() / "serve" / "verified" / f"{name}-{service}"
+        self._kept = _verified_folder() / f"{name}-{service}"
         self._chain = Chain()
 
     def wanted(self) -> WantedVersion:
@@ -186,6 +186,15 @@ class RegistrySource:
         if self._registry is None:
             self._registry = self._open()
         return self._registry
+
+
+def has_verified_copy(name: str) -> bool:
+    """Whether this machine keeps a version behind that name, verified by an earlier server."""
+    return any(_verified_folder().glob(f"{name}-*/version.json"))
+
+
+def _verified_folder() -> Path:
+    return state_dir() / "serve" / "verified"
 
 
 def _keep(files: ModelFiles, folder: Path) -> None:

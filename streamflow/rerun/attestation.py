@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from streamflow.core.errors import RegistryError
 from streamflow.pipeline.project import replacing, state_dir
+from streamflow.provenance.gather import fix_of_changes
 from streamflow.provenance.git import digest_set
 from streamflow.provenance.record import IDENTICAL
 from streamflow.registry.references import Target
@@ -48,9 +49,7 @@ def keep_verdict(
     if found.erased_users:
         return "not signed: the model was not derived again"
     if target.patch:
-        return (
-            "not signed: the run used files that are in no commit; `streamflow tag NAME` while it is the current result"
-        )
+        return f"not signed: the run used files that are in no commit; {fix_of_changes(target.patch)}"
     if result.model_sha256 not in ("", found.model_expected):
         return (
             f"not signed: {target.name} holds model {found.model_expected[:12]}, the receipt of commit {target.commit[:12]}"

@@ -59,11 +59,11 @@ def test_code_that_was_never_committed_is_kept_with_its_version_and_can_be_deriv
     found = answer(project.streamflow("rerun", "v2", "--json"))
     assert found["verdict"] == "identical"
     refused = project.streamflow("promote", "v2", check=False)
-    assert refused.returncode == 2
+    assert refused.returncode == 1
     assert "version 2 was trained on files that are not committed" in refused.stderr
     assert "--force needs --reason" in project.streamflow("promote", "v2", "--force", check=False).stderr
     forced = project.streamflow("promote", "v2", "--force", "--reason", "a trial", check=False)
-    assert (forced.returncode, len(forced.stderr.splitlines())) == (2, 1)
+    assert (forced.returncode, len(forced.stderr.splitlines())) == (1, 1)
     assert "version 2 was trained on files that are not committed" in forced.stderr
     assert "to promote it all the same" not in forced.stderr  # nothing would serve it
     assert production(project) == "1"
@@ -93,12 +93,19 @@ def test_an_experiment_of_dvc_becomes_a_tag(project):
     assert (again.returncode, "the tag exp/deep exists" in again.stderr) == (2, True)
     unknown = project.streamflow("tag", "x", "--experiment", "nonesuch", check=False)
     assert "experiment nonesuch is not known; one of deep" in unknown.stderr
+    mistyped = project.streamflow("tag", "deeper", "--experiment", "dep", check=False)
+    assert "experiment dep is not known (did you mean deep?); one of deep" in mistyped.stderr
     project.run("dvc", "checkout", "--quiet", "--force")
 
 
 @pytest.mark.parametrize(
     ("ref", "said"),
-    [("nonesuch", "nonesuch is no tag, commit, version (v3) or Production"), ("v99", "has no version or alias v99")],
+    [
+        ("nonesuch", "nonesuch is no tag, commit, version (v3) or Production"),
+        ("production", "production is no tag, commit, version (v3) or Production (did you mean Production?)"),
+        ("dep", "dep is no tag, commit, version (v3) or Production (did you mean exp/deep?)"),
+        ("v99", "has no version or alias v99"),
+    ],
 )
 def test_what_can_not_be_found_is_one_line(project, ref, said):
     done = project.streamflow("rerun", ref, check=False)

@@ -209,7 +209,7 @@ def by_eve(content):
 )
 def test_what_was_changed_is_refused_with_the_reason(files, stranger, name, change, reason):
     done = stranger(pack({**files, name: change(files[name])}), "--key", "theirs.pem")
-    assert done.returncode == 2
+    assert done.returncode == 1
     assert reason in done.stderr
     assert done.stderr.count("\n") == 1
 

@@ -148,9 +148,12 @@ def test_a_stage_that_refuses_its_settings_leaves_everything_as_it_was(project):
 def test_another_model_other_features_and_labels_of_a_later_month_run_through(project):
     folds = ["cross_validation.repeats=1", "cross_validation.folds=2"]
     choices = ["experiment=best", "source=csv", "source.dir=extracts", "promotion=never", "label_horizon_months=1"]
-    done = project.streamflow("repro", *choices, *folds)
-    assert "blend on churn_v2" in done.stdout
-    assert "promotion.policy is never" in done.stdout
+    done = project.streamflow("repro", *choices, *folds, "--json")
+    told = json.loads(done.stdout)
+    assert (told["model"], told["features"], told["as_of"]) == ("blend", "churn_v2", JANUARY)
+    assert told["metrics"] == json.loads(project.text("artifacts/evaluation/metrics.json"))
+    assert "promotion.policy is never" in told["decision"]
+    assert "register: " in done.stderr
     assert json.loads(project.text("artifacts/model/feature_schema.json"))["feature_service"] == "churn_v2"
     counts = json.loads(project.text("data/dataset/dataset.json"))
     assert (counts["as_of"], counts["label_as_of"]) == (JANUARY, FEBRUARY)

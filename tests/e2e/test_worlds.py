@@ -62,7 +62,10 @@ def test_batch_scores_no_users_of_another_source_without_being_told(project, exp
 
 
 def test_a_person_changes_the_source_and_changes_it_back_and_the_users_follow(project, explored):
-    project.streamflow("tag", "larger")
+    tagged = json.loads(project.streamflow("tag", "larger", "--json").stdout)
+    assert (tagged["tag"], tagged["as_of"]) == ("exp/larger", "2024-01-31")
+    assert tagged["commit"] == project.run("git", "rev-parse", "exp/larger^{commit}").stdout.strip()
+    assert tagged["registered"] == "version 2 of the registry names it"
     project.streamflow("rerun", "v2")
     done = project.streamflow("promote", "v2").stdout
     assert f"500 users of {LARGE} as of 2024-01-31 are online" in done

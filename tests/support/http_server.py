@@ -44,6 +44,7 @@ def running(project: Project, log: Path, command: str, probe: str, *arguments: s
             with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20) as client:
                 _wait_until_ready(client, server, log, probe)
                 yield client
+            _end_as_ctrl_c(server, log)
         finally:
             server.send_signal(signal.SIGINT)
             try:
@@ -51,6 +52,18 @@ def running(project: Project, log: Path, command: str, probe: str, *arguments: s
             except subprocess.TimeoutExpired:
                 server.kill()
                 raise AssertionError(f"the server did not end within 60 s\n{log.read_text()[-4000:]}") from None
+
+
+def _end_as_ctrl_c(server: subprocess.Popen[bytes], log: Path) -> None:
+    """End a server that did not end by itself: exit code 130, one plain line, no traceback of the interruption."""
+    if server.poll() is not None:
+        return
+    server.send_signal(signal.SIGINT)
+    said = f"exit {server.wait(60)}\n{log.read_text(errors='replace')[-4000:]}"
+    assert server.returncode == 130, said
+    assert said.splitlines()[-1] == "stopped", said
+    assert "Aborted!" not in said
+    assert "KeyboardInterrupt" not in said
 
 
 def processes_of(project: Project) -> list[str]:

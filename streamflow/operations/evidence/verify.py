@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from streamflow.core.errors import ModelError, StreamFlowError, printable
+from streamflow.core.errors import ConfigError, ModelError, StreamFlowError, printable
 from streamflow.operations.evidence.archive import read_archive
 from streamflow.operations.evidence.claims import claims
 from streamflow.operations.evidence.keys import CountedKeys, counted_keys
@@ -55,7 +55,7 @@ def check(subject: Subject) -> Iterator[str]:
 def derive_again(subject: Subject, say: Callable[[str], None]) -> str:
     """Derive the model of an archive again in this clone; a line about it.
 
-    Raises ModelError if it comes out with other bytes, or if this clone has not got the commit.
+    Raises ModelError if it comes out with other bytes, ConfigError if this clone has not got the commit.
     """
     from streamflow.registry.references import Target
     from streamflow.rerun.rerun import rerun
@@ -63,7 +63,7 @@ def derive_again(subject: Subject, say: Callable[[str], None]) -> str:
     claim = subject.claim
     expected = claim.files["model.onnx"]
     if resolve(claim.commit) is None:
-        raise ModelError(f"commit {claim.commit[:12]} is not in this clone; `git fetch --all --tags`, then try again")
+        raise ConfigError(f"commit {claim.commit[:12]} is not in this clone; `git fetch --all --tags`, then try again")
     target = Target(f"commit {claim.commit[:12]}", claim.commit, b"", None, expected, {})
     found = rerun(target, fresh_env=False, from_source=False, say=say).found
     if found.model_actual != expected or not all(out.same for out in found.outs):

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from streamflow.core.errors import ConfigError, ModelError
+from streamflow.core.errors import ConfigError, ModelError, did_you_mean
 from streamflow.operations.health.doctor import lock, outputs
 from streamflow.operations.lineage.tag_message import tag_message
 from streamflow.pipeline.dvc_files import tracked_outputs
@@ -58,7 +58,8 @@ def tag_experiment(name: str, experiment: str) -> tuple[str, Result, list[str]]:
     if found is None:
         known = sorted(ref.rsplit("/", 1)[-1] for ref in named if "/exec/" not in ref)
         raise ConfigError(
-            f"experiment {experiment} is {'not unique' if refs else 'not known'}; one of {', '.join(known) or 'none'}:"
+            f"experiment {experiment} is {'not unique' if refs else 'not known'}{did_you_mean(experiment, known)};"
+            f" one of {', '.join(known) or 'none'}:"
             " see `dvc exp show`, or name its commit"
         )
     return found, _tag_result(name, found), []

@@ -11,6 +11,7 @@ from streamflow.pipeline.params import read_all_params
 from streamflow.promotion.decisions import DATA_GATES
 from streamflow.promotion.rebuilders import rebuilders_problem
 from streamflow.provenance.commits import code_differences, path_with_files, result_of
+from streamflow.provenance.gather import PATCH, fix_of_changes
 from streamflow.provenance.git import resolve
 from streamflow.provenance.problems import problems_of
 from streamflow.provenance.record import PREFIX
@@ -39,7 +40,7 @@ def version_gates(registry: Registry, version: Any, champion: Any, moves: Chain 
     `champion` is the version that is Production by the last signed move, or None; `moves` are the signed moves: a version
     that was Production must still be that model, by whatever name the registry gives it.
     """
-    yield Gate("committed", _commit_problem(version))
+    yield Gate("committed", _commit_problem(registry, version))
     yield Gate("files", _file_problem(registry, version))
     yield Gate("moved before", moves.other_model(str(version.version), version.tags.get(f"{PREFIX}model_sha256", "")))
     yield from _data_gates(version)
@@ -48,13 +49,11 @@ def version_gates(registry: Registry, version: Any, champion: Any, moves: Chain 
     yield Gate("derived again", rebuilders_problem(registry, str(version.version), needed))
 
 
-def _commit_problem(version: Any) -> str:
+def _commit_problem(registry: Registry, version: Any) -> str:
     tags, name = version.tags, f"version {version.version}"
     commit = tags.get(f"{PREFIX}git_commit", "")
     if tags.get(f"{PREFIX}git_dirty") != "false":
-        return (
-            f"{name} was trained on files that are not committed; `streamflow tag NAME` while it is the current result"
-        )
+        return f"{name} was trained on files that are not committed; {_fix_of(registry, version)}"
     if resolve(commit) is None:
         return f"commit {commit[:12]} of {name} is not in this clone; `git fetch --all --tags`"
     try:
@@ -67,6 +66,13 @@ def _commit_problem(version: Any) -> str:
         if different
         else ""
     )
+
+
+def _fix_of(registry: Registry, version: Any) -> str:
+    try:
+        return fix_of_changes(registry.run_file(version, PATCH))
+    except StreamFlowError:
+        return fix_of_changes(b"")
 
 
 def _file_problem(registry: Registry, version: Any) -> str:

@@ -13,8 +13,9 @@ from tempfile import TemporaryDirectory
 from streamflow.core.calendar import month_later
 from streamflow.core.config import Config, parse_config
 from streamflow.core.config_checks import check
-from streamflow.core.errors import ConfigError, StreamFlowError, first_line
+from streamflow.core.errors import ConfigError, StreamFlowError, cut, did_you_mean, first_line
 from streamflow.core.yaml_text import parse_yaml
+from streamflow.operations.repro.suggestions import unknown_key
 from streamflow.pipeline.audit import wait_for_writers
 from streamflow.pipeline.environment import STEERING
 from streamflow.pipeline.layout import (
@@ -78,6 +79,8 @@ def compose_config(overrides: Sequence[str]) -> tuple[Config, str]:
             compose_and_dump(str(dumped), str(CONF.resolve()), None, "config", str(PLUGINS.resolve()), list(overrides))
         except (HydraException, OmegaConfBaseException) as error:
             raise _override_error(error, overrides) from error
+        except OSError as error:  # a name that no file can have
+            raise ConfigError(f"{cut(' '.join(overrides))}: {error.strerror}; see conf/config.yaml") from error
         text = dumped.read_text(encoding="utf-8")
     config = parse_config(parse_yaml(text))
     check(config)
@@ -210,6 +213,8 @@ def _restore(before: dict[Path, bytes | None]) -> None:
 
 
 def _override_error(error: Exception, overrides: Sequence[str]) -> ConfigError:
+    from hydra.errors import OverrideParseException
+
     text = str(error)
     reason = error.__cause__ or error.__context__
     if isinstance(reason, ConfigError):  # from one of our own resolvers
@@ -219,8 +224,15 @@ def _override_error(error: Exception, overrides: Sequence[str]) -> ConfigError:
     )
     if missing:
         group, choice, options = missing.groups()
-        return ConfigError(f"{group}={choice}: no such option; one of {', '.join(options.split())}")
+        meant = did_you_mean(choice, options.split())
+        choice = cut(choice)
+        return ConfigError(f"{group}={choice}: no such option{meant}; one of {', '.join(options.split())}")
     unknown = re.search(r"Could not override '([^']+)'", text)
     if unknown:
-        return ConfigError(f"{unknown[1]} is not a key of conf/ (in {' '.join(overrides)}); see conf/config.yaml")
+        return ConfigError(unknown_key(unknown[1]))
+    if isinstance(error, OverrideParseException):
+        return ConfigError(
+            f"{cut(error.override)} is no override ({cut(first_line(text))}); write KEY=VALUE,"
+            " a list as 'months=[2024-01-31,2024-02-29]'"
+        )
     return ConfigError(f"{' '.join(overrides) or 'conf/'}: {first_line(text)}; see conf/config.yaml")

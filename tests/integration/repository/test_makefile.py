@@ -1,6 +1,7 @@
 """What the Makefile says on a machine that lacks something: one line, exit code 2, nothing made."""
 
 import os
+import re
 import shutil
 import subprocess
 
@@ -30,6 +31,15 @@ def make(checkout, *arguments, **environment):
         text=True,
         check=False,
     )
+
+
+def test_help_has_a_line_for_each_target_that_a_person_calls_and_makes_nothing(checkout):
+    done = subprocess.run([shutil.which("make"), "help"], cwd=checkout, capture_output=True, text=True, check=True)
+    (phony,) = re.findall(r"^\.PHONY: (.*)", (checkout / "Makefile").read_text(), re.MULTILINE)
+    told = {line.split()[1]: line.split(maxsplit=2)[2] for line in done.stdout.splitlines()}
+    assert sorted(told) == sorted(phony.split())
+    assert min(map(len, told.values())) >= 9
+    assert not (checkout / ".venv").exists()
 
 
 def refused(done, checkout, message):

@@ -151,7 +151,12 @@ def test_a_better_challenger_is_promoted_with_the_numbers_in_the_ledger_and_roll
     ]
 
     monkeypatch.setenv("STREAMFLOW_DATABASE_URL", workspace.url)
-    assert CliRunner().invoke(rollback, ["--reason", "it was a trial"]).exit_code == 0
+    back = CliRunner().invoke(rollback, ["--reason", "it was a trial", "--json"])
+    assert back.exit_code == 0
+    told = json.loads(back.stdout)
+    assert [told[name] for name in ("action", "from_version", "to_version", "why")] == [
+        "rollback", "2", "1", "it was a trial",
+    ]  # fmt: skip
     assert str(registry.production().version) == "1"
     last = entries(workspace.url)[-1]
     for number in ("1", "2"):
@@ -163,5 +168,6 @@ def test_a_better_challenger_is_promoted_with_the_numbers_in_the_ledger_and_roll
     assert listed[0]["decision_in_short"] == f"promoted, roc_auc {each.delta:+.4f}"
     assert listed[0]["comparison"] == record.to_json()
     table = CliRunner().invoke(models, []).output
-    assert "decision" in table.splitlines()[0]
+    assert table.split()[:6] == ["version", "model", "as", "of", "metrics", "alias"]
+    assert f"decision: promoted, roc_auc {each.delta:+.4f}; source " in table
     assert "it was a trial" not in table

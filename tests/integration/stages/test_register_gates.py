@@ -1,5 +1,6 @@
 """Stage `register` over a real MLflow: what shuts the way to Production whatever the scores say."""
 
+import json
 from datetime import UTC, datetime
 
 import pyarrow as pa
@@ -73,7 +74,8 @@ def test_a_model_judged_by_users_who_trained_the_champion_is_refused(workspace, 
     monkeypatch.setenv("STREAMFLOW_DATABASE_URL", workspace.url)
     monkeypatch.setattr(promotion, "health_gates", lambda: [])  # what doctor finds here is not what is asked
     by_hand = CliRunner().invoke(promote, ["v2"])
-    assert f"overlap: {trained} of" in str(by_hand.exception)
+    assert by_hand.exit_code == 1
+    assert f"overlap: {trained} of" in by_hand.stderr
     assert str(open_registry(workspace.url).production().version) == "1"
     assert CliRunner().invoke(promote, ["v2", "--force", "--reason", "a new split"]).exit_code == 0
     line = entries(workspace.url)[-1]
@@ -81,6 +83,57 @@ def test_a_model_judged_by_users_who_trained_the_champion_is_refused(workspace, 
     said = workspace.version("2").description.splitlines()[-1]
     assert said == line.in_one_line()
     assert ": a new split; failed gates overridden: " in said
+
+
+def test_promoting_what_is_production_already_says_so_and_writes_nothing(workspace, monkeypatch):
+    workspace.train(1.0, "a")
+    workspace.commit()
+    workspace.register()
+    monkeypatch.setenv("STREAMFLOW_DATABASE_URL", workspace.url)
+    monkeypatch.setattr(promotion, "health_gates", lambda: [])
+    before = everything_of(workspace)
+    assert len(before["moves"]) == 1
+    for more in ([], ["--reason", "once more"], ["--force", "--reason", "once more"]):
+        done = CliRunner().invoke(promote, ["v1", *more], catch_exceptions=False)
+        assert done.exit_code == 0
+        assert done.output.splitlines()[-1] == "version 1 is Production already; nothing was moved or written"
+        assert everything_of(workspace) == before
+
+    done = CliRunner().invoke(promote, ["v1", "--json"], catch_exceptions=False)
+    assert json.loads(done.stdout) == {
+        "version": "1",
+        "promoted": True,
+        "moved": False,
+        "why": "version 1 is Production already; nothing was moved or written",
+        "failed_gates": {},
+    }
+    assert everything_of(workspace) == before
+
+    failed = gates.Gate("git", "stages/train.py changed since the commit")
+    monkeypatch.setattr(promotion, "health_gates", lambda: [failed])
+    refused = CliRunner().invoke(promote, ["v1"])
+    assert refused.exit_code == 1
+    assert refused.stderr.startswith(
+        "streamflow: v1 is Production already and stays it, but would not be promoted now: git: stages/train.py changed"
+    )
+    refused = CliRunner().invoke(promote, ["v1", "--json"])
+    assert refused.exit_code == 1
+    told = json.loads(refused.stdout)
+    assert (told["promoted"], told["moved"]) == (False, False)
+    assert told["failed_gates"] == {"git": "stages/train.py changed since the commit"}
+    assert everything_of(workspace) == before
+
+
+def everything_of(workspace):
+    """What a promotion writes: moves, tags and description of version 1, files of its run, tags of git."""
+    version = workspace.version("1")
+    files = sorted((workspace.folder / "var/mlartifacts").rglob("*"))
+    return {
+        "moves": entries(workspace.url),
+        "version": (version.tags, version.description, version.last_updated_timestamp),
+        "files": [(path, path.read_bytes()) for path in files if path.is_file()],
+        "git": workspace.git("for-each-ref"),
+    }
 
 
 def test_a_training_set_whose_split_is_not_the_hash_s_is_refused(workspace):
@@ -114,6 +167,11 @@ def test_a_dirty_run_is_registered_with_its_changes_and_waits_for_a_commit(works
     assert "dvc.lock" in patch.read_text()  # it is in no commit either
     assert workspace.register()["reason"] == "registered before; Production stays"
     assert find_target("v1", open_registry(workspace.url)).unsigned_changes == ""
+    first = next(version_gates(open_registry(workspace.url), workspace.version("1"), None))
+    assert first.name == "committed"
+    assert first.detail.startswith("version 1 was trained on files that are not committed; commit ")
+    assert first.detail.endswith(", then `streamflow repro` registers the result of the commit")
+    assert "streamflow tag" not in first.detail
 
     workspace.commit()
     promoted = workspace.register()

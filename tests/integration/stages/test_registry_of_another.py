@@ -19,14 +19,14 @@ pytestmark = pytest.mark.filterwarnings("default")
 
 @pytest.fixture
 def command(workspace, monkeypatch):
-    """A function that runs a command of the command line; what it raises, in words."""
+    """A function that runs a command of the command line; why it refuses, in words."""
     monkeypatch.setenv("STREAMFLOW_DATABASE_URL", workspace.url)
     monkeypatch.setattr(promotion, "health_gates", lambda: [])  # what doctor finds here is not what is asked
 
     def run(group, *arguments):
         done = CliRunner().invoke(group, arguments)
         assert (done.exception is None) == (done.exit_code == 0)
-        return str(done.exception or "")
+        return done.stderr if isinstance(done.exception, SystemExit) else str(done.exception or "")
 
     return run
 

@@ -132,6 +132,33 @@ def test_the_label_date_follows_the_horizon(project):
         ("model=nonesuch", f"one of {', '.join(options('model'))}"),
         ("nonesuch=1", "nonesuch is not a key of conf/"),
         ("model.nonesuch=1", "model.nonesuch is not a key of conf/"),
+        ("modle=blend", "modle is not a key of conf/ (did you mean model?); see conf/config.yaml"),
+        ("sed=1", "sed is not a key of conf/ (did you mean seed?); see conf/config.yaml"),
+        (
+            "promotion.polcy=auto",
+            "promotion.polcy is not a key of conf/ (did you mean promotion.policy?); see conf/promotion",
+        ),
+        (
+            "threshold.missed_churner=300",
+            "threshold.missed_churner is not a key of what is chosen, but of conf/threshold/cost.yaml: choose it by"
+            " threshold=cost",
+        ),
+        (
+            "model.n_estimator=5",
+            "(did you mean model.n_estimators?); see conf/model; to give the estimator one more setting:"
+            " +model.n_estimator=VALUE",
+        ),
+        ("model=blnd", "model=blnd: no such option (did you mean blend?); one of blend, hist_gradient_boosting"),
+        ("experiment=bset", "experiment=bset: no such option (did you mean best?); one of baseline, best"),
+        (
+            "+split.sallt=x",
+            "split.sallt: Key 'sallt' not in 'SplitConfig' (did you mean split.salt?); conf/split shows",
+        ),
+        ("+sead=1", "sead: Key 'sead' not in 'Config' (did you mean seed?); conf/config.yaml shows"),
+        ("drift.psi=much", "could not be converted to Float; conf/drift shows what is allowed"),
+        ("months=[2024-01-31", "months=[2024-01-31 is no override (no viable alternative"),
+        ("k" * 300 + "=1", f"{'k' * 80}…: File name too long; see conf/config.yaml"),
+        ("k" * 100 + "=1", f"{'k' * 80}… is not a key of conf/; see"),
         ("source=csv", "source.dir"),
         ("seed=abc", "seed: Value 'abc'"),
         ("split.test=0.9", "split.test=0.9"),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from streamflow.core.errors import ConfigError, StreamFlowError, first_line, shown
+from streamflow.core.errors import ConfigError, StreamFlowError, cut, did_you_mean, first_line, shown
 
 
 def test_a_message_is_one_line():
@@ -46,3 +46,21 @@ def test_what_a_user_can_cause_is_one_tree_of_seven():
         *("ConfigError", "EnvironmentFault", "ExtractError", "FeatureStoreError", "HistoryError", "ModelError"),
         "RegistryError",
     ]
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("modle", " (did you mean model?)"),
+        ("production", " (did you mean Production?)"),
+        ("Production", ""),
+        ("nonesuch", ""),
+    ],
+)
+def test_what_was_meant_is_the_nearest_known_word_whatever_its_case(word, said):
+    assert did_you_mean(word, ["model", "months", "Production"]) == said
+    assert did_you_mean(word, []) == ""
+
+
+def test_what_somebody_typed_is_cut_where_nobody_reads_on():
+    assert (cut("a" * 80), cut("a" * 81)) == ("a" * 80, "a" * 80 + "…")

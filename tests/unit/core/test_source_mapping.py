@@ -70,8 +70,8 @@ def put(table, column, value):
 
 MISTAKES = {
     "no table": (lambda t: t.pop("labels"), {}, "source.tables.labels is not mapped; map it, or say"),
-    "unknown table": (lambda t: t.update(user={}), {}, "source.tables.user: 'user' is not known; did you mean users?"),
-    "unknown column": (put("users", "gender", "sex"), {}, "'gender' is not known; did you mean user_gender?"),
+    "unknown table": (lambda t: t.update(user={}), {}, "source.tables.user: 'user' is not known (did you mean users?)"),
+    "unknown column": (put("users", "gender", "sex"), {}, "'gender' is not known (did you mean user_gender?)"),
     "column left out": (lambda t: t["users"]["columns"].pop("has_family"), {}, "source.absent=[users.has_family]"),
     "mapped and absent": (put("users", "signup_date", "joined"), {}, "and source.absent names it too"),
     "table mapped and absent": (lambda t: t.update(usage_agg_30d={}), {}, "source.tables.usage_agg_30d is mapped, and"),
@@ -91,11 +91,11 @@ MISTAKES = {
     "elsewhere": (lambda t: t["users"].update(file="/etc/passwd"), {}, "must lie below source.dir"),
     "query of files": (lambda t: t["users"].update(query="SELECT 1"), {}, "needs a file, and no query"),
     "files of a query": (lambda t: None, {"kind": "postgres"}, "needs a query, and no file"),
-    "unknown reading": (lambda t: None, {"reading": {"files": "a"}}, "'files' is not known; did you mean file?"),
+    "unknown reading": (lambda t: None, {"reading": {"files": "a"}}, "'files' is not known (did you mean file?)"),
     "labels absent": (lambda t: None, {"absent": ["labels"]}, "can't be trained on; map it"),
     "label absent": (lambda t: None, {"absent": ["labels.churn_label"]}, "can't be trained on; map it"),
     "users absent": (lambda t: None, {"absent": ["users"]}, "can't be trained on; map it"),
-    "unknown absent": (lambda t: None, {"absent": ["usage"]}, "source.absent: 'usage' is not known; did you mean"),
+    "unknown absent": (lambda t: None, {"absent": ["usage"]}, "source.absent: 'usage' is not known (did you mean"),
 }  # fmt: skip
 
 

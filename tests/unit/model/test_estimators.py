@@ -37,8 +37,29 @@ def test_a_blend_whose_weights_name_others_than_its_members_is_refused(month):
 
 
 @pytest.mark.parametrize(
-    "broken", [{"_target_": "sklearn.linear_model.LogisticRegression", "C": -1}, {"_target_": "no.such.Thing"}]
+    ("target", "said"),
+    [
+        (
+            "xgboost_of_another.XGBClassifier",
+            "package xgboost_of_another of xgboost_of_another.XGBClassifier is not installed; name it in requirements.in,"
+            " then `make lock` and `make install`, or choose another file of conf/model",
+        ),
+        (
+            "sklearn.ensemble.RandomForst",
+            "sklearn.ensemble has no RandomForst, which _target_: sklearn.ensemble.RandomForst names; see conf/model",
+        ),
+        ("sklearn.nope.X", "sklearn has no nope, which _target_: sklearn.nope.X names; see conf/model"),
+    ],
 )
+def test_a_package_or_class_that_is_not_there_is_named_also_within_a_blend(month, target, said):
+    _, frame, churned = month
+    for settings_ in ({"_target_": target}, {**BLEND, "linear": {"_target_": target}}):
+        with pytest.raises(ModelError) as refused:
+            fit_pipeline(Recipe(settings_, FEATURES, "none", F1), frame, churned, None)
+        assert str(refused.value) == said
+
+
+@pytest.mark.parametrize("broken", [{"_target_": "sklearn.linear_model.LogisticRegression", "C": -1}])
 def test_an_estimator_that_refuses_its_settings_is_named(month, broken):
     _, frame, churned = month
     with pytest.raises(ModelError, match=f"{broken['_target_']} refuses its settings: .*; see conf/model"):

@@ -47,7 +47,7 @@ def test_the_details_name_the_commit_and_each_output_by_a_digest_that_a_stranger
     assert details["environment"] == {"kind": "fresh"}
     outs = {out["path"]: out for out in details["outs"]}
     assert list(outs) == list(ALL)
-    assert len(outs) == 19
+    assert len(outs) == 18
     assert outs["data/dataset"]["digest"] == {"dirHash": DIGESTS["data/dataset"]}
     assert outs["artifacts/config.json"]["digest"] == {"sha256": DIGESTS["artifacts/config.json"]}
     assert outs["data/dataset"]["stage"] == "dataset"

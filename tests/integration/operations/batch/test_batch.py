@@ -1,5 +1,6 @@
 """`streamflow batch` over a real registry and frozen files: whose scores, by which model, and what is refused."""
 
+import json
 import shutil
 
 import pyarrow as pa
@@ -17,6 +18,7 @@ from streamflow.core.errors import ConfigError, HistoryError, ModelError, Regist
 from streamflow.core.schema import FEATURE_SERVICES
 from streamflow.features.dataset import entity_rows
 from streamflow.features.point_in_time import point_in_time_rows
+from streamflow.pipeline.file_digest import file_sha256
 from streamflow.snapshots.frozen import proven_snapshot, snapshot_rows
 
 pytestmark = pytest.mark.filterwarnings("default")
@@ -87,6 +89,17 @@ def test_production_scores_the_frozen_users_in_a_file_where_the_person_stands(pr
     assert lines[3].startswith("  written     scores.parquet, SHA-256 ")
 
 
+def test_json_tells_what_the_lines_tell(project, registry, tmp_path):
+    told = json.loads("\n".join(run("--as-of", JANUARY, "--out", "scores.csv", "--json", started_in=tmp_path)))
+    loaded = registry.load(registry.version("Production"))
+    assert told["model"] == {
+        "version": "1", "model_sha256": loaded.model_sha256, "feature_service": "churn_v1", "as_of": JANUARY,
+        "source": loaded.source, "threshold": loaded.threshold,
+    }  # fmt: skip
+    assert (told["users"], told["out"], told["reasons"]) == (USERS, "scores.csv", 0)
+    assert told["sha256"] == file_sha256(tmp_path / "scores.csv")
+
+
 def test_a_version_is_named_as_everywhere_and_gives_its_own_scores(project, tmp_path):
     for name, version in (("v2", "2"), ("2", "2"), ("Production", "1")):
         out = f"{name}.parquet"
@@ -107,6 +120,15 @@ def test_a_version_or_alias_that_is_not_there_is_refused(project, tmp_path):
     for name in ("v9", "Nobody"):
         said = refused(RegistryError, "--as-of", JANUARY, "--out", "scores.csv", "--model", name, started_in=tmp_path)
         assert said == f"streamflow_churn has no version or alias {name}; `streamflow models` lists them"
+
+
+def test_an_alias_that_is_mistyped_is_answered_with_what_was_meant(project, tmp_path):
+    said = refused(
+        RegistryError, "--as-of", JANUARY, "--out", "scores.parquet", "--model", "production", started_in=tmp_path
+    )
+    assert said == (
+        "streamflow_churn has no version or alias production (did you mean Production?); `streamflow models` lists them"
+    )
 
 
 def test_a_version_whose_files_are_not_the_registered_ones_is_refused(project, registry, tmp_path):

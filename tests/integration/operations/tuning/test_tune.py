@@ -109,7 +109,11 @@ def test_the_best_is_an_experiment_that_composes_and_trains_and_is_the_same_agai
     assert content["model"]["C"] == fit_pipeline(recipe, pipeline_frame(rows, recipe.features), labels, None)[-1].C
 
     (project / "params.yaml").write_text(before)
-    assert run(*LINEAR, "--force").exit_code == 0
+    again = run(*LINEAR, "--force", "--json")
+    assert again.exit_code == 0
+    told = json.loads(again.stdout)
+    assert (told["written"], told["trials"], told["metric"]) == (str(EXPERIMENT), 5, "roc_auc")
+    assert told["gain"] == pytest.approx(told["score"] - told["untuned"])
     assert (project / EXPERIMENT).read_text() == text
 
 
@@ -141,6 +145,8 @@ def test_nothing_is_written_if_nothing_is_better(project):
     )
     done = run("--model", "logistic_regression", *QUICK)
     assert done.exit_code == 1
+    told = run("--model", "logistic_regression", *QUICK, "--json")
+    assert (told.exit_code, json.loads(told.stdout)["written"]) == (1, None)
     assert "not better than the untuned model; nothing was written" in done.output
     assert not (project / EXPERIMENT).exists()
 
