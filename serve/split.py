@@ -9,7 +9,7 @@ from ray.serve.handle import DeploymentHandle
 from serve.arguments import Arguments
 from serve.gateway import Assess, gateway_of
 from serve.http_api import HttpApi
-from serve.process import DEPLOYED, shared_metrics
+from serve.process import ENTRANCE, shared_metrics
 from streamflow.online.values import Scored
 
 
@@ -26,7 +26,7 @@ def through_handles(features: DeploymentHandle, scorer: DeploymentHandle, rules:
     return assess
 
 
-@serve.deployment(name="Gateway", **DEPLOYED)
+@serve.deployment(name="Gateway", **ENTRANCE)
 @serve.ingress()
 class GatewayDeployment:
     """Gateway over the deployments of feature lookup, scorer and rules (graph `split`)."""

@@ -90,8 +90,8 @@ def test_an_id_in_a_path_is_all_of_it_and_no_path_redirects(client, path, status
 
 
 STATUSES = {
-    ("post", "/predict"): {"200", "404", "413", "415", "422", "503"},
-    ("post", "/predict/batch"): {"200", "413", "415", "422", "503"},
+    ("post", "/predict"): {"200", "404", "408", "413", "415", "422", "503"},
+    ("post", "/predict/batch"): {"200", "408", "413", "415", "422", "503"},
     ("get", "/features/{user_id}"): {"200", "404", "422", "503"},
     ("get", "/model"): {"200", "503"},
     ("get", "/health"): {"200"},
