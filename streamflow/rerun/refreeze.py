@@ -6,7 +6,7 @@ from pathlib import Path
 
 import yaml
 
-from streamflow.core.config import Config, parse_config, source_identity
+from streamflow.core.config import identity_in
 from streamflow.core.errors import HistoryError, StreamFlowError
 from streamflow.core.yaml_text import parse_yaml
 from streamflow.pipeline.layout import SNAPSHOTS
@@ -25,13 +25,15 @@ def refreeze(folder: Path, result: Result, run: Callable[..., str]) -> dict[str,
     Returns month to the differences from the frozen rows, for months that differ. Only reads. Raises HistoryError if
     the history never had the rows of a month, or the stage refuses a version whose rows are not what was recorded.
     """
-    config, receipts = parse_config(result.params), _ingest_receipts(folder, result)
+    # As the commit's own code has them: this code may know other keys.
+    source, asked = identity_in(result.params["source"]), result.params.get("known_at")
+    receipts = _ingest_receipts(folder, result)
     params = folder / "params.yaml"
     composed = params.read_text(encoding="utf-8")
     drifted: dict[str, str] = {}
-    with database() as url, warehouse(url, source_identity(config.source)) as store:
+    with database() as url, warehouse(url, source) as store:
         for month, md5 in result.snapshots.items():
-            known_at = config.known_at or _known_at(store, month, receipts[month])
+            known_at = asked or _known_at(store, month, receipts[month])
             params.write_text(
                 yaml.safe_dump({**result.params, "known_at": known_at}, sort_keys=False), encoding="utf-8"
             )
@@ -39,7 +41,7 @@ def refreeze(folder: Path, result: Result, run: Callable[..., str]) -> dict[str,
             passwords = os.environ.get("PGPASSFILE") or str(Path.home() / ".pgpass")
             failed = run([f"snapshot@{month}"], **{URL_VARIABLE: url, "PGPASSFILE": passwords})
             params.write_text(composed, encoding="utf-8")
-            words = _drift_in_words(store, config, month, md5, result, known_at)
+            words = _drift_in_words(store, month, md5, result, known_at)
             if failed:
                 raise HistoryError(
                     f"{month} can't be frozen from the history: {failed}{f' ({words})' if words else ''}"
@@ -71,7 +73,7 @@ def _ingest_receipts(folder: Path, result: Result) -> dict[str, dict[str, str]]:
     }
 
 
-def _drift_in_words(store: Warehouse, config: Config, month: str, md5: str, result: Result, known_at: str) -> str:
+def _drift_in_words(store: Warehouse, month: str, md5: str, result: Result, known_at: str) -> str:
     import tempfile
 
     cache: Cache = local_cache()

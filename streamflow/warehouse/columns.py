@@ -1,10 +1,10 @@
-"""Columns of the schema that the tables of a database lack, or have in a narrower type: what is to be done about each."""
+"""What the tables of a database lack of the schema: columns, wider types, what a row must have; and how each is mended."""
 
 from dataclasses import dataclass
 from typing import Any
 
 from streamflow.core.errors import HistoryError
-from streamflow.core.schema import TABLES, Column
+from streamflow.core.schema import TABLES, Column, Table
 from streamflow.warehouse.definitions import HISTORY, SQL_TYPES, complete_rows
 
 _COLUMNS = """
@@ -12,6 +12,10 @@ _COLUMNS = """
     JOIN pg_class class ON class.oid = attrelid
     JOIN pg_namespace space ON space.oid = relnamespace
     WHERE nspname IN ('live', 'history') AND relkind IN ('r', 'p') AND attnum > 0 AND NOT attisdropped
+"""
+_CHECKS = """
+    SELECT nspname, conname FROM pg_constraint JOIN pg_namespace space ON space.oid = connamespace
+    WHERE contype = 'c' AND nspname IN ('live', 'history')
 """
 _WIDER = {("bigint", "double precision")}
 
@@ -67,12 +71,40 @@ class Reshaping:
         cursor.execute(f"ALTER TABLE {self.space}.{self.table} ALTER COLUMN {self.column.name} TYPE {now}")
 
 
-def reshapings(cursor: Any) -> list[Reshaping]:
-    """What the tables of live and history lack, or have in another type; none of a table that is not there."""
+@dataclass(frozen=True)
+class Demand:
+    """A table that demands its columns of each row by NOT NULL: mapped sources may lack some, all others may not."""
+
+    space: str
+    table: Table
+
+    @property
+    def what(self) -> str:
+        """The change in words."""
+        return f"{self.space}.{self.table.name} takes rows of mapped sources without the columns that these lack"
+
+    def carry_out(self, cursor: Any) -> None:
+        """Put one named check in the place of NOT NULL, and of the checks that were there."""
+        name = f"{self.space}.{self.table.name}"
+        cursor.execute("SELECT conname FROM pg_constraint WHERE contype = 'c' AND conrelid = %s::regclass", (name,))
+        for (check,) in cursor.fetchall():
+            cursor.execute(f'ALTER TABLE {name} DROP CONSTRAINT "{check}"')
+        required = [column.name for column in self.table.columns if not column.nullable]
+        for column in required:
+            cursor.execute(f"ALTER TABLE {name} ALTER COLUMN {column} DROP NOT NULL")
+        complete = complete_rows(*required)
+        condition = complete if self.space == "live" else f"retracted OR {complete}"
+        cursor.execute(f"ALTER TABLE {name} ADD CONSTRAINT {self.table.name}_complete CHECK ({condition})")
+
+
+def reshapings(cursor: Any) -> list[Reshaping | Demand]:
+    """What the tables of live and history lack, or have otherwise; none of a table that is not there."""
     cursor.execute(_COLUMNS)
     present = {(space, table, name): kind for space, table, name, kind in cursor.fetchall()}
     tables = {(space, table) for space, table, _ in present}
-    return [
+    cursor.execute(_CHECKS)
+    checked = set(cursor.fetchall())
+    columns = [
         Reshaping(space, table.name, column, before)
         for table in TABLES
         for space in ("live", HISTORY)
@@ -80,3 +112,10 @@ def reshapings(cursor: Any) -> list[Reshaping]:
         for column in table.columns
         if (before := present.get((space, table.name, column.name))) != SQL_TYPES[column.kind]
     ]
+    demands = [
+        Demand(space, table)
+        for table in TABLES
+        for space in ("live", HISTORY)
+        if (space, table.name) in tables and (space, f"{table.name}_complete") not in checked
+    ]
+    return [*columns, *demands]
