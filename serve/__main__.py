@@ -116,7 +116,7 @@ def _private_places(stack: ExitStack) -> dict[str, str]:
 
 
 def most_connections(files: int) -> int:
-    """How many connections HAProxy holds where a process may open so many files: it wants 2.5 for each, or does not start."""
+    """How many connections HAProxy holds where a process may open so many files: it wants 2.5 each, or does not start."""
     return _MOST_CONNECTIONS if files == resource.RLIM_INFINITY else min(_MOST_CONNECTIONS, files // 3)
 
 
