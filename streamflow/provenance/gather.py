@@ -82,8 +82,8 @@ def reasons_against_promotion(packages: Sequence[str]) -> list[str]:
 
 def fix_of_changes(patch: bytes) -> str:
     """How a run with these uncommitted changes comes to a commit: `tag` commits what a run writes, not code."""
-    results = {str(PARAMS), str(LOCK), *tracked_outputs()}
     changed = [os.fsdecode(name) for name in re.findall(rb"^diff --git a/(.+?) b/", patch, re.MULTILINE)]
+    results = {str(PARAMS), str(LOCK), *tracked_outputs()} if changed else set()
     code = [name for name in changed if name not in results]
     if code or not changed:
         more = f" and {len(code) - 1} more" if len(code) > 1 else ""
