@@ -26,10 +26,9 @@ def db() -> None:
 def start() -> None:
     """Start the embedded server and keep it up until `streamflow db stop`."""
     server = _embedded()
-    url = server.acquire()
+    say(server.acquire())
     server.keep()
     server.release()
-    say(url)
 
 
 @db.command(epilog=examples("streamflow db stop"))

@@ -4,38 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from streamflow.core.schema import ENTITY, LABELS, SUBSCRIPTIONS, TABLES, USERS, Column, Table
+from streamflow.operations.source.samples import Found, Sample
 from streamflow.operations.source.similarity import ENOUGH, NO, YES, date_format, name_fit, values_fit
 
 _SHOWN = 5
 _MONTHS = SUBSCRIPTIONS.column("months_active")
-
-
-@dataclass(frozen=True)
-class Sample:
-    """A file's name for `reading.file`, how its text is read, and the values of its columns."""
-
-    file: str
-    columns: Mapping[str, Sequence[str]]
-    delimiter: str = ","
-    encoding: str = "utf-8"
-    decimal: str = "."
-
-
-@dataclass(frozen=True)
-class _Found:
-    """The column of a sample that is proposed for one of the schema."""
-
-    sample: Sample
-    name: str
-    fit: tuple[float, float]
-
-    @property
-    def values(self) -> list[str]:
-        return sorted({value for value in self.sample.columns[self.name] if value.strip()})
-
-    @property
-    def blanks(self) -> set[str]:
-        return {value for value in self.sample.columns[self.name] if not value.strip()}
 
 
 @dataclass
@@ -75,11 +48,11 @@ def propose(name: str, samples: Sequence[Sample]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _columns(table: Table, samples: Sequence[Sample]) -> dict[str, _Found]:
-    found: dict[str, _Found] = {}
+def _columns(table: Table, samples: Sequence[Sample]) -> dict[str, Found]:
+    found: dict[str, Found] = {}
     for column in table.columns:
         candidates = [
-            _Found(sample, name, name_fit(column, name))
+            Found(sample, name, name_fit(column, name))
             for sample in samples
             for name in sample.columns
             if name != _key(sample)
@@ -97,7 +70,7 @@ def _key(sample: Sample) -> str:
     return next(iter([*named, *unique, *sample.columns]))
 
 
-def _texts(chosen: Mapping[str, Mapping[str, _Found]]) -> _Texts:
+def _texts(chosen: Mapping[str, Mapping[str, Found]]) -> _Texts:
     texts = _Texts()
     for table in TABLES:
         for column in table.columns:
@@ -113,11 +86,11 @@ def _texts(chosen: Mapping[str, Mapping[str, _Found]]) -> _Texts:
     return texts
 
 
-def _absent_tables(chosen: Mapping[str, Mapping[str, _Found]]) -> list[str]:
+def _absent_tables(chosen: Mapping[str, Mapping[str, Found]]) -> list[str]:
     return [name for name, columns in chosen.items() if not columns and name not in (USERS.name, LABELS.name)]
 
 
-def _absent_columns(chosen: Mapping[str, Mapping[str, _Found]]) -> list[str]:
+def _absent_columns(chosen: Mapping[str, Mapping[str, Found]]) -> list[str]:
     return [
         f"{table.name}.{column.name}"
         for table in TABLES
@@ -127,14 +100,14 @@ def _absent_columns(chosen: Mapping[str, Mapping[str, _Found]]) -> list[str]:
     ]
 
 
-def _months(chosen: Mapping[str, Mapping[str, _Found]]) -> str:
+def _months(chosen: Mapping[str, Mapping[str, Found]]) -> str:
     """The column of months, if it is in the file of the users: a day can be counted back from it; else nothing."""
     found = chosen[SUBSCRIPTIONS.name].get(_MONTHS.name)
     users = _sample_of(chosen, USERS.name)
     return found.name if found and users in (None, found.sample) else ""
 
 
-def _sample_of(chosen: Mapping[str, Mapping[str, _Found]], table: str) -> Sample | None:
+def _sample_of(chosen: Mapping[str, Mapping[str, Found]], table: str) -> Sample | None:
     return next((found.sample for found in chosen[table].values()), None)
 
 
@@ -149,7 +122,7 @@ def _reading(sample: Sample, texts: _Texts) -> list[str]:
     return [*lines, f"  null_values: {_list(texts.null)}"]
 
 
-def _table(table: Table, columns: Mapping[str, _Found], first: Sample, months: str) -> list[str]:
+def _table(table: Table, columns: Mapping[str, Found], first: Sample, months: str) -> list[str]:
     sample = next((found.sample for found in columns.values()), first)
     lines = [f"  {table.name}:"]
     if sample is not first:
@@ -168,7 +141,7 @@ def _table(table: Table, columns: Mapping[str, _Found], first: Sample, months: s
     return lines
 
 
-def _rule(column: Column, found: _Found) -> str:
+def _rule(column: Column, found: Found) -> str:
     options = []
     if found.blanks and not column.nullable and column.kind in ("integer", "real"):
         options.append("empty: 0")
@@ -184,7 +157,7 @@ def _rule(column: Column, found: _Found) -> str:
     return f"{{column: {_text(found.name)}, {', '.join(options)}}}" if options else _text(found.name)
 
 
-def _values(column: Column, found: _Found) -> dict[str, str]:
+def _values(column: Column, found: Found) -> dict[str, str]:
     """Texts that differ from an allowed one by their case only."""
     allowed = {each.lower(): each for each in column.allowed}
     return {
@@ -194,7 +167,7 @@ def _values(column: Column, found: _Found) -> dict[str, str]:
     }
 
 
-def _reason(column: Column, found: _Found) -> str:
+def _reason(column: Column, found: Found) -> str:
     values = found.values
     few = ", ".join(values[:_SHOWN]) + (", …" if values[_SHOWN:] else "")
     unknown = [each for each in values if column.allowed and each.lower() not in {a.lower() for a in column.allowed}]

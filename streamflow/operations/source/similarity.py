@@ -6,30 +6,15 @@ from datetime import datetime
 
 from streamflow.core.schema import Column
 
-_SAME = (
-    ("user", "customer", "client", "subscriber", "account", "member"),
-    ("active", "tenure", "seniority"),
-    ("fee", "charge", "charges", "price", "amount", "bill", "cost", "rate"),
-    ("senior", "elderly", "retired"),
-    ("family", "partner", "spouse", "married"),
-    ("dependents", "dependent", "children", "kids"),
-    ("churn", "churned", "left", "exited", "attrition", "cancelled", "canceled"),
-    ("net", "internet", "broadband"),
-    ("movies", "movie", "films", "film"),
-    ("stream", "streaming"),
-    ("gender", "sex"),
-    ("contract", "term"),
-    ("paperless", "ebilling"),
-    ("total", "lifetime"),
-    ("monthly", "month", "months"),
-    ("tickets", "ticket", "complaints", "cases"),
-    ("signup", "joined", "registered", "opened", "start"),
-    ("paid", "spent", "revenue", "charges"),
-    ("watch", "viewing"),
-    ("hours", "hrs", "hour"),
-    ("devices", "device"),
-    ("payments", "payment"),
-)
+_SAME = [group.split() for group in (
+    "user customer client subscriber account member", "active tenure seniority", "senior elderly retired",
+    "fee charge charges price amount bill cost rate", "family partner spouse married", "net internet broadband",
+    "dependents dependent children kids", "churn churned left exited attrition cancelled canceled", "gender sex",
+    "movies movie films film", "stream streaming", "contract term", "paperless ebilling", "total lifetime",
+    "monthly month months", "tickets ticket complaints cases", "signup joined registered opened start",
+    "paid spent revenue", "watch viewing", "hours hrs hour", "devices device", "payments payment",
+)]  # fmt: skip
+"""Words that mean the same, the schema's first."""
 _EMPTY_WORDS = frozenset(
     {"is", "has", "the", "of", "type", "label", "plan", "service", "agg", "7d", "30d", "90d", "flag"}
 )

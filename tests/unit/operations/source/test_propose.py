@@ -8,8 +8,9 @@ from telephone import write_telephone
 from streamflow.core.config import SourceConfig
 from streamflow.core.schema import SUBSCRIPTIONS, USERS
 from streamflow.extracts.mapped import mapping_of, read_mapped
-from streamflow.operations.source.propose import Sample, propose
-from streamflow.operations.source.sample import sample_of
+from streamflow.operations.source.propose import propose
+from streamflow.operations.source.reading import sample_of
+from streamflow.operations.source.samples import Sample
 from streamflow.operations.source.similarity import date_format, name_fit, values_fit
 
 JANUARY = "2024-01-31"

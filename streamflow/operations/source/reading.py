@@ -7,7 +7,7 @@ from pathlib import Path
 
 from streamflow.core.errors import ConfigError
 from streamflow.extracts.csv_files import file_columns
-from streamflow.operations.source.propose import Sample
+from streamflow.operations.source.samples import Sample
 
 _DELIMITERS = ",;\t|"
 _DATE_IN_NAME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
