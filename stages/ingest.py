@@ -31,7 +31,7 @@ from streamflow.pipeline.stage import stage
 from streamflow.postgres.server import database
 from streamflow.trust.erasure_records import signed_erasures
 from streamflow.warehouse.chain import chained
-from streamflow.warehouse.closed_months import ClosedMonths, touched, witness
+from streamflow.warehouse.closed_months import ClosedMonths, live_rows, touched, witness
 from streamflow.warehouse.differences import describe_differences
 from streamflow.warehouse.erased import refuse_erased, without_erased
 from streamflow.warehouse.history import Warehouse, warehouse
@@ -50,22 +50,32 @@ Extracts = dict[str, pa.Table]
 def run_all(config: Config, store: Warehouse) -> None:
     """Record every month, the earliest first, and write their receipts; months that are closed are not read."""
     months, closed = sorted(config.months), ClosedMonths(store.source)
-    for before, after in pairwise(months):
-        if missing := months_between(before, after) - 1:
-            say(f"ingest: {missing} months are missing between {before} and {after}; nothing is derived from them")
-    rows, unread = touched(store), []
-    deliveries = {}
+    for one, following in pairwise(months):
+        if missing := months_between(one, following) - 1:
+            words = "1 month is" if missing == 1 else f"{missing} months are"
+            say(f"ingest: {words} missing between {one} and {following}; nothing is derived from them")
+    before = touched(store)
+    deliveries, unread, looked_at = {}, [], []
     for month in months:
         with one_line_errors(f"ingest {month}"):
             deliveries[month] = delivery(config, month)
     for month in months:
-        if closed.is_closed(month, witness(deliveries[month], receipt_path(month), rows.get(month))):
+        if closed.is_closed(month, witness(deliveries[month], receipt_path(month), before.get(month))):
             unread.append(month)
             continue
         with one_line_errors(f"ingest {month}"):
             is_sound = run(config, month, store)
         if is_sound and deliveries[month]:
-            closed.close({month: witness(deliveries[month], receipt_path(month), touched(store).get(month))})
+            looked_at.append(month)
+    after = touched(store)
+    closed.close(
+        {
+            month: witness(deliveries[month], receipt_path(month), after.get(month))
+            for month in looked_at
+            # Rows that others landed while they were read may not be among those that were read.
+            if not store.is_landed or live_rows(before.get(month)) == live_rows(after.get(month))
+        }
+    )
     if unread:
         say(
             f"ingest: {len(unread)} of {len(months)} months are as at the last look; `streamflow doctor` reads every row"

@@ -44,6 +44,11 @@ def touched(store: Warehouse) -> dict[str, dict[str, list[int]]]:
     return found
 
 
+def live_rows(rows: Mapping[str, list[int]] | None) -> dict[str, list[int]]:
+    """What `touched` says of a month's live tables."""
+    return {name: found for name, found in (rows or {}).items() if name.startswith("live.")}
+
+
 def witness(delivery: Mapping[str, Any], receipt: Path, rows: Mapping[str, list[int]] | None) -> str:
     """Digest of what was looked at: the delivery and how it is checked, the receipt's bytes, and `touched` of the rows.
 
@@ -72,6 +77,8 @@ class ClosedMonths:
 
     def close(self, months: Mapping[str, str]) -> None:
         """Keep the witnesses of months that were looked at."""
+        if not months:
+            return
         self._known[self._source] = {**self._known.get(self._source, {}), **months}
         with replacing(witness_file()) as partial:
             partial.write_text(json.dumps(self._known, indent=1, sort_keys=True), encoding="utf-8")

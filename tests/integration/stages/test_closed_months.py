@@ -151,12 +151,35 @@ def test_rows_of_other_programs_that_change_open_a_month_of_the_live_tables(inge
     assert from_live() == []
 
 
+def test_rows_that_are_landed_while_the_others_are_read_keep_the_month_open(ingested, monkeypatch):
+    copied = "\n".join(
+        f"CREATE TEMP TABLE copied AS SELECT * FROM live.{name}; UPDATE copied SET source = 'postgres';"
+        f" INSERT INTO live.{name} SELECT * FROM copied; DROP TABLE copied;"
+        for name in ("users", "subscriptions", "usage_agg_30d", "payments_agg_90d", "support_agg_90d", "labels")
+    )
+    execute(ingested.url, copied)
+    recording = ingest.Warehouse.record
+    late = "UPDATE live.usage_agg_30d SET skips_7d = 6 WHERE source = 'postgres' AND as_of = '2024-03-31'"
+
+    def record_while_others_write(store, month, *rest):
+        if month == MONTHS[2]:
+            execute(ingested.url, late)
+        return recording(store, month, *rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ingest.Warehouse, "record", record_while_others_write)
+        assert ingested(settings(name="postgres")) == list(MONTHS)
+    assert ingested(settings(name="postgres")) == [MONTHS[2]]
+    assert "usage_agg_30d +" in ingested.said
+    assert ingested(settings(name="postgres")) == []
+
+
 def test_an_earlier_month_may_come_late_and_a_gap_is_said(project, database_url, capsys):
     with warehouse(database_url, "csv") as store:
         ingest.run_all(settings(months=[MONTHS[2]]), store)
         ingest.run_all(settings(months=[MONTHS[2], MONTHS[0]]), store)
     said = capsys.readouterr().out
-    assert f"ingest: 1 months are missing between {MONTHS[0]} and {MONTHS[2]}; nothing is derived from them\n" in said
+    assert f"ingest: 1 month is missing between {MONTHS[0]} and {MONTHS[2]}; nothing is derived from them\n" in said
     assert f"ingest {MONTHS[0]}: 60 users; users +60" in said
     with warehouse(database_url, "csv") as store:
         assert {month: store.tables_of(month) for month in MONTHS} == {MONTHS[0]: 6, MONTHS[1]: 0, MONTHS[2]: 6}
