@@ -1,8 +1,8 @@
 """Verdicts of rebuilders without a rerun."""
 
-from streamflow.core.digest import bytes_sha256
+from streamflow.core.digest import bytes_sha256, folder_sha256
 from streamflow.provenance.commits import result_of
-from streamflow.provenance.git import digest_set, file_at
+from streamflow.provenance.git import digest_set, file_at, tree
 from streamflow.provenance.record import IDENTICAL
 from streamflow.registry.signing import now
 from streamflow.trust.claims import RebuiltOut, model_subjects, received_digest, verdict_statement
@@ -12,9 +12,10 @@ from streamflow.trust.store import add_notes
 
 
 def tracked(commit, path):
-    """SHA-256 of a file that is in git itself; empty if it is not."""
-    content = file_at(commit, path)
-    return bytes_sha256(content) if content is not None else ""
+    """Digest of a file or folder that is in git itself; empty if it is not."""
+    names = [name for name in tree(commit) if name == path or name.startswith(f"{path}/")]
+    found = {name.removeprefix(path).lstrip("/"): bytes_sha256(file_at(commit, name)) for name in names}
+    return found.get("") or (folder_sha256(found) if found else "")
 
 
 def say_verdict(commit, verdict=IDENTICAL, signer=None, at=None, **other):
