@@ -6,6 +6,7 @@ is validated before one transaction writes it.
 """
 
 import json
+import os
 import sys
 from itertools import pairwise
 from pathlib import Path
@@ -24,7 +25,7 @@ from streamflow.extracts.mapped import delivered_files, read_mapped
 from streamflow.extracts.synthetic import generate_month
 from streamflow.extracts.validation import check_month, check_row_count
 from streamflow.pipeline.file_digest import file_sha256, tree_sha256
-from streamflow.pipeline.layout import INGEST_RECEIPTS
+from streamflow.pipeline.layout import ERASURES, INGEST_RECEIPTS
 from streamflow.pipeline.project import write_json
 from streamflow.pipeline.reporting import one_line_errors, progress, say
 from streamflow.pipeline.stage import stage
@@ -54,6 +55,7 @@ def run_all(config: Config, store: Warehouse) -> None:
         if missing := months_between(one, following) - 1:
             words = "1 month is" if missing == 1 else f"{missing} months are"
             say(f"ingest: {words} missing between {one} and {following}; nothing is derived from them")
+    restore_protection(store, ", ".join(months))
     before = touched(store)
     deliveries, unread, looked_at = {}, [], []
     for month in months:
@@ -93,15 +95,22 @@ def delivery(config: Config, month: str) -> dict[str, str]:
     elif source.name == "csv":
         folder = month_folder(Path(str(source.dir)), month, source.folders, str(source.first_month))
         files = [folder / f"{table.name}.csv" for table in TABLES]
-    if not all(path.is_file() for path in files):
+    if not all(path.is_file() and os.access(path, os.R_OK) for path in files):
         return {}  # who reads them says which is missing
     return {
         **{str(path): file_sha256(path) for path in files},
+        "erasures": tree_sha256(ERASURES),
         "source": json.dumps(plain(source), sort_keys=True),
         "limits": json.dumps({name: plain(limit) for name, limit in config.limits.items()}, sort_keys=True),
         "stage": file_sha256(Path(__file__)),
         **{room: tree_sha256(PACKAGE / room) for room in CHECKING_ROOMS},
     }
+
+
+def restore_protection(store: Warehouse, where: str) -> None:
+    """Have the history refuse changes again where it no longer does, and say so."""
+    for changed in store.protect():
+        print(f"ingest {where}: {changed} no longer refused changes; restored. {CHECK_IT}", file=sys.stderr)
 
 
 def receipt_path(month: str) -> Path:
@@ -111,8 +120,7 @@ def receipt_path(month: str) -> Path:
 
 def run(config: Config, month: str, store: Warehouse) -> bool:
     """Record `month` in the warehouse and write its receipt; returns whether the history is what it was recorded as."""
-    for changed in store.protect():
-        print(f"ingest {month}: {changed} no longer refused changes; restored. {CHECK_IT}", file=sys.stderr)
+    restore_protection(store, month)
     extracts, origins = read_extracts(config.source, month, store)
     extracts, erased = without_erased(store, extracts)
     if erased:
@@ -120,7 +128,8 @@ def run(config: Config, month: str, store: Warehouse) -> bool:
 
     rows = {name: sorted_by_user(table) for name, table in extracts.items()}
     digests = {name: rows_sha256(table) for name, table in rows.items()}
-    refuse_erased(month, digests, known_erasures := signed_erasures())
+    erasures = signed_erasures()
+    refuse_erased(month, digests, erasures)
     drift = history_drift(store, month, rows, digests)
     is_new = {table.name: store.recorded_digest(table, month) for table in TABLES} != digests
     if drift and is_new:
@@ -130,9 +139,9 @@ def run(config: Config, month: str, store: Warehouse) -> bool:
     if is_new:
         check_month(extracts, origins, parse_date(month, "months"))
         check_collapse(store, month, rows, config.source.max_row_drop, origins)
-        waved_through = plausibility(store, month, rows, digests, config.limits, known_erasures)
+        waved_through = plausibility(store, month, rows, digests, config.limits, erasures)
     else:
-        waved_through = kept(month, digests, known_erasures)
+        waved_through = kept(month, digests, erasures)
     live = store.live_month(month)
     live_differs = any(
         rows_sha256(as_delivered(live[table.name], table_of(table, rows[table.name].schema))) != digests[table.name]

@@ -5,7 +5,6 @@ import io
 import stat
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -86,13 +85,6 @@ def file_columns(path: Path, encoding: str, delimiter: str, wanted: Collection[s
 def query_columns(origin: str, answer: bytes, wanted: Collection[str]) -> pa.Table:
     """`file_columns` of the answer to a query. Raises ExtractError."""
     return _own_columns(Path(origin), answer.decode(), ",", wanted)
-
-
-def closest(name: str, names: list[str]) -> str:
-    """What a message says of a column that is not among `names`."""
-    near = get_close_matches(name, names, 1) or [each for each in names if each.lower() == name.lower()]
-    listed = ", ".join(names)
-    return f"did you mean {near[0]}?" if near else f"there are {listed if len(listed) < 200 else listed[:200] + '…'}"
 
 
 def _own_columns(path: Path, text: str, delimiter: str, wanted: Collection[str]) -> pa.Table:

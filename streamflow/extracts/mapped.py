@@ -9,14 +9,14 @@ import pyarrow as pa
 
 from streamflow.core.calendar import parse_date
 from streamflow.core.config import SourceConfig, plain
-from streamflow.core.errors import ExtractError
+from streamflow.core.errors import ExtractError, did_you_mean
 from streamflow.core.schema import ENTITY_KEY, TABLES, USERS
 from streamflow.core.source_mapping import MappedTable, Reading, mapped_tables
-from streamflow.extracts.csv_files import closest, file_columns, query_columns
+from streamflow.extracts.csv_files import file_columns, query_columns
 from streamflow.extracts.mapping import mapped_rows
 
 Query = Callable[[str], bytes]
-"""Answers a query with CSV: a header, UTF-8, dates as ISO text, truth as t and f. Raises HistoryError."""
+"""Answers a query with CSV: a header, UTF-8, dates as ISO text, truth as t and f. Raises ExtractError."""
 
 
 def mapping_of(source: SourceConfig) -> list[MappedTable]:
@@ -98,9 +98,14 @@ def _check_columns(mapped: MappedTable, names: list[str], origin: str) -> None:
     ]:
         if name not in names:
             raise ExtractError(
-                f"{origin}: column {name}, row 1: is missing, and {mapped.table.name}.{target} is read from it;"
-                f" {closest(name, names)}; nothing was written"
+                f"{origin}: column {name}, row 1: is missing, and {mapped.table.name}.{target} is read from it"
+                f"{did_you_mean(name, names) or _listed(names)}; nothing was written"
             )
+
+
+def _listed(names: list[str]) -> str:
+    listed = ", ".join(names)
+    return f"; there are {listed if len(listed) < 200 else listed[:200] + '…'}"
 
 
 def _path(source: SourceConfig, month: str, reading: Reading) -> Path:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from streamflow.core.config_checks import LIMITS
 from streamflow.core.schema import ENTITY_KEY, LABEL, LABEL_TABLE, TABLES, USERS, Column
 from streamflow.extracts.chance import is_constant, is_larger, is_more, is_rate_higher
 
@@ -66,7 +67,7 @@ def implausible(
     `same` is the date of each other recorded month to the digests of the tables with facts that it shares with this month.
     """
     found = []
-    for name in _CHECKS:
+    for name in LIMITS:
         if name in limits:
             alone = _ALONE[name](month, same, limits[name]) if name in _ALONE else ()
             found += [*alone, *(_beside(name, month, others, limits[name]) if name in _BESIDE else ())]
@@ -199,18 +200,6 @@ _BESIDE = {
     "label_change": _label_change,
 }
 _ALONE = {"same_month": _same_month, "label_rate_min": _label_rate_min, "label_rate_max": _label_rate_max}
-# The order in which they are asked.
-_CHECKS = (
-    "row_growth",
-    "turnover",
-    "share_new",
-    "same_month",
-    "constant",
-    "scale",
-    "label_change",
-    "label_rate_min",
-    "label_rate_max",
-)
 
 
 def _named(other: Month, month: Month) -> str:

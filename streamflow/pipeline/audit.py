@@ -68,7 +68,7 @@ def _check_inputs(declared: Declared, contents: Mapping[str, Content | None]) ->
         for out, (maker, md5) in made.items():
             if out == path:
                 _check_output(out, content, maker, md5)
-            elif out.startswith(f"{path}/"):
+            elif out.startswith(f"{path}/") or path.startswith(f"{out}/"):
                 _check_output(out, content_of(Path(out)), maker, md5)
 
 

@@ -113,6 +113,20 @@ def test_an_input_whose_sha256_is_not_the_receipts_is_refused(project):
     )
 
 
+def test_a_file_in_a_folder_that_another_stage_wrote_is_checked_with_its_folder(project):
+    """As a snapshot reads one of the receipts that the ingest wrote."""
+    lock = yaml.safe_load(project.text("dvc.lock"))
+    made = {"path": "data", "md5": content_of(project.path / "data").md5, "size": 4, "nfiles": 1}
+    lock["stages"]["dataset"]["outs"] = [made]
+    (project.path / "dvc.lock").write_text(yaml.safe_dump(lock))
+    assert train(project).returncode == 0
+    (project.path / "data/in.txt").write_text("rowz")
+    done = train(project)
+    assert done.returncode == 2
+    assert "MD5 of data is " in done.stderr
+    assert "dvc repro --force --single-item dataset" in done.stderr
+
+
 def test_a_module_that_shadows_another_is_refused(project):
     (project.path / "helper_of_mine.py").write_text("")
     done = train(project, "import helper_of_mine")

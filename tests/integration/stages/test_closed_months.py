@@ -124,6 +124,21 @@ def test_another_limit_code_source_or_a_lost_file_of_witnesses_opens_all(project
     assert ingested() == list(MONTHS)
 
 
+def test_a_record_of_an_erasure_opens_every_month(project, ingested):
+    (project / "artifacts/erasures").mkdir(parents=True)
+    (project / "artifacts/erasures/0001.dsse.json").write_text("another signature")
+    assert ingested() == list(MONTHS)
+
+
+def test_a_trigger_that_is_off_is_restored_though_no_month_is_read(ingested, capsys):
+    execute(ingested.url, "ALTER TABLE history.users DISABLE TRIGGER append_only")
+    with warehouse(ingested.url, "csv") as store:
+        assert store.unprotected() == ["table history.users"]
+        ingest.run_all(settings(), store)
+        assert store.unprotected() == []
+    assert "table history.users no longer refused changes; restored" in capsys.readouterr().err
+
+
 def test_a_wiped_database_is_filled_again(ingested):
     execute(ingested.url, "DROP SCHEMA live CASCADE; DROP SCHEMA history CASCADE")
     assert ingested() == list(MONTHS)

@@ -100,7 +100,7 @@ def break_header(old, new):
     ("change", "message"),
     [
         (break_header("SeniorCitizen", "seniorcitizen"),
-         "column SeniorCitizen, row 1: is missing, and users.user_is_senior is read from it; did you mean seniorcitizen?"),
+         "column SeniorCitizen, row 1: is missing, and users.user_is_senior is read from it (did you mean seniorcitizen?)"),
         (break_header("customerID", "id"), "column customerID, row 1: is missing, and users.user_id is read from it"),
         (break_header("PaymentMethod", "Churn"), "column Churn, row 1: is there twice"),
         (break_header(",Male,", ",male,"), "column user_gender, row 3, user 00001-TEL: 'male' is not one of Female, Male"),
@@ -108,7 +108,7 @@ def break_header(old, new):
         (lambda text: text[:-3], "the file looks truncated"),
         (lambda text: text.split("\n")[0] + "\n", "no rows below the header"),
         (lambda text: text + text.split("\n")[1] + "\n", "is there twice; a user has one row"),
-        (lambda text: text.replace("\n", ";\n"), "is missing, and labels.churn_label is read from it; did you mean Churn;?"),
+        (lambda text: text.replace("\n", ";\n"), "is missing, and labels.churn_label is read from it (did you mean Churn;"),
         (lambda text: text + "\n", "is empty"),
         (lambda text: text.replace("00000-TEL", '"00000\nTEL"', 1), "has a field with a line feed"),
     ],
